@@ -1,0 +1,70 @@
+"""Train an ensemble: python launch.py --config=configs/vgg_ensemble.py[:preset]
+
+Fields are overridden as --config.field=value. The same command again continues where
+it stopped.
+"""
+
+import shlex
+import sys
+import traceback
+from pathlib import Path
+
+from absl import app, flags, logging
+from ml_collections import config_flags
+from rich.console import Console
+
+_CONFIG = config_flags.DEFINE_config_file("config", None, "The experiment's config.")
+_WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run; default: runs/...")
+_PLAN = flags.DEFINE_bool("plan", False, "Print what would be done, and stop.")
+_DEBUG = flags.DEFINE_bool("debug", False, "Show the traceback of an error.")
+
+
+def parse_flags(argv: list[str]) -> list[str]:
+    """Parses the flags and loads the config; one line and exit code 2 if that fails."""
+    try:
+        arguments = flags.FLAGS(argv)
+        if len(arguments) > 1:
+            raise ValueError(
+                f"stray argument {arguments[1]!r}: a setting is --config.FIELD=VALUE"
+            )
+        if not config_flags.get_config_filename(flags.FLAGS["config"]):
+            raise ValueError("--config is missing, e.g. configs/vgg_ensemble.py")
+        _CONFIG.value.to_dict()  # a missing file shows only when the config is touched
+    except (ValueError, AttributeError, KeyError, TypeError, OSError, flags.Error) as e:
+        # The config's own error is the last line of a traceback in the message.
+        fail(str(e).strip().splitlines()[-1])
+    return arguments
+
+
+def fail(message: str) -> None:
+    """Prints one clear message and ends with exit code 2."""
+    print(f"error: {message}", file=sys.stderr)
+    sys.exit(2)
+
+
+def main(argv: list[str]) -> None:
+    del argv
+    logging.set_verbosity(logging.INFO)
+    from mothernets_jax import experiment, methods, settings  # after the flags: slow
+
+    console = Console()
+    path = Path(config_flags.get_config_filename(flags.FLAGS["config"]))
+    try:
+        frozen = settings.from_config(_CONFIG.value, tuple(methods.METHODS))
+        if _PLAN.value:
+            experiment.show_plan(frozen, console)
+            return
+        name = path.name.replace(".py", "").replace(":", "-")
+        workdir = Path(_WORKDIR.value or f"runs/{name}-{frozen.digest()}")
+        command = shlex.join(["python", *sys.argv])
+        experiment.run(
+            frozen, name=name, workdir=workdir, command=command, console=console
+        )
+    except (ValueError, OSError) as error:
+        if _DEBUG.value:
+            traceback.print_exc()
+        fail(str(error))
+
+
+if __name__ == "__main__":
+    app.run(main, flags_parser=parse_flags)

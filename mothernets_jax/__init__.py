@@ -1,0 +1,32 @@
+"""MotherNets: diverse deep ensembles at a fraction of the cost, in JAX and Flax.
+
+References: MotherNets: Rapid Deep Ensemble Learning. Wasay, Hentschel, Liao, Chen,
+Idreos. MLSys 2020, arXiv 1809.04270.
+"""
+
+from mothernets_jax import presets
+from mothernets_jax.architectures import Architecture, mlp, parse, vgg
+from mothernets_jax.clustering import Cluster, cluster
+from mothernets_jax.costs import num_params, train_flops
+from mothernets_jax.ensemble import Ensemble, Member
+from mothernets_jax.hatching import hatch
+from mothernets_jax.models import apply, init
+from mothernets_jax.mothernet import mothernet
+
+__all__ = [
+    "Architecture",
+    "Cluster",
+    "Ensemble",
+    "Member",
+    "apply",
+    "cluster",
+    "hatch",
+    "init",
+    "mlp",
+    "mothernet",
+    "num_params",
+    "parse",
+    "presets",
+    "train_flops",
+    "vgg",
+]

@@ -1,0 +1,75 @@
+"""Random crops and flips on the device, inside the training step.
+
+Axes: [batch, height, width, channels], uint8 until `normalise`.
+"""
+
+import jax
+import jax.numpy as jnp
+
+
+def pad_for_crops(images: jax.Array, crop_padding: int) -> jax.Array:
+    """Black borders around all images of a data set, once, before training.
+
+    Args:
+        images: uint8 [examples, height, width, channels].
+        crop_padding: pixels on each side.
+
+    Returns:
+        uint8 [examples, height + 2 padding, width + 2 padding, channels].
+    """
+    sides = (crop_padding, crop_padding)
+    return jnp.pad(images, ((0, 0), sides, sides, (0, 0)))
+
+
+def draw_batch(
+    key: jax.Array,
+    padded_images: jax.Array,
+    indices: jax.Array,
+    *,
+    crop_padding: int,
+    flip: bool,
+) -> jax.Array:
+    """Gathers images, each cropped at a random place and flipped half of the time.
+
+    Args:
+        key: a typed key.
+        padded_images: uint8 [examples, height + 2 padding, width + 2 padding, channels].
+        indices: int [batch], which images.
+        crop_padding: the padding of `padded_images`; 0 for no crops.
+        flip: whether to mirror left and right at random.
+
+    Returns:
+        uint8 [batch, height, width, channels].
+    """
+    _, padded_height, padded_width, channels = padded_images.shape
+    height, width = padded_height - 2 * crop_padding, padded_width - 2 * crop_padding
+    crop_key, flip_key = jax.random.split(key)
+    if crop_padding:
+        corners = jax.random.randint(
+            crop_key, (indices.shape[0], 2), 0, 2 * crop_padding + 1
+        )
+
+        def crop(index, corner):
+            start = (index, corner[0], corner[1], 0)
+            size = (1, height, width, channels)
+            return jax.lax.dynamic_slice(padded_images, start, size)[0]
+
+        images = jax.vmap(crop)(indices, corners)
+    else:
+        images = padded_images[indices]
+    if flip:
+        flipped = jax.random.bernoulli(flip_key, 0.5, (indices.shape[0], 1, 1, 1))
+        images = jnp.where(flipped, images[:, :, ::-1], images)
+    return images
+
+
+def normalise(images: jax.Array, mean: jax.Array, std: jax.Array) -> jax.Array:
+    """Pixels to zero mean and unit deviation, in the dtype of `mean`.
+
+    Args:
+        images: uint8 [batch, height, width, channels].
+        mean: [channels], in pixel units.
+        std: [channels], in pixel units.
+    """
+    shape = (1, 1, 1, mean.shape[0])
+    return (images.astype(mean.dtype) - mean.reshape(shape)) / std.reshape(shape)

@@ -1,0 +1,148 @@
+"""The algebra of growth: how the channels of a mother become those of a member.
+
+A `ChannelMap` says which channel of the mother each channel of the grown layer copies.
+A layer that reads those channels gives every copy a *share* of the original's outgoing
+weight. The shares of one channel's copies sum to 1 for every output, so that whatever
+is read from the copies together is what was read from the original:
+
+    K'[.., i, o] = share[i, o] * K[.., incoming.source[i], outgoing.source[o]]
+
+Axes: `mother` and `member` channels; kernels are [height, width, in, out] or [in, out].
+Everything here is pure and can be traced; sizes are static.
+
+References: Net2Net (Chen et al. 2016) for copies, Network Morphism (Wei et al. 2016)
+for larger filters, MotherNets (MLSys 2020), section on hatching.
+"""
+
+import itertools
+import math
+from collections.abc import Mapping
+from typing import Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+FRESH = -1  # the source of a channel that copies nothing
+
+Split = Literal["random", "equal"]
+
+
+class ChannelMap(NamedTuple):
+    """Which channel of the mother each channel of the member copies.
+
+    Attributes:
+        source: int32 [member channels]; `FRESH` for a channel that copies nothing.
+        mother_channels: number of the mother's channels, each with at least one copy.
+    """
+
+    source: jax.Array
+    mother_channels: int
+
+
+def identity_map(channels: int) -> ChannelMap:
+    """Every channel copies itself."""
+    return ChannelMap(jnp.arange(channels), channels)
+
+
+def widening_map(
+    key: jax.Array, mother_channels: int, member_channels: int
+) -> ChannelMap:
+    """The first channels copy themselves; the others copy a random run, evenly.
+
+    No channel gets two copies more than another, which keeps shares far from 0. A
+    cyclic run from a random start is as random as any choice, since the channels of a
+    trained layer stand in no order.
+
+    Args:
+        key: a typed key.
+        mother_channels: channels before, at most `member_channels`.
+        member_channels: channels after.
+    """
+    assert member_channels >= mother_channels, (member_channels, mother_channels)
+    if member_channels == mother_channels:
+        return identity_map(mother_channels)
+    start = jax.random.randint(key, (), 0, mother_channels)
+    copies = (start + jnp.arange(member_channels - mother_channels)) % mother_channels
+    source = jnp.concatenate([jnp.arange(mother_channels), copies])
+    return ChannelMap(source, mother_channels)
+
+
+def draw_shares(
+    key: jax.Array,
+    readers: Mapping[str, tuple[ChannelMap, int]],
+    split: Split,
+    dtype: jax.typing.DTypeLike,
+) -> dict[str, jax.Array]:
+    """Each copy's share of its channel's outgoing weight, for every output.
+
+    Args:
+        key: a typed key, used by the random split.
+        readers: by layer, the map of the channels that it reads and the number of its
+            outputs. All shares come from one draw, since each draw costs the compiler
+            a third of a second.
+        split: `"random"` draws the shares of one channel's copies evenly from all that
+            sum to 1 (Dirichlet), anew for each output, so that copies part in training;
+            `"equal"` gives each copy 1 / copies (Net2Net).
+        dtype: of the result.
+
+    Returns:
+        [member channels, outputs] by layer, not negative; 0 for fresh channels.
+    """
+    shapes = {
+        name: (channel_map.source.shape[0], outputs)
+        for name, (channel_map, outputs) in readers.items()
+    }
+    # A layer that reads one copy of each channel has nothing to share.
+    sharing = {n: s for n, s in shapes.items() if s[0] > readers[n][0].mother_channels}
+    sizes = [math.prod(shape) for shape in sharing.values()]
+    if split == "random":
+        draws = jax.random.exponential(key, (sum(sizes),), dtype)
+    else:
+        draws = jnp.ones((sum(sizes),), dtype)
+    pieces = jnp.split(draws, list(itertools.accumulate(sizes))[:-1])
+    shares = {name: jnp.ones(shape, dtype) for name, shape in shapes.items()}
+    for (name, shape), piece in zip(sharing.items(), pieces, strict=False):
+        channel_map, _ = readers[name]
+        copied = channel_map.source != FRESH
+        weights = jnp.where(copied[:, None], piece.reshape(shape), 0)
+        source = jnp.where(copied, channel_map.source, 0)
+        totals = jax.ops.segment_sum(weights, source, channel_map.mother_channels)
+        shares[name] = weights / totals[source]
+    return shares
+
+
+def grow_kernel(
+    kernel: jax.Array, incoming: ChannelMap, outgoing: ChannelMap, shares: jax.Array
+) -> jax.Array:
+    """A kernel that computes for each copied output what the mother's computes.
+
+    Args:
+        kernel: the mother's, [.., mother in, mother out].
+        incoming: map of the channels that it reads.
+        outgoing: map of the channels that it writes; none of them fresh.
+        shares: [member in, member out], from `draw_shares(.., incoming, ..)`.
+
+    Returns:
+        [.., member in, member out].
+    """
+    return shares * kernel[..., incoming.source, :][..., outgoing.source]
+
+
+def grow_vector(vector: jax.Array, channel_map: ChannelMap) -> jax.Array:
+    """A bias, scale or running statistic of the grown layer, [member channels]."""
+    return vector[channel_map.source]
+
+
+def enlarge_filter(kernel: jax.Array, filter_size: int) -> jax.Array:
+    """Zeros around a kernel, which stays centred under `layers.same_padding`.
+
+    Args:
+        kernel: [size, size, in, out], size odd.
+        filter_size: the new size, odd, at least the old one.
+
+    Returns:
+        [filter_size, filter_size, in, out].
+    """
+    before = (filter_size - 1) // 2 - (kernel.shape[0] - 1) // 2
+    after = filter_size - kernel.shape[0] - before
+    return jnp.pad(kernel, ((before, after), (before, after), (0, 0), (0, 0)))

@@ -1,0 +1,208 @@
+"""Divide an ensemble into clusters, one MotherNet each.
+
+What is maximised is the number of parameters *reused*: the sum over clusters of
+(members - 1) x |MotherNet|. (Inherited parameters alone would call a cluster of one
+perfect, though it saves nothing.) A cluster that no MotherNet connects, or in which a
+member inherits too little, is never formed.
+
+A set of members is a bit mask: bit i is the i-th architecture of the given dict.
+"""
+
+import dataclasses
+import functools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+from mothernets_jax.architectures import Architecture
+from mothernets_jax.costs import num_params
+from mothernets_jax.mothernet import mothernet, obstacle
+
+EXACT_LIMIT = 12  # members up to which all divisions are searched
+
+# The reused parameters of a set of members; None where it cannot be a cluster.
+Gain = Callable[[int], int | None]
+
+
+@dataclasses.dataclass(frozen=True)
+class Cluster:
+    """A MotherNet and the names of the members to hatch from it."""
+
+    mothernet: Architecture
+    members: tuple[str, ...]
+
+
+def cluster(
+    architectures: Mapping[str, Architecture],
+    *,
+    num_clusters: int | None = None,
+    min_shared: float | None = None,
+    input_shape: tuple[int, int, int],
+    num_classes: int,
+) -> tuple[Cluster, ...]:
+    """Divides an ensemble into clusters that reuse the most parameters.
+
+    Exact up to 12 members; beyond, greedy merging with a search by moves and swaps.
+    Deterministic. With neither knob: the fewest clusters that can be connected.
+
+    Args:
+        architectures: the ensemble's members by name.
+        num_clusters: how many clusters (the paper's g).
+        min_shared: the smallest share of its parameters, 0 to 1, that a member must
+            inherit from its MotherNet (the paper's tau); the fewest clusters that
+            allow it.
+        input_shape: (height, width, channels) of one image.
+        num_classes: outputs of the linear head.
+
+    Returns:
+        Clusters in the order of their first members.
+
+    Raises:
+        ValueError: both knobs given, a knob out of range, or fewer clusters asked for
+            than can be connected.
+    """
+    names = tuple(architectures)
+    if not names:
+        raise ValueError("there is no architecture to cluster: give at least one")
+    if num_clusters is not None and min_shared is not None:
+        raise ValueError(
+            f"num_clusters={num_clusters} and min_shared={min_shared} are both given: "
+            "give one of them"
+        )
+    if num_clusters is not None and not 1 <= num_clusters <= len(names):
+        raise ValueError(
+            f"num_clusters is {num_clusters}: expected 1 to {len(names)}, the number "
+            "of ensemble members"
+        )
+    if min_shared is not None and not 0 <= min_shared <= 1:
+        raise ValueError(f"min_shared is {min_shared}: expected a share from 0 to 1")
+
+    members = tuple(architectures.values())
+    gain = _make_gain(members, min_shared or 0.0, input_shape, num_classes)
+    search = _search_all if len(names) <= EXACT_LIMIT else _search_greedily
+    division = search(len(names), num_clusters, gain)
+    if division is None:
+        raise ValueError(
+            f"num_clusters={num_clusters} is too few: no {num_clusters} MotherNets "
+            f"connect these members ({_some_obstacle(architectures)}); ask for more "
+            "clusters, or leave num_clusters out to get the fewest possible"
+        )
+    return tuple(
+        Cluster(
+            mothernet(members[i] for i in _bits(mask)),
+            tuple(names[i] for i in _bits(mask)),
+        )
+        for mask in sorted(division, key=lambda mask: mask & -mask)
+    )
+
+
+def _make_gain(
+    members: Sequence[Architecture],
+    min_shared: float,
+    input_shape: tuple[int, int, int],
+    num_classes: int,
+) -> Gain:
+    sizes = {a: num_params(a, input_shape, num_classes) for a in members}
+    size_of_mother: dict[frozenset[Architecture], int] = {}
+
+    @functools.cache
+    def gain(mask: int) -> int | None:
+        cluster_members = [members[i] for i in _bits(mask)]
+        distinct = frozenset(cluster_members)
+        if any(obstacle(cluster_members[0], other) for other in distinct):
+            return None
+        if distinct not in size_of_mother:
+            mother = mothernet(cluster_members)
+            size_of_mother[distinct] = num_params(mother, input_shape, num_classes)
+        shared = size_of_mother[distinct]
+        if any(shared < min_shared * sizes[member] for member in distinct):
+            return None
+        return (len(cluster_members) - 1) * shared
+
+    return gain
+
+
+def _search_all(count: int, num_clusters: int | None, gain: Gain) -> list[int] | None:
+    """The best division by dynamic programming over subsets; None if there is none."""
+    everyone = (1 << count) - 1
+    # best[mask] = (reused parameters, the clusters of mask), for a number of clusters
+    best: dict[int, tuple[int, list[int]]] = {0: (0, [])}
+    for number in range(1, (num_clusters or count) + 1):
+        longer: dict[int, tuple[int, list[int]]] = {}
+        for mask in range(1, everyone + 1):
+            lowest = mask & -mask  # each cluster holds the lowest bit that remains
+            for rest in _subsets(mask ^ lowest):
+                reused = gain(mask ^ rest)
+                if rest in best and reused is not None:
+                    total = best[rest][0] + reused
+                    if mask not in longer or total > longer[mask][0]:
+                        longer[mask] = (total, [*best[rest][1], mask ^ rest])
+        best = longer
+        if everyone in best and num_clusters in (None, number):
+            return best[everyone][1]
+    return None
+
+
+def _search_greedily(
+    count: int, num_clusters: int | None, gain: Gain
+) -> list[int] | None:
+    """A good division of many members: merge the best pair, then move and swap."""
+    division = [1 << i for i in range(count)]
+    while num_clusters is None or len(division) > num_clusters:
+        merges = [
+            (merged - (gain(a) or 0) - (gain(b) or 0), -i, -j)
+            for i, a in enumerate(division)
+            for j, b in enumerate(division[:i])
+            if (merged := gain(a | b)) is not None
+        ]
+        if not merges:
+            break
+        _, i, j = max(merges)
+        division[-j] |= division.pop(-i)
+    if num_clusters is not None and len(division) > num_clusters:
+        return None
+    while (improved := _better_neighbour(division, gain)) is not None:
+        division = improved
+    return division
+
+
+def _better_neighbour(division: list[int], gain: Gain) -> list[int] | None:
+    """The first division that reuses more, by one member moved or two swapped."""
+    for i, source in enumerate(division):
+        for j, target in enumerate(division):
+            if i == j:
+                continue
+            before = (gain(source) or 0) + (gain(target) or 0)
+            for leaving in _bits(source):
+                # Moving alone (nobody comes back), or in exchange for one of target's.
+                for returning in (0, *(1 << k for k in _bits(target))):
+                    change = (1 << leaving) | returning
+                    new_source, new_target = source ^ change, target ^ change
+                    if not new_source:
+                        continue
+                    gains = gain(new_source), gain(new_target)
+                    if None not in gains and sum(filter(None, gains)) > before:
+                        better = list(division)
+                        better[i], better[j] = new_source, new_target
+                        return better
+    return None
+
+
+def _bits(mask: int) -> Iterator[int]:
+    """The positions of a mask's set bits, lowest first."""
+    return (i for i in range(mask.bit_length()) if mask >> i & 1)
+
+
+def _subsets(mask: int) -> Iterator[int]:
+    """All subsets of a mask, the whole first, the empty one last."""
+    subset = mask
+    while subset:
+        yield subset
+        subset = (subset - 1) & mask
+    yield 0
+
+
+def _some_obstacle(architectures: Mapping[str, Architecture]) -> str:
+    (first, architecture), *others = architectures.items()
+    for name, other in others:
+        if reason := obstacle(architecture, other):
+            return f"{first} and {name}: {reason}"
+    return "they can all be connected"

@@ -1,0 +1,204 @@
+"""One data set in memory, and the one place where it is split.
+
+Axes: examples, height, width, channels. Pixels are uint8 (0..255) throughout; a
+network sees `(images - mean) / std`.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+# What a loader returns: train_images uint8 [examples, height, width, channels],
+# train_labels int32 [examples], test_images, test_labels (likewise), class_names.
+Arrays = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, tuple[str, ...]]
+
+# Which images validate is fixed for good: a run that could draw its own (from its
+# seed, say) might train a member on images that another member is validated on.
+_SPLIT_SEED = 20181112
+# In pixel levels. A channel that never changes would otherwise divide by zero.
+_MIN_STD = 1.0
+# Images squared at once: bounds the temporary copy to a few MB at 32x32.
+_CHUNK_IMAGES = 1024
+
+
+class Dataset(NamedTuple):
+    """Training, validation and test split of a classification data set.
+
+    Attributes:
+      train_images: uint8 [examples, height, width, channels].
+      train_labels: int32 [examples], indices into `class_names`.
+      validation_images, validation_labels: likewise; empty where none are kept.
+      test_images, test_labels: likewise.
+      class_names: one name a class.
+      mean: float32 [channels], over the training images only, in 0..255.
+      std: float32 [channels], likewise; at least one pixel level.
+    """
+
+    train_images: np.ndarray
+    train_labels: np.ndarray
+    validation_images: np.ndarray
+    validation_labels: np.ndarray
+    test_images: np.ndarray
+    test_labels: np.ndarray
+    class_names: tuple[str, ...]
+    mean: np.ndarray
+    std: np.ndarray
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """(height, width, channels) of one image."""
+        height, width, channels = self.train_images.shape[1:]
+        return height, width, channels
+
+    @property
+    def num_classes(self) -> int:
+        return len(self.class_names)
+
+
+def split(
+    train_images: np.ndarray,
+    train_labels: np.ndarray,
+    test_images: np.ndarray,
+    test_labels: np.ndarray,
+    class_names: tuple[str, ...],
+    *,
+    validation_fraction: float = 0.1,
+    train_examples: int | None = None,
+) -> Dataset:
+    """Keeps a part of the training set for validation and caps the rest.
+
+    Both follow one fixed ordering of the training set in which every beginning is
+    stratified by class: validation is its end, training a beginning of what is left.
+    So validation is the same for every `train_examples`, and the training images of
+    a smaller `train_examples` are the first of those of a larger one.
+
+    Args:
+      train_images: uint8 [examples, height, width, channels], all that may train.
+      train_labels: int32 [examples].
+      test_images: uint8 [test examples, height, width, channels].
+      test_labels: int32 [test examples].
+      class_names: one name a class.
+      validation_fraction: of the training set, in [0, 1); 0 keeps none.
+      train_examples: how many of the remaining images train; None for all.
+
+    Raises:
+      ValueError: a fraction or number of examples that the images cannot give, or a
+        class without training images.
+    """
+    assert train_images.dtype == test_images.dtype == np.uint8
+    assert train_images.shape[1:] == test_images.shape[1:] and train_images.ndim == 4
+    _check_every_class_trains(train_labels, class_names)
+    total = len(train_images)
+    validation_examples = _count_validation(
+        total, validation_fraction, num_classes=len(class_names)
+    )
+    available = total - validation_examples
+    if train_examples is None:
+        train_examples = available
+    if not len(class_names) <= train_examples <= available:
+        raise ValueError(
+            f"train_examples={train_examples}, but there are {available} training "
+            f"images in {len(class_names)} classes ({validation_examples} of {total} "
+            f"are kept for validation). Give {len(class_names)} to {available}, or "
+            "leave it out to train on all of them."
+        )
+
+    order = _stratified_order(train_labels)
+    train = order[:train_examples]
+    validation = order[available:]
+    train_split = train_images[train]
+    mean, std = _channel_statistics(train_split)
+    return Dataset(
+        train_images=train_split,
+        train_labels=train_labels[train].astype(np.int32),
+        validation_images=train_images[validation],
+        validation_labels=train_labels[validation].astype(np.int32),
+        test_images=test_images,
+        test_labels=test_labels.astype(np.int32),
+        class_names=tuple(class_names),
+        mean=mean,
+        std=std,
+    )
+
+
+def _check_every_class_trains(labels: np.ndarray, class_names: tuple[str, ...]) -> None:
+    counts = np.bincount(labels, minlength=len(class_names))
+    assert len(counts) == len(class_names), "a label without a class name"
+    empty = [class_names[label] for label in np.flatnonzero(counts == 0)]
+    if empty:
+        raise ValueError(
+            f"no training images of class {', '.join(map(repr, empty))}; every one of "
+            f"the {len(class_names)} classes needs at least one. Add images or remove "
+            "the class."
+        )
+
+
+def _count_validation(total: int, fraction: float, *, num_classes: int) -> int:
+    """How many of `total` training images are kept for validation."""
+    if not 0.0 <= fraction < 1.0:
+        raise ValueError(
+            f"validation_fraction={fraction}, expected a fraction from 0 (keep none) "
+            "up to, not including, 1; 0.1 keeps a tenth of the training images."
+        )
+    count = round(fraction * total)
+    if fraction > 0.0 and count == 0:
+        raise ValueError(
+            f"validation_fraction={fraction} of {total} training images leaves "
+            f"validation empty. Give at least {1 / total:.2g}, or 0 to do without."
+        )
+    if total - count < num_classes:
+        raise ValueError(
+            f"validation_fraction={fraction} leaves {total - count} of {total} images "
+            f"to train on, expected at least one for each of {num_classes} classes. "
+            "Give a smaller fraction or add images."
+        )
+    return count
+
+
+def _stratified_order(labels: np.ndarray) -> np.ndarray:
+    """A fixed ordering of all examples; each beginning is stratified by class.
+
+    The k-th of a class's m examples, in random order, is placed at k/m. Cutting at
+    t then takes ceil(t * m) of each class: its share to within one image, and never
+    none, as the first of every class stands at 0.
+
+    Args:
+      labels: int [examples].
+
+    Returns:
+      int [examples], a permutation of the examples.
+    """
+    # RandomState's stream is frozen by NumPy (NEP 19); a Generator's may change with
+    # a release, and a run resumed after it would train on its validation images.
+    shuffled = np.random.RandomState(_SPLIT_SEED).permutation(len(labels))
+    place = np.empty(len(labels))
+    for label in np.unique(labels):
+        of_class = np.flatnonzero(labels[shuffled] == label)
+        place[of_class] = np.arange(len(of_class)) / len(of_class)
+    return shuffled[np.argsort(place, kind="stable")]
+
+
+def _channel_statistics(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation of each channel, summed exactly in integers.
+
+    (`images.std` would hold a float64 copy of every pixel: 1.2 GB for CIFAR-10.)
+
+    Args:
+      images: uint8 [examples, height, width, channels].
+
+    Returns:
+      mean and std, float32 [channels].
+    """
+    total = np.zeros(images.shape[1:], np.int64)
+    total_squares = np.zeros(images.shape[1:], np.int64)
+    for start in range(0, len(images), _CHUNK_IMAGES):
+        chunk = images[start : start + _CHUNK_IMAGES]
+        total += chunk.sum(axis=0, dtype=np.int64)
+        # 255**2 just fits in 16 bits.
+        squares = np.square(chunk, dtype=np.uint16)
+        total_squares += squares.sum(axis=0, dtype=np.int64)
+    pixels = images[..., 0].size
+    mean = total.sum(axis=(0, 1)) / pixels
+    variance = total_squares.sum(axis=(0, 1)) / pixels - mean**2
+    std = np.maximum(np.sqrt(np.maximum(variance, 0.0)), _MIN_STD)
+    return mean.astype(np.float32), std.astype(np.float32)

@@ -1,0 +1,81 @@
+"""Decoded images on disk: one file for each folder and size, without pickle.
+
+The file is named by a hash of the folder and the size, and holds a fingerprint of
+the images it was made from. When the images change it is replaced, so that the cache
+never grows by more than the data that is in use.
+
+A cache is a convenience: whatever is wrong with it is a warning, never an error.
+"""
+
+import hashlib
+import os
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from absl import logging
+
+# Raise whenever the same files would decode to other arrays.
+_VERSION = 1
+
+
+def path_for(root: Path, image_size: int | None) -> Path:
+    """Where the images of the folder `root`, resized to `image_size`, are cached."""
+    home = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    key = hashlib.sha256(os.fsencode(f"{_VERSION}\n{root}\n{image_size}")).hexdigest()
+    return Path(home, "mothernets_jax", f"folder-{key[:16]}.npz")
+
+
+def read(path: Path, fingerprint: str) -> np.ndarray | None:
+    """Reads the images, or nothing where they must be decoded.
+
+    Args:
+      path: from `path_for`.
+      fingerprint: of the files as they are now.
+
+    Returns:
+      uint8 [examples, height, width, channels], or None: there is no cache, it was
+      made from other files, or it is damaged (which is logged).
+    """
+    try:
+        # Opened here: np.load leaves a damaged file open.
+        with open(path, "rb") as file, np.load(file, allow_pickle=False) as arrays:
+            if str(arrays["fingerprint"]) != fingerprint:
+                return None
+            return arrays["images"]
+    except FileNotFoundError:
+        return None
+    # By the bytes that are damaged: BadZipFile, ValueError, KeyError, EOFError, ...
+    except Exception as error:  # noqa: BLE001
+        logging.warning(
+            "Cannot read the cache %s (%s); decoding the images again.", path, error
+        )
+        return None
+
+
+def write(path: Path, fingerprint: str, images: np.ndarray) -> None:
+    """Writes the images, atomically; warns where that is not possible.
+
+    Args:
+      path: from `path_for`.
+      fingerprint: of the files that were decoded.
+      images: uint8 [examples, height, width, channels].
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # In the same folder, so that moving it into place is atomic: another run
+        # reads the old file or the new one, never half of one.
+        descriptor, temporary = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                np.savez(file, fingerprint=np.array(fingerprint), images=images)
+            os.replace(temporary, path)
+        except BaseException:  # An interrupt too must not leave it behind.
+            os.unlink(temporary)
+            raise
+    except OSError as error:
+        logging.warning(
+            "Cannot write the cache %s (%s); the images will be decoded each time.",
+            path,
+            error,
+        )

@@ -1,0 +1,195 @@
+"""A trained ensemble: predict, save, load."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+import numpy as np
+
+from mothernets_jax import checkpoints
+from mothernets_jax.architectures import Architecture, parse
+from mothernets_jax.combine import COMBINATIONS
+from mothernets_jax.compilation import Executables
+from mothernets_jax.evaluation import predict_logits
+from mothernets_jax.models import Variables, abstract_variables
+
+ENSEMBLES_FOLDER = "ensembles"
+
+
+class Member(NamedTuple):
+    """One network of an ensemble."""
+
+    architecture: Architecture
+    variables: Variables
+
+
+class Ensemble:
+    """Trained members and the normalisation that they expect.
+
+    Attributes:
+        members: by name.
+        mean: float32 [channels], pixel units, of the training split.
+        std: float32 [channels], pixel units, of the training split.
+        class_names: in the order of the predictions' columns.
+        input_shape: (height, width, channels) of one image.
+    """
+
+    def __init__(
+        self,
+        members: Mapping[str, Member],
+        *,
+        mean: np.ndarray,
+        std: np.ndarray,
+        class_names: tuple[str, ...],
+        input_shape: tuple[int, int, int],
+    ):
+        self.members = dict(members)
+        self.mean = np.asarray(mean, np.float32)
+        self.std = np.asarray(std, np.float32)
+        self.class_names = tuple(class_names)
+        self.input_shape = tuple(input_shape)
+        self._executables = Executables()
+
+    def predict(
+        self, images: np.ndarray, *, combine: str = "average", batch_size: int = 512
+    ) -> np.ndarray:
+        """The ensemble's probabilities (or shares of votes) for raw images.
+
+        Args:
+            images: uint8 [batch, height, width, channels], as in the data set;
+                normalisation is part of the ensemble.
+            combine: `"average"` of the members' probabilities or their `"vote"`.
+            batch_size: images at a time.
+
+        Returns:
+            float32 [batch, classes], rows summing to 1.
+
+        Raises:
+            ValueError: images of another shape or dtype, or an unknown combination.
+        """
+        if combine not in COMBINATIONS:
+            raise ValueError(
+                f"combine is {combine!r}: expected one of {', '.join(COMBINATIONS)}"
+            )
+        return COMBINATIONS[combine](self.member_logits(images, batch_size=batch_size))
+
+    def member_logits(
+        self,
+        images: np.ndarray,
+        *,
+        batch_size: int = 512,
+        executables: Executables | None = None,
+    ) -> np.ndarray:
+        """Every member's logits.
+
+        Args:
+            images: uint8 [batch, height, width, channels].
+            batch_size: images at a time.
+            executables: compiled programs to share; by default the ensemble's own.
+
+        Returns:
+            float32 [members, batch, classes].
+
+        Raises:
+            ValueError: images of another shape or dtype.
+        """
+        images = np.asarray(images)
+        if images.dtype != np.uint8 or images.shape[1:] != self.input_shape:
+            raise ValueError(
+                f"images are {images.dtype} of shape {images.shape}: expected uint8 of "
+                f"shape (batch, {', '.join(map(str, self.input_shape))}), raw pixels "
+                "as in the data set"
+            )
+        if not len(images):
+            return np.zeros((len(self.members), 0, len(self.class_names)), np.float32)
+        logits = [
+            predict_logits(
+                member.architecture,
+                member.variables,
+                images,
+                self.mean,
+                self.std,
+                batch_size=batch_size,
+                executables=executables or self._executables,
+            )
+            for member in self.members.values()
+        ]
+        return np.stack(logits)
+
+    def save(self, folder: Path) -> None:
+        """Saves everything that `predict` needs."""
+        record = {
+            "members": {n: str(m.architecture) for n, m in self.members.items()},
+            "mean": self.mean.tolist(),
+            "std": self.std.tolist(),
+            "class_names": list(self.class_names),
+            "input_shape": list(self.input_shape),
+        }
+        variables = {name: member.variables for name, member in self.members.items()}
+        checkpoints.save(folder, variables, record)
+
+    @classmethod
+    def load(cls, workdir: str | Path, method: str | None = None) -> "Ensemble":
+        """Loads an ensemble that a run has trained.
+
+        Args:
+            workdir: the run's folder.
+            method: which of its ensembles; None where it holds one method.
+
+        Raises:
+            ValueError: no such run or method, or several methods and none named.
+        """
+        folder = Path(workdir) / ENSEMBLES_FOLDER
+        finished = sorted(
+            path.name
+            for path in (folder.iterdir() if folder.is_dir() else ())
+            if checkpoints.read_record(path) is not None
+        )
+        if not finished:
+            raise ValueError(
+                f"{workdir} holds no trained ensemble: expected a run's folder, in "
+                f"which {ENSEMBLES_FOLDER}/ has one for each method"
+            )
+        if method is None and len(finished) > 1:
+            raise ValueError(
+                f"{workdir} holds the ensembles of {', '.join(finished)}: name one, as "
+                f"in Ensemble.load(workdir, {finished[0]!r})"
+            )
+        if method is not None and method not in finished:
+            raise ValueError(
+                f"{workdir} holds no ensemble of {method!r}: found {', '.join(finished)}"
+            )
+        return cls._restore(folder / (method or finished[0]))
+
+    @classmethod
+    def _restore(cls, folder: Path) -> "Ensemble":
+        record = checkpoints.read_record(folder) or {}
+        try:
+            architectures = {n: parse(text) for n, text in record["members"].items()}
+            height, width, channels = record["input_shape"]
+            class_names = tuple(record["class_names"])
+            mean, std = record["mean"], record["std"]
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ValueError(
+                f"{folder} is not a saved ensemble: its record has no usable {error}"
+            ) from None
+        input_shape = (height, width, channels)
+        template = {
+            name: abstract_variables(architecture, input_shape, len(class_names))
+            for name, architecture in architectures.items()
+        }
+        variables = checkpoints.restore(folder, template)
+        return cls(
+            {name: Member(a, variables[name]) for name, a in architectures.items()},
+            mean=mean,
+            std=std,
+            class_names=class_names,
+            input_shape=input_shape,
+        )
+
+    @property
+    def num_params(self) -> int:
+        """Trainable parameters of all members."""
+        params = [member.variables["params"] for member in self.members.values()]
+        return sum(leaf.size for leaf in jax.tree.leaves(params))

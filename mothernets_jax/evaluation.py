@@ -1,0 +1,57 @@
+"""A member's logits over many images, in batches of one compiled shape."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from mothernets_jax.architectures import Architecture
+from mothernets_jax.augment import normalise
+from mothernets_jax.compilation import Executables
+from mothernets_jax.models import Variables, apply
+
+
+@functools.cache
+def _make_forward(architecture: Architecture):
+    def forward(variables, images, mean, std):
+        return apply(architecture, variables, normalise(images, mean, std))
+
+    return jax.jit(forward)
+
+
+def predict_logits(
+    architecture: Architecture,
+    variables: Variables,
+    images: np.ndarray,
+    mean: np.ndarray,
+    std: np.ndarray,
+    *,
+    batch_size: int,
+    executables: Executables,
+) -> np.ndarray:
+    """Logits in evaluation mode.
+
+    Args:
+        architecture: the member's.
+        variables: `{"params": ..., "batch_stats": ...}`.
+        images: uint8 [examples, height, width, channels].
+        mean: float32 [channels], pixel units.
+        std: float32 [channels], pixel units.
+        batch_size: the last batch is filled up with zeros, so that one program serves
+            all.
+        executables: where compiled programs are kept.
+
+    Returns:
+        float32 [examples, classes].
+    """
+    mean, std = jnp.asarray(mean), jnp.asarray(std)
+    logits = []
+    for start in range(0, len(images), batch_size):
+        batch = images[start : start + batch_size]
+        filled = np.zeros((batch_size, *images.shape[1:]), images.dtype)
+        filled[: len(batch)] = batch
+        args = (variables, jnp.asarray(filled), mean, std)
+        program = executables.get(_make_forward(architecture), *args)
+        logits.append(np.asarray(program(*args))[: len(batch)])
+    return np.concatenate(logits).astype(np.float32)

@@ -1,0 +1,361 @@
+"""Run an experiment: methods, their stages in order, evaluation, report."""
+
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from absl import logging
+from rich.console import Console
+
+from mothernets_jax import checkpoints, data, metrics
+from mothernets_jax.architectures import Architecture
+from mothernets_jax.combine import COMBINATIONS, oracle_error
+from mothernets_jax.compilation import Executables
+from mothernets_jax.costs import num_params
+from mothernets_jax.ensemble import ENSEMBLES_FOLDER, Ensemble, Member
+from mothernets_jax.methods import METHODS
+from mothernets_jax.methods.mothernets import clusters_of
+from mothernets_jax.models import abstract_variables
+from mothernets_jax.plan import describe_clusters, print_plan
+from mothernets_jax.progress import RunProgress
+from mothernets_jax.report import comparison_table, write_report
+from mothernets_jax.run_log import append_metrics, provenance
+from mothernets_jax.settings import Settings
+from mothernets_jax.stages import (
+    EVALUATION_BATCH,
+    Stage,
+    StageResult,
+    Task,
+    make_task,
+    planned_flops,
+    run_stage,
+)
+
+_CONFIG, _RESULTS, _METRICS = "config.json", "results.json", "metrics.jsonl"
+
+
+def show_plan(settings: Settings, console: Console) -> None:
+    """Prints what a run with these settings would do."""
+    task = _load_task(settings)
+    print_plan(
+        console,
+        _describe_clusters(task, settings),
+        _stages(task, settings),
+        task,
+        strategy=settings.strategy,
+        noise=settings.hatch.noise,
+    )
+
+
+def run(
+    settings: Settings, *, name: str, workdir: Path, command: str, console: Console
+) -> dict[str, Any]:
+    """Trains and evaluates every method, or what of it is not done yet.
+
+    Args:
+        settings: what to run.
+        name: of the experiment, for the report.
+        workdir: the run's folder; made if need be.
+        command: the command line, for the report.
+        console: where results and progress are shown.
+
+    Returns:
+        The content of `results.json`.
+
+    Raises:
+        ValueError: bad settings or data, or a folder that holds another experiment.
+    """
+    started = time.perf_counter()
+    _claim(workdir, settings)
+    results = None
+    if (workdir / _RESULTS).exists():
+        results = checkpoints.read_json(workdir / _RESULTS)
+        logging.info("everything in %s is done already", workdir)
+    else:
+        results = _train_and_evaluate(settings, name, workdir, command, console)
+        checkpoints.write_json(workdir / _RESULTS, results)
+        logging.info("done in %.0f s", time.perf_counter() - started)
+    report = write_report(results, workdir)
+    console.print(comparison_table(results))
+    console.print(f"report: {report}", soft_wrap=True, highlight=False)
+    return results
+
+
+def _train_and_evaluate(
+    settings: Settings, name: str, workdir: Path, command: str, console: Console
+) -> dict[str, Any]:
+    task = _load_task(settings)
+    stages = _stages(task, settings)
+    executables = Executables()
+    remaining = sum(
+        planned_flops(stage, task)
+        for listed in stages.values()
+        for stage in listed
+        if checkpoints.read_record(_stage_folder(workdir, stage)) is None
+    )
+    methods = {}
+    with RunProgress(remaining, console) as progress:
+        for method, listed in stages.items():
+            trained = {}
+            records = []
+            for stage in listed:
+                result = _run_or_restore(
+                    stage, task, settings, workdir, trained, executables, progress
+                )
+                trained |= result.variables
+                records.append(result.record)
+            methods[method] = _evaluate(
+                method, task, settings, workdir, trained, records, executables
+            )
+            error = methods[method]["ensemble"][settings.combine]["error"]
+            progress.message(f"{method}: ensemble error {error:.2%} on the test set")
+    return {
+        "name": name,
+        "provenance": provenance(command, _device_name()),
+        "data": _describe_data(settings, task),
+        "plan": _describe_clusters(task, settings),
+        "methods": methods,
+    }
+
+
+def _load_task(settings: Settings) -> Task:
+    dataset = data.load(
+        settings.data.name,
+        directory=settings.data.dir,
+        fold=settings.data.fold,
+        train_examples=settings.data.train_examples,
+        validation_fraction=settings.data.validation_fraction,
+        image_size=settings.data.image_size,
+    )
+    return make_task(
+        dataset,
+        crop_padding=settings.data.crop_padding,
+        flip=settings.data.flip,
+        seed=settings.seed,
+        batch_size=settings.train.batch_size,
+    )
+
+
+def _stages(task: Task, settings: Settings) -> dict[str, Sequence[Stage]]:
+    members = settings.members
+    return {name: METHODS[name](task, settings, members) for name in settings.methods}
+
+
+def _describe_clusters(task: Task, settings: Settings) -> dict[str, Any]:
+    clusters = clusters_of(task, settings, settings.members)
+    return describe_clusters(clusters, settings.members, task)
+
+
+def _claim(workdir: Path, settings: Settings) -> None:
+    """Makes the run's folder, or makes sure that it is this experiment's."""
+    wanted = settings.to_json()
+    path = workdir / _CONFIG
+    if workdir.exists() and not workdir.is_dir():
+        raise ValueError(f"--workdir={workdir} is a file: expected a folder")
+    if path.exists():
+        found = checkpoints.read_json(path)
+        if found != wanted:
+            raise ValueError(
+                f"{workdir} holds another experiment: {_differences(found, wanted)}. "
+                "Choose another --workdir, or delete that folder"
+            )
+        return
+    try:
+        workdir.mkdir(parents=True, exist_ok=True)
+        checkpoints.write_json(path, wanted)
+    except OSError as error:
+        raise ValueError(
+            f"--workdir={workdir} cannot be written ({error.strerror}): expected a "
+            "folder that you may write to"
+        ) from None
+
+
+def _differences(found: Any, wanted: Any, path: str = "config") -> str:
+    """The fields in which two settings differ, with both values."""
+    if not (isinstance(found, dict) and isinstance(wanted, dict)):
+        return f"{path} is {found!r} there and {wanted!r} here"
+    names = sorted(found.keys() | wanted.keys())
+    return "; ".join(
+        _differences(found.get(name), wanted.get(name), f"{path}.{name}")
+        for name in names
+        if found.get(name) != wanted.get(name)
+    )
+
+
+def _stage_folder(workdir: Path, stage: Stage) -> Path:
+    return workdir / "stages" / stage.name
+
+
+def _run_or_restore(
+    stage: Stage,
+    task: Task,
+    settings: Settings,
+    workdir: Path,
+    trained: Mapping[str, Any],
+    executables: Executables,
+    progress: RunProgress,
+) -> StageResult:
+    """A stage's result: restored where it is done, else trained and saved."""
+    folder = _stage_folder(workdir, stage)
+    record = checkpoints.read_record(folder)
+    if record is not None:
+        logging.info("%s: done already", stage.name)
+        shapes = abstract_variables(
+            stage.architecture, task.input_shape, task.num_classes
+        )
+        template = dict.fromkeys(stage.members, shapes)
+        return StageResult(checkpoints.restore(folder, template), record)
+    result = run_stage(
+        stage,
+        task,
+        trained,
+        strategy=settings.strategy,
+        executables=executables,
+        progress=progress,
+        log=lambda **entry: append_metrics(workdir / _METRICS, **entry),
+    )
+    checkpoints.save(folder, result.variables, result.record)
+    for name, check in result.record["checks"].items():
+        logging.info(
+            "%s hatched: logits differ from its MotherNet's by at most %.1e of the "
+            "largest",
+            name,
+            check["relative_logit_difference"],
+        )
+    return result
+
+
+def _evaluate(
+    method: str,
+    task: Task,
+    settings: Settings,
+    workdir: Path,
+    trained: Mapping[str, Any],
+    records: Sequence[Mapping[str, Any]],
+    executables: Executables,
+) -> dict[str, Any]:
+    """Saves a method's ensemble, and gathers what it is worth and what it cost."""
+    dataset, members = task.dataset, settings.members
+    ensemble = Ensemble(
+        {name: Member(a, trained[name]) for name, a in members.items()},
+        mean=dataset.mean,
+        std=dataset.std,
+        class_names=dataset.class_names,
+        input_shape=dataset.input_shape,
+    )
+    ensemble.save(workdir / ENSEMBLES_FOLDER / method)
+    started, compiled = time.perf_counter(), executables.seconds
+    logits, validation_logits = (
+        ensemble.member_logits(
+            images, batch_size=EVALUATION_BATCH, executables=executables
+        )
+        for images in (dataset.test_images, dataset.validation_images)
+    )
+    compile_seconds = executables.seconds - compiled
+    eval_seconds = time.perf_counter() - started - compile_seconds
+
+    has_validation = len(dataset.validation_labels) > 0
+    validation_errors = (
+        [metrics.error(scores, dataset.validation_labels) for scores in validation_logits]
+        if has_validation
+        else [None] * len(members)
+    )
+    errors = [metrics.error(scores, dataset.test_labels) for scores in logits]
+    clocks = {"train_seconds": 0.0, "compile_seconds": compile_seconds}
+    clocks |= {"eval_seconds": eval_seconds, "hatch_seconds": 0.0}
+    for record in records:
+        for clock, seconds in record["clocks"].items():
+            clocks[clock] += seconds
+    return {
+        "ensemble": _combined_errors(logits, dataset.test_labels),
+        "validation": _combined_errors(validation_logits, dataset.validation_labels)
+        if has_validation
+        else {},
+        "mean_member_error": float(np.mean(errors)),
+        "members": _describe_members(members, task, records, errors, validation_errors),
+        "cost": {
+            "train_flops": sum(record["train_flops"] for record in records),
+            "epochs": sum(sum(record["epochs"].values()) for record in records),
+        },
+        "clocks": clocks,
+        "anytime": _anytime(records, list(members), logits, dataset.test_labels),
+        "hatching": {k: v for record in records for k, v in record["checks"].items()},
+        "stages": list(records),
+    }
+
+
+def _combined_errors(
+    logits: np.ndarray, labels: np.ndarray
+) -> dict[str, dict[str, float]]:
+    """The ensemble's error by every combination, and the oracle's."""
+    errors = {
+        name: {"error": metrics.error(combine(logits), labels)}
+        for name, combine in COMBINATIONS.items()
+    }
+    return {**errors, "oracle": {"error": oracle_error(logits, labels)}}
+
+
+def _describe_members(
+    members: Mapping[str, Architecture],
+    task: Task,
+    records: Sequence[Mapping[str, Any]],
+    errors: Sequence[float],
+    validation_errors: Sequence[float | None],
+) -> dict[str, Any]:
+    record_of = {name: record for record in records for name in record["members"]}
+    described = {}
+    for (name, architecture), error, validation_error in zip(
+        members.items(), errors, validation_errors, strict=True
+    ):
+        record = record_of[name]
+        epochs = record["epochs"][name]
+        flops_per_epoch = record["train_flops"] / sum(record["epochs"].values())
+        described[name] = {
+            "error": error,
+            "validation_error": validation_error,
+            "architecture": str(architecture),
+            "parameters": num_params(architecture, task.input_shape, task.num_classes),
+            "train_flops": flops_per_epoch * epochs,
+            "epochs": epochs,
+        }
+    return described
+
+
+def _anytime(
+    records: Sequence[Mapping[str, Any]],
+    names: Sequence[str],
+    logits: np.ndarray,
+    labels: np.ndarray,
+) -> list[dict[str, Any]]:
+    """The averaged ensemble's error after every stage that finished members."""
+    points, finished, flops = [], [], 0.0
+    for record in records:
+        flops += record["train_flops"]
+        new = [names.index(name) for name in record["members"] if name in names]
+        finished += new
+        if new:
+            error = metrics.error(COMBINATIONS["average"](logits[finished]), labels)
+            points.append(
+                {"members": len(finished), "train_flops": flops, "error": error}
+            )
+    return points
+
+
+def _describe_data(settings: Settings, task: Task) -> dict[str, Any]:
+    dataset = task.dataset
+    return {
+        "name": settings.data.name,
+        "train_examples": len(dataset.train_labels),
+        "validation_examples": len(dataset.validation_labels),
+        "test_examples": len(dataset.test_labels),
+        "input_shape": list(dataset.input_shape),
+        "class_names": list(dataset.class_names),
+    }
+
+
+def _device_name() -> str:
+    device = jax.devices()[0]
+    return f"{jax.device_count()} x {device.device_kind}"

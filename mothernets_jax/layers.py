@@ -1,0 +1,112 @@
+"""The convolution, pooling and normalisation that the models are built of.
+
+Axes: images and features are [batch, height, width, channels], kernels
+[height, width, in, out].
+
+Two of them look unusual because of XLA on the CPU. The automatic gradients of an NHWC
+convolution have dimension labels that XLA's CPU backend only rewrites to its fast form
+at the top level of a program, not in the body of a loop, where they are 23 to 200 times
+slower (jax#12868); `conv` therefore writes both gradients as plain NHWC convolutions.
+And the gradient of `reduce_window` is slow; `max_pool` reshapes instead.
+"""
+
+import functools
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+_LAYOUT = ("NHWC", "HWIO", "NHWC")
+
+NORM_EPSILON = 1e-5
+
+BatchNorm = functools.partial(nn.BatchNorm, momentum=0.9, epsilon=NORM_EPSILON)
+
+
+def same_padding(filter_size: int) -> tuple[int, int]:
+    """Explicit padding that, unlike XLA's SAME, does not move with stride or size."""
+    return (filter_size - 1) // 2, filter_size // 2
+
+
+def conv(images: jax.Array, kernel: jax.Array, stride: int = 1) -> jax.Array:
+    """A two-dimensional convolution with `same_padding`.
+
+    Args:
+        images: [batch, height, width, in].
+        kernel: [size, size, in, out].
+        stride: of both sides.
+
+    Returns:
+        [batch, ceil(height / stride), ceil(width / stride), out].
+    """
+    if jax.default_backend() == "cpu":
+        return _conv_with_canonical_gradients(images, kernel, stride)
+    return _conv(images, kernel, stride)
+
+
+def _conv(images: jax.Array, kernel: jax.Array, stride: int) -> jax.Array:
+    padding = [same_padding(size) for size in kernel.shape[:2]]
+    return lax.conv_general_dilated(
+        images, kernel, (stride, stride), padding, dimension_numbers=_LAYOUT
+    )
+
+
+_conv_with_canonical_gradients = jax.custom_vjp(_conv, nondiff_argnums=(2,))
+
+
+def _conv_forward(images, kernel, stride):
+    return _conv(images, kernel, stride), (images, kernel)
+
+
+def _conv_backward(stride, residuals, grad):
+    """Both gradients as convolutions in the forward pass's own layout.
+
+    With y[p] = sum_t x[p * stride + t - before] K[t], along each side:
+    dx[q] = sum_t dy[(q + before - t) / stride] K[t] correlates the dilated dy with the
+    flipped kernel, so size - 1 - before zeros go before it;
+    dK[t] = sum_p x[p * stride + t - before] dy[p] correlates x with the dilated dy,
+    with batch and channels exchanged. What goes after follows from the output's size.
+    """
+    images, kernel = residuals
+    image_padding, kernel_padding = [], []
+    for axis in (0, 1):
+        side, size = images.shape[1 + axis], kernel.shape[axis]
+        before, _ = same_padding(size)
+        dilated = (grad.shape[1 + axis] - 1) * stride + 1
+        low = size - 1 - before
+        image_padding.append((low, side + size - 1 - dilated - low))
+        kernel_padding.append((before, size + dilated - 1 - side - before))
+    image_grad = lax.conv_general_dilated(
+        grad,
+        jnp.swapaxes(kernel[::-1, ::-1], 2, 3),
+        window_strides=(1, 1),
+        padding=image_padding,
+        lhs_dilation=(stride, stride),
+        dimension_numbers=_LAYOUT,
+    )
+    kernel_grad = lax.conv_general_dilated(
+        jnp.transpose(images, (3, 1, 2, 0)),  # [in, height, width, batch]
+        jnp.transpose(grad, (1, 2, 0, 3)),  # [height, width, batch, out]
+        window_strides=(1, 1),
+        padding=kernel_padding,
+        rhs_dilation=(stride, stride),
+        dimension_numbers=_LAYOUT,
+    )
+    return image_grad, jnp.transpose(kernel_grad, (1, 2, 0, 3))
+
+
+_conv_with_canonical_gradients.defvjp(_conv_forward, _conv_backward)
+
+
+def max_pool(features: jax.Array) -> jax.Array:
+    """2x2 max-pooling of stride 2; an odd side loses its last row.
+
+    Args:
+        features: [batch, height, width, channels], both sides above 1.
+    """
+    batch, height, width, channels = features.shape
+    height, width = height // 2, width // 2
+    windows = features[:, : 2 * height, : 2 * width, :]
+    windows = windows.reshape(batch, height, 2, width, 2, channels)
+    return windows.max(axis=(2, 4))

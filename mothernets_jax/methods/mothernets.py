@@ -1,0 +1,138 @@
+"""MotherNets: train one small network a cluster, hatch the members, train them on.
+
+References: MotherNets (MLSys 2020).
+"""
+
+import functools
+from collections.abc import Mapping
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from mothernets_jax.architectures import Architecture
+from mothernets_jax.augment import normalise
+from mothernets_jax.channels import Split
+from mothernets_jax.clustering import Cluster, cluster
+from mothernets_jax.compilation import Executables
+from mothernets_jax.evaluation import predict_logits
+from mothernets_jax.hatching import hatch, perturb
+from mothernets_jax.methods.scratch import (
+    label_of,
+    same_architecture,
+    start_at_random,
+)
+from mothernets_jax.models import Variables
+from mothernets_jax.settings import Settings
+from mothernets_jax.stages import EVALUATION_BATCH, Stage, Start, Task
+from mothernets_jax.trees import named_key
+
+NAME = "mothernets"
+
+# A hatched member's logits may differ from its MotherNet's by float32 rounding: at most
+# this share of the largest logit. Measured differences are some 1e-6 of it.
+TOLERANCE = 1e-3
+
+
+def clusters_of(
+    task: Task, settings: Settings, members: Mapping[str, Architecture]
+) -> tuple[Cluster, ...]:
+    """The clusters that the settings ask for."""
+    return cluster(
+        members,
+        num_clusters=settings.num_clusters,
+        min_shared=settings.min_shared,
+        input_shape=task.input_shape,
+        num_classes=task.num_classes,
+    )
+
+
+def stages(
+    task: Task, settings: Settings, members: Mapping[str, Architecture]
+) -> tuple[Stage, ...]:
+    """For each cluster its MotherNet's stage, then one for each architecture in it."""
+    result = []
+    for number, found in enumerate(clusters_of(task, settings, members), start=1):
+        name = mothernet_name(number)
+        start = start_at_random(task, NAME, found.mothernet, (name,))
+        result.append(
+            Stage(NAME, name, found.mothernet, (name,), settings.train, start)
+        )
+        groups = same_architecture(found.members, members)
+        for architecture, names in groups.items():
+            start = functools.partial(
+                _start_hatched, task, settings, name, found.mothernet, architecture, names
+            )
+            recipe = settings.hatch_recipe
+            # A cluster may part the replicas of one architecture, hence its number.
+            label = f"{name}-{label_of(names)}"
+            result.append(Stage(NAME, label, architecture, names, recipe, start))
+    return tuple(result)
+
+
+def mothernet_name(number: int) -> str:
+    """The name of a cluster's MotherNet, by the cluster's number from 1."""
+    return f"mothernet_{number}"
+
+
+def _start_hatched(
+    task: Task,
+    settings: Settings,
+    mothernet: str,
+    mother: Architecture,
+    architecture: Architecture,
+    names: tuple[str, ...],
+    trained: Mapping[str, Variables],
+    executables: Executables,
+) -> Start:
+    """Hatches members from their trained MotherNet and checks each before noise.
+
+    Raises:
+        RuntimeError: a member does not compute its MotherNet's function.
+    """
+    images = task.dataset.train_images[:EVALUATION_BATCH]
+    mean, std = jnp.asarray(task.dataset.mean), jnp.asarray(task.dataset.std)
+
+    def logits_of(network: Architecture, variables: Variables) -> np.ndarray:
+        return predict_logits(
+            network,
+            variables,
+            images,
+            task.dataset.mean,
+            task.dataset.std,
+            batch_size=EVALUATION_BATCH,
+            executables=executables,
+        )
+
+    expected = logits_of(mother, trained[mothernet])
+    statistics_batch = normalise(jnp.asarray(images), mean, std)
+    grow = _make_hatch(mother, architecture, settings.hatch.split)  # type: ignore[arg-type]
+    variables, checks = {}, {}
+    for name in names:
+        key = named_key(task.key, NAME, name, "hatch")
+        args = (trained[mothernet], key, statistics_batch)
+        hatched = executables.get(grow, *args)(*args)
+        difference = float(np.abs(logits_of(architecture, hatched) - expected).max())
+        relative = difference / float(np.abs(expected).max())
+        if not relative <= TOLERANCE:
+            raise RuntimeError(
+                f"{name} does not compute its MotherNet's function: their logits "
+                f"differ by {difference:.3g}, {relative:.1e} of the largest (allowed: "
+                f"{TOLERANCE}). This is a defect of mothernets_jax; please report the "
+                f"architectures {str(mother)!r} and {str(architecture)!r}"
+            )
+        checks[name] = {
+            "largest_logit_difference": difference,
+            "relative_logit_difference": relative,
+        }
+        noise_key = named_key(task.key, NAME, name, "noise")
+        variables[name] = perturb(hatched, noise_key, settings.hatch.noise)
+    return Start(variables, checks)
+
+
+@functools.cache
+def _make_hatch(mother: Architecture, member: Architecture, split: Split):
+    def grow(variables, key, images):
+        return hatch(variables, mother, member, key, images=images, split=split)
+
+    return jax.jit(grow)

@@ -1,0 +1,200 @@
+"""What a run is going to do: clusters, inheritance, groups and FLOPs; before training."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import Console, Group
+from rich.table import Table
+from rich.text import Text
+
+from mothernets_jax.architectures import Architecture, Conv, unit_names
+from mothernets_jax.clustering import Cluster
+from mothernets_jax.costs import num_params, train_flops
+from mothernets_jax.groups import choose_strategy
+from mothernets_jax.methods.mothernets import mothernet_name
+from mothernets_jax.mothernet import matched_units
+from mothernets_jax.stages import Stage, Task, planned_flops
+
+
+def growth(mother: Architecture, member: Architecture) -> dict[str, int]:
+    """How many of the member's layers are grown in which way.
+
+    Returns:
+        Numbers of `widened_layers`, `enlarged_filters` (a layer may be both),
+        `inserted_layers` and `unchanged_layers`.
+    """
+    matches = matched_units(mother, member)
+    mother_units = _units_by_name(mother)
+    counts = dict.fromkeys(
+        ("widened_layers", "enlarged_filters", "inserted_layers", "unchanged_layers"), 0
+    )
+    for name, unit in _units_by_name(member).items():
+        if name not in matches:
+            counts["inserted_layers"] += 1
+            continue
+        source = mother_units[matches[name]]
+        counts["widened_layers"] += unit.width > source.width
+        if isinstance(unit, Conv) and isinstance(source, Conv):
+            counts["enlarged_filters"] += unit.filter_size > source.filter_size
+        counts["unchanged_layers"] += unit == source
+    return counts
+
+
+def describe_clusters(
+    clusters: Sequence[Cluster], members: Mapping[str, Architecture], task: Task
+) -> dict[str, Any]:
+    """Clusters, their MotherNets and what each member inherits, as plain values."""
+
+    def size(architecture: Architecture) -> int:
+        return num_params(architecture, task.input_shape, task.num_classes)
+
+    described = [
+        {
+            "name": mothernet_name(number),
+            "architecture": str(found.mothernet),
+            "parameters": size(found.mothernet),
+            "members": [
+                {
+                    "name": name,
+                    "architecture": str(members[name]),
+                    "parameters": size(members[name]),
+                    "inherited_share": size(found.mothernet) / size(members[name]),
+                    **growth(found.mothernet, members[name]),
+                }
+                for name in found.members
+            ],
+        }
+        for number, found in enumerate(clusters, start=1)
+    ]
+    reused = sum((len(c["members"]) - 1) * c["parameters"] for c in described)
+    return {
+        "num_clusters": len(described),
+        "reused_parameters": reused,
+        "clusters": described,
+    }
+
+
+def print_plan(
+    console: Console,
+    clusters: Mapping[str, Any],
+    stages: Mapping[str, Sequence[Stage]],
+    task: Task,
+    *,
+    strategy: str,
+    noise: float,
+) -> None:
+    """Prints what the run will do.
+
+    Args:
+        console: where to.
+        clusters: from `describe_clusters`.
+        stages: by method.
+        task: what is trained on.
+        strategy: the setting.
+        noise: standard deviation of the noise after hatching, for the remark on
+            members that would otherwise begin as equals.
+    """
+    for cluster in clusters["clusters"]:
+        console.print(_cluster_table(cluster))
+        console.print(_remark_on_equals(cluster, noise))
+    console.print(_stages_table(stages, task, strategy))
+    console.print(_costs(stages, task))
+
+
+def _units_by_name(architecture: Architecture):
+    sections = zip(unit_names(architecture), architecture.sections, strict=True)
+    return {n: u for names, units in sections for n, u in zip(names, units, strict=True)}
+
+
+def _cluster_table(cluster: Mapping[str, Any]) -> Table:
+    table = Table(
+        title=f"{cluster['name']}: {cluster['architecture']}, "
+        f"{cluster['parameters']:,} parameters",
+        title_justify="left",
+        title_style="bold",
+    )
+    table.add_column("member")
+    for heading in ("parameters", "inherited", "widened", "larger", "new", "as is"):
+        table.add_column(heading, justify="right")
+    table.add_column("architecture", overflow="fold")
+    for member in cluster["members"]:
+        table.add_row(
+            member["name"],
+            f"{member['parameters']:,}",
+            f"{member['inherited_share']:.0%}",
+            str(member["widened_layers"]),
+            str(member["enlarged_filters"]),
+            str(member["inserted_layers"]),
+            str(member["unchanged_layers"]),
+            member["architecture"],
+        )
+    return table
+
+
+def _remark_on_equals(cluster: Mapping[str, Any], noise: float) -> Text:
+    """Members of one shape that nothing but noise, order and augmentation parts."""
+    by_shape: dict[str, list[str]] = {}
+    for member in cluster["members"]:
+        if not member["widened_layers"]:
+            by_shape.setdefault(member["architecture"], []).append(member["name"])
+    equals = [", ".join(names) for names in by_shape.values() if len(names) > 1]
+    if not equals:
+        return Text("")
+    parted = "noise, data order and augmentation" if noise else "data order and crops"
+    return Text(
+        f"No layer of {' / '.join(equals)} widens, so these begin as the same network; "
+        f"only {parted} part them.\n",
+        style="yellow",
+    )
+
+
+def _stages_table(
+    stages: Mapping[str, Sequence[Stage]], task: Task, strategy: str
+) -> Table:
+    table = Table(title="stages", title_justify="left", title_style="bold")
+    for heading in ("method", "stepped together"):
+        table.add_column(heading, overflow="fold")
+    table.add_column("strategy")
+    for heading in ("epochs", "training FLOPs"):
+        table.add_column(heading, justify="right")
+    for method, listed in stages.items():
+        for stage in listed:
+            table.add_row(
+                method,
+                ", ".join(stage.members),
+                choose_strategy(strategy, len(stage.members)),
+                str(stage.recipe.epochs),
+                f"{planned_flops(stage, task):.3g}",
+            )
+        table.add_section()
+    return table
+
+
+def _costs(stages: Mapping[str, Sequence[Stage]], task: Task) -> Group:
+    """Each method's FLOPs against training its members from scratch."""
+    lines = []
+    for method, listed in stages.items():
+        flops = sum(planned_flops(stage, task) for stage in listed)
+        lines.append(Text(f"{method}: {flops:.3g} training FLOPs", style="bold"))
+        if method == "mothernets":
+            scratch = _scratch_flops(listed, task)
+            lines[-1].append(
+                f", {flops / scratch:.0%} of training every member from scratch "
+                f"({scratch:.3g})"
+            )
+    return Group(*lines)
+
+
+def _scratch_flops(stages: Sequence[Stage], task: Task) -> float:
+    """Training FLOPs of a MotherNets ensemble's members by the MotherNets' recipe."""
+    recipe = stages[0].recipe
+    examples = len(task.dataset.train_labels)
+    images = examples // recipe.batch_size * recipe.batch_size * recipe.epochs
+    mothers = {stage.label for stage in stages if stage.members == (stage.label,)}
+    return sum(
+        images
+        * len(stage.members)
+        * train_flops(stage.architecture, task.input_shape, task.num_classes)
+        for stage in stages
+        if stage.label not in mothers
+    )

@@ -1,0 +1,86 @@
+"""Progress of long work: bars for a person, plain log lines for a file.
+
+The unit of work is the training FLOP, which is known beforehand, so that the time left
+is an estimate for the whole run and not for the epoch.
+"""
+
+from absl import logging
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    Progress,
+    TaskProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+
+class RunProgress:
+    """A bar for the run and one for the current stage; use as a context manager."""
+
+    def __init__(self, total_flops: float, console: Console | None = None):
+        """Starts nothing yet.
+
+        Args:
+            total_flops: training FLOPs of everything that remains to be trained.
+            console: where to draw; by default standard output.
+        """
+        self._bars = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            TaskProgressColumn(),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(elapsed_when_finished=False),
+            TextColumn("{task.fields[latest]}"),
+            console=console or Console(),
+            transient=True,
+        )
+        self._draws = self._bars.console.is_terminal
+        self._run = self._bars.add_task("run", total=total_flops, latest="")
+        self._stage = self._bars.add_task("", total=None, latest="", visible=False)
+
+    def __enter__(self) -> "RunProgress":
+        if self._draws:
+            self._bars.start()
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._bars.stop()
+
+    def start_stage(self, name: str, epochs: int) -> None:
+        """A stage of so many epochs begins."""
+        self._bars.reset(
+            self._stage, description=name, total=epochs, latest="", visible=True
+        )
+        if not self._draws:
+            logging.info("%s: training, up to %d epochs", name, epochs)
+
+    def advance(self, name: str, epoch: int, epochs: int, flops: float, latest: str):
+        """An epoch of the stage is done.
+
+        Args:
+            name: of the stage.
+            epoch: epochs done, from 1.
+            epochs: at most so many.
+            flops: training FLOPs of this epoch over all members.
+            latest: the newest figures, in a few words.
+        """
+        self._bars.update(self._stage, advance=1, latest=latest)
+        self._bars.update(self._run, advance=flops)
+        # About ten lines a stage say enough in a log file.
+        if not self._draws and (epoch == epochs or epoch % max(1, epochs // 10) == 0):
+            logging.info("%s: epoch %d/%d, %s", name, epoch, epochs, latest)
+
+    def skip(self, flops: float) -> None:
+        """Work that was planned turned out unnecessary."""
+        total = self._bars.tasks[self._run].total or 0.0
+        self._bars.update(self._run, total=total - flops)
+
+    def message(self, text: str) -> None:
+        """A line that stays."""
+        if self._draws:
+            self._bars.console.print(text, highlight=False)
+        else:
+            logging.info("%s", text)

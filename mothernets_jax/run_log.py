@@ -1,0 +1,49 @@
+"""What a run leaves behind for people and programs: metrics and provenance."""
+
+import importlib.metadata
+import json
+import platform
+import subprocess
+from pathlib import Path
+from typing import Any
+
+_PACKAGES = ("jax", "flax", "optax", "numpy")
+
+
+def append_metrics(path: Path, **metrics: Any) -> None:
+    """Appends one line of JSON to a metrics file."""
+    with path.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(metrics) + "\n")
+
+
+def provenance(command: str, device: str) -> dict[str, str]:
+    """With what a run was made: command, device, commit and versions.
+
+    Args:
+        command: the command line.
+        device: the accelerator's or processor's name.
+    """
+    versions = {package: importlib.metadata.version(package) for package in _PACKAGES}
+    return {
+        "command": command,
+        "device": device,
+        "commit": _commit(),
+        "python": platform.python_version(),
+        **versions,
+    }
+
+
+def _commit() -> str:
+    """The commit of this code, marked where files differ from it; "unknown" without."""
+    git = ["git", "-C", str(Path(__file__).parent)]
+    try:
+        run = subprocess.run(
+            [*git, "describe", "--always", "--dirty", "--exclude=*"],
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return "unknown"
+    return run.stdout.strip()

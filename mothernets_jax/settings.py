@@ -1,0 +1,236 @@
+"""From a ConfigDict to frozen, validated settings: here the config ends.
+
+Below this module everything takes plain keyword arguments.
+"""
+
+import dataclasses
+import difflib
+import hashlib
+import json
+import types
+import typing
+from collections.abc import Mapping
+from typing import Any
+
+from mothernets_jax.architectures import Architecture, parse
+from mothernets_jax.combine import COMBINATIONS
+
+STOP_RULES = ("epochs", "plateau")
+
+
+@dataclasses.dataclass(frozen=True)
+class DataSettings:
+    """Which images, and how they are varied in training."""
+
+    name: str
+    dir: str
+    fold: int
+    train_examples: int | None
+    validation_fraction: float
+    image_size: int | None
+    crop_padding: int
+    flip: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """How networks are trained; as `train`, for those that start from scratch."""
+
+    epochs: int
+    batch_size: int
+    learning_rate: float
+    weight_decay: float
+    schedule: str
+    warmup_epochs: float
+    stop: str
+    patience_epochs: int
+
+
+@dataclasses.dataclass(frozen=True)
+class HatchSettings:
+    """How members are hatched, and where their recipe differs from `train`."""
+
+    epochs: int
+    learning_rate: float
+    schedule: str
+    warmup_epochs: float
+    noise: float
+    split: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """All that decides the result of a run."""
+
+    seed: int
+    methods: tuple[str, ...]
+    architectures: dict[str, str]
+    replicas: int
+    num_clusters: int | None
+    min_shared: float | None
+    strategy: str
+    combine: str
+    data: DataSettings
+    train: Recipe
+    hatch: HatchSettings
+
+    @property
+    def members(self) -> dict[str, Architecture]:
+        """The ensemble's members by name: `V13`, or `V13_1`, `V13_2` for replicas."""
+        return {
+            name if self.replicas == 1 else f"{name}_{replica}": parse(notation)
+            for name, notation in self.architectures.items()
+            for replica in range(1, self.replicas + 1)
+        }
+
+    @property
+    def hatch_recipe(self) -> Recipe:
+        """The recipe of hatched members."""
+        return dataclasses.replace(
+            self.train,
+            epochs=self.hatch.epochs,
+            learning_rate=self.hatch.learning_rate,
+            schedule=self.hatch.schedule,
+            warmup_epochs=self.hatch.warmup_epochs,
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, as saved in a run's `config.json`."""
+        return json.loads(json.dumps(dataclasses.asdict(self)))
+
+    def digest(self) -> str:
+        """Eight hexadecimal digits that differ where any setting differs."""
+        text = json.dumps(self.to_json(), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+def from_config(config: Mapping[str, Any], methods: tuple[str, ...]) -> Settings:
+    """Checks a config and freezes it.
+
+    Args:
+        config: a ConfigDict or a nested mapping with exactly the fields of `Settings`.
+        methods: the names that `methods` may hold.
+
+    Raises:
+        ValueError: an unknown or missing field, a wrong type, a value out of range;
+            names the field, what was found and what was expected.
+    """
+    settings = _build(Settings, config, "config")
+    _check_ranges(settings, methods)
+    _check_architectures(settings)
+    return settings
+
+
+def _build(kind: type, values: Any, path: str) -> Any:
+    """A dataclass from a mapping, checked field by field."""
+    if not isinstance(values, Mapping) and not hasattr(values, "items"):
+        raise ValueError(f"{path} is {values!r}: expected a group of fields")
+    hints = typing.get_type_hints(kind)
+    for name in values:
+        if name not in hints:
+            close = difflib.get_close_matches(str(name), hints, n=1)
+            hint = f"did you mean {close[0]!r}?" if close else f"known: {list(hints)}"
+            raise ValueError(f"{path}.{name} is not a field: {hint}")
+    missing = [name for name in hints if name not in values]
+    if missing:
+        raise ValueError(f"{path}.{missing[0]} is missing: add it to the config file")
+    return kind(
+        **{n: _convert(hint, values[n], f"{path}.{n}") for n, hint in hints.items()}
+    )
+
+
+def _convert(hint: Any, value: Any, path: str) -> Any:
+    """A value of the hinted type; ints become floats where floats are expected."""
+    if dataclasses.is_dataclass(hint):
+        return _build(hint, value, path)  # type: ignore[arg-type]
+    origin, args = typing.get_origin(hint), typing.get_args(hint)
+    if origin is types.UnionType:  # X | None
+        return None if value is None else _convert(args[0], value, path)
+    if origin is tuple:
+        if not isinstance(value, tuple | list):
+            raise ValueError(f"{path} is {value!r}: expected a tuple such as ('a', 'b')")
+        return tuple(_convert(args[0], v, f"{path}[{i}]") for i, v in enumerate(value))
+    if origin is dict:
+        if not hasattr(value, "items"):
+            raise ValueError(f"{path} is {value!r}: expected names and architectures")
+        return {str(k): _convert(args[1], v, f"{path}.{k}") for k, v in value.items()}
+    is_int = isinstance(value, int) and not isinstance(value, bool)
+    if hint is float and is_int:
+        return float(value)
+    if not isinstance(value, hint) or (hint is int and not is_int):
+        raise ValueError(f"{path} is {value!r}: expected {_NAMES[hint]}")
+    return value
+
+
+_NAMES = {int: "a whole number", float: "a number", str: "text", bool: "True or False"}
+
+
+def _check_ranges(settings: Settings, methods: tuple[str, ...]) -> None:
+    def at_least(least: float, path: str) -> None:
+        value = _get(settings, path)
+        if value is not None and not least <= value < float("inf"):
+            raise ValueError(f"config.{path} is {value}: expected {least} or more")
+
+    def one_of(choices: tuple[str, ...], path: str) -> None:
+        value = _get(settings, path)
+        if value not in choices:
+            close = difflib.get_close_matches(str(value), choices, n=1)
+            hint = f"; did you mean {close[0]!r}?" if close else ""
+            expected = ", ".join(map(repr, choices))
+            raise ValueError(
+                f"config.{path} is {value!r}: expected one of {expected}{hint}"
+            )
+
+    for path in ("replicas", "train.epochs", "train.batch_size", "hatch.epochs"):
+        at_least(1, path)
+    for path in ("num_clusters", "train.patience_epochs", "data.image_size"):
+        at_least(1, path)
+    for path in ("seed", "data.fold", "data.crop_padding", "train.weight_decay"):
+        at_least(0, path)
+    for path in ("train.learning_rate", "hatch.learning_rate", "hatch.noise"):
+        at_least(0, path)
+    for path in ("train.warmup_epochs", "hatch.warmup_epochs"):
+        at_least(0, path)
+    one_of(("auto", "vmap", "unroll", "loop"), "strategy")
+    one_of(tuple(COMBINATIONS), "combine")
+    one_of(("cosine", "step", "constant"), "train.schedule")
+    one_of(("cosine", "step", "constant"), "hatch.schedule")
+    one_of(STOP_RULES, "train.stop")
+    one_of(("random", "equal"), "hatch.split")
+    if not settings.methods:
+        raise ValueError(f"config.methods is empty: choose from {', '.join(methods)}")
+    for i, name in enumerate(settings.methods):
+        if name not in methods or name in settings.methods[:i]:
+            close = difflib.get_close_matches(name, methods, n=1)
+            hint = f" (did you mean {close[0]!r}?)" if close else ""
+            raise ValueError(
+                f"config.methods[{i}] is {name!r}{hint}: expected each of "
+                f"{', '.join(methods)} at most once"
+            )
+
+
+def _get(settings: Settings, path: str) -> Any:
+    value: Any = settings
+    for name in path.split("."):
+        value = getattr(value, name)
+    return value
+
+
+def _check_architectures(settings: Settings) -> None:
+    if not settings.architectures:
+        raise ValueError("config.architectures is empty: give at least one network")
+    for name, notation in settings.architectures.items():
+        if not name.replace("-", "").replace("_", "").isalnum():
+            raise ValueError(
+                f"config.architectures has the name {name!r}: expected letters, "
+                "digits, '-' and '_' only, since folders are named after it"
+            )
+        try:
+            parse(notation)
+        except ValueError as error:
+            raise ValueError(f"config.architectures.{name}: {error}") from None
+    if settings.num_clusters is not None and settings.min_shared is not None:
+        raise ValueError(
+            f"config.num_clusters is {settings.num_clusters} and config.min_shared is "
+            f"{settings.min_shared}: give one of them"
+        )

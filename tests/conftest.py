@@ -1,0 +1,139 @@
+"""Where and how the tests run: on the CPU, strictly, from a printed seed, all of them.
+
+JAX reads its settings from the environment when it is first imported, hence none of the
+imports of JAX stands at the top of this file.
+"""
+
+import ast
+import os
+import random
+import re
+from pathlib import Path
+
+import hypothesis
+import pytest
+
+SEED = pytest.StashKey[int]()
+CI = bool(os.environ.get("CI"))
+
+
+def pytest_addoption(parser):
+    parser.addoption(
+        "--complete",
+        action="store_true",
+        help="fail where a test did not run that is marked neither slow nor gpu",
+    )
+
+
+@pytest.hookimpl(tryfirst=True)  # before Hypothesis reads its seed
+def pytest_configure(config):
+    marks = config.option.markexpr
+    if marks and not re.search(r"(?<!not )\bgpu\b", marks):
+        os.environ.setdefault("JAX_PLATFORMS", "cpu")
+    os.environ["JAX_NUMPY_RANK_PROMOTION"] = "raise"
+
+    default = 0 if CI else random.randrange(2**31)
+    seed = int(os.environ.get("MOTHERNETS_JAX_SEED", default))
+    config.stash[SEED] = seed
+    if config.option.hypothesis_seed is None:
+        config.option.hypothesis_seed = str(seed)
+    hypothesis.settings.register_profile(
+        "mothernets_jax",
+        deadline=None,  # the first example compiles
+        derandomize=CI,
+        print_blob=True,
+        # A fixture here is a setting for all examples (`x64`), not a state.
+        suppress_health_check=[hypothesis.HealthCheck.function_scoped_fixture],
+    )
+    hypothesis.settings.load_profile("mothernets_jax")
+
+    if config.option.complete:
+        config.pluginmanager.register(Completeness(), "completeness")
+
+
+def pytest_report_header(config):
+    return f"MOTHERNETS_JAX_SEED={config.stash[SEED]} replays this run"
+
+
+def pytest_terminal_summary(terminalreporter, exitstatus, config):
+    if exitstatus != pytest.ExitCode.OK:
+        terminalreporter.write_line(pytest_report_header(config))
+
+
+@pytest.fixture
+def seed(request) -> int:
+    """The seed of this run, for tests that draw their inputs."""
+    return request.config.stash[SEED]
+
+
+@pytest.fixture
+def x64():
+    """Float64 for one test."""
+    import jax
+
+    with jax.enable_x64(True):
+        yield
+
+
+class Completeness:
+    """Fails a run that passes only because tests were left out.
+
+    Left out is a test that was skipped, deselected, or never found by pytest (its file
+    or class has the wrong name). Only the marks slow and gpu allow it.
+    """
+
+    def __init__(self):
+        self.items = []
+        self.ran = set()
+        self.skipped = set()
+        self.left_out = []
+
+    @pytest.hookimpl(tryfirst=True)  # before -m deselects
+    def pytest_collection_modifyitems(self, items):
+        self.items = list(items)
+
+    def pytest_runtest_logreport(self, report):
+        if report.skipped and not hasattr(report, "wasxfail"):
+            self.skipped.add(report.nodeid)
+        elif report.when == "call":
+            self.ran.add(report.nodeid)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionfinish(self, session):
+        if session.config.option.collectonly or session.exitstatus != 0:
+            return
+        root = session.config.rootpath
+        found = {(item.path, getattr(item, "originalname", "")) for item in self.items}
+        self.left_out = [
+            f"{path.relative_to(root)}::{name}"
+            for path in sorted(root.glob("tests/**/*.py"))
+            for name in defined_tests(path)
+            if (path, name) not in found
+        ] + [
+            item.nodeid
+            for item in self.items
+            if item.nodeid not in self.ran - self.skipped
+            and not any(item.iter_markers("slow"))
+            and not any(item.iter_markers("gpu"))
+        ]
+        if self.left_out:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def pytest_terminal_summary(self, terminalreporter):
+        if self.left_out:
+            terminalreporter.section("tests that did not run", red=True)
+            for name in self.left_out:
+                terminalreporter.write_line(name)
+
+
+def defined_tests(path: Path) -> list[str]:
+    """Names of the test functions in a file's source, found by pytest or not."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    bodies = [n for n in ast.walk(tree) if isinstance(n, ast.Module | ast.ClassDef)]
+    return [
+        statement.name
+        for body in bodies
+        for statement in body.body
+        if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef)
+        and statement.name.startswith("test")
+    ]
