@@ -4,12 +4,14 @@ Fields are overridden as --config.field=value. The same command again continues 
 it stopped.
 """
 
+import logging
 import shlex
 import sys
 import traceback
 from pathlib import Path
 
-from absl import app, flags, logging
+from absl import app, flags
+from absl import logging as absl_logging
 from ml_collections import config_flags
 from rich.console import Console
 
@@ -44,7 +46,9 @@ def fail(message: str) -> None:
 
 def main(argv: list[str]) -> None:
     del argv
-    logging.set_verbosity(logging.INFO)
+    # Ours speaks of every stage; libraries on the same handler only of trouble.
+    absl_logging.set_verbosity(absl_logging.WARNING)
+    logging.getLogger("mothernets_jax").setLevel(logging.INFO)
     from mothernets_jax import experiment, methods, settings  # after the flags: slow
 
     console = Console()

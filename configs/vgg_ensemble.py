@@ -1,8 +1,8 @@
 """The paper's V5: five VGG variants, hatched from MotherNets (MotherNets, MLSys 2020).
 
-    python launch.py --config=configs/vgg_ensemble.py
-    python launch.py --config=configs/vgg_ensemble.py:folder --config.data.dir=IMAGES
-    python launch.py --config=configs/vgg_ensemble.py --config.hatch.epochs=8
+python launch.py --config=configs/vgg_ensemble.py
+python launch.py --config=configs/vgg_ensemble.py:folder --config.data.dir=IMAGES
+python launch.py --config=configs/vgg_ensemble.py --config.hatch.epochs=8
 """
 
 from ml_collections import ConfigDict
@@ -27,41 +27,43 @@ def get_config(preset: str = "digits") -> ConfigDict:
         )
     digits = preset == "digits"
     members = v5(width=WIDTHS[preset])
-    return ConfigDict({
-        "seed": 0,
-        "methods": ("mothernets", "full_data"),
-        "architectures": {name: str(member) for name, member in members.items()},
-        "replicas": 2 if digits else 1,
-        "num_clusters": placeholder(int),  # the fewest that can be connected
-        "min_shared": placeholder(float),
-        "strategy": "auto",
-        "combine": "average",
-        "data": {
-            "name": "digits" if digits else "folder",
-            "dir": "",
-            "fold": 0,
-            "train_examples": placeholder(int),  # all
-            "validation_fraction": 0.1,
-            "image_size": placeholder(int),  # all images have one size
-            "crop_padding": 1 if digits else 4,
-            "flip": not digits,
-        },
-        "train": {
-            "epochs": 30,
-            "batch_size": 128,
-            "learning_rate": 0.1,
-            "weight_decay": 5e-4,
-            "schedule": "cosine",
-            "warmup_epochs": 1.0,
-            "stop": "epochs",
-            "patience_epochs": 15,
-        },
-        "hatch": {
-            "epochs": 6,
-            "learning_rate": 0.1,
-            "schedule": "cosine",
-            "warmup_epochs": 0.5,
-            "noise": 0.0,
-            "split": "random",
-        },
-    })
+    return ConfigDict(
+        {
+            "seed": 0,
+            "methods": ("mothernets", "full_data"),
+            "architectures": {name: str(member) for name, member in members.items()},
+            "replicas": 2 if digits else 1,
+            "num_clusters": placeholder(int),  # the fewest that can be connected
+            "min_shared": placeholder(float),
+            "strategy": "auto",
+            "combine": "average",
+            "data": {
+                "name": "digits" if digits else "folder",
+                "dir": "",
+                "fold": 0,
+                "train_examples": placeholder(int),  # all
+                "validation_fraction": 0.1,
+                "image_size": placeholder(int),  # all images have one size
+                "crop_padding": 1 if digits else 4,
+                "flip": not digits,
+            },
+            "train": {
+                "epochs": 30,
+                "batch_size": 128,
+                "learning_rate": 0.1,
+                "weight_decay": 5e-4,
+                "schedule": "cosine",
+                "warmup_epochs": 1.0,
+                "stop": "epochs",
+                "patience_epochs": 15,
+            },
+            "hatch": {
+                "epochs": 6,
+                "learning_rate": 0.1,
+                "schedule": "cosine",
+                "warmup_epochs": 0.5,
+                "noise": 0.0,
+                "split": "random",
+            },
+        }
+    )

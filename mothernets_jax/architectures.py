@@ -244,7 +244,9 @@ def _parse_block(block: str, notation: str) -> tuple[Conv, ...]:
     layers: list[Conv] = []
     for filter_size, filters, count in re.findall(_LAYER_PATTERN, block):
         if count and int(count) == 0:
-            raise ValueError(f"a layer of {notation!r} is repeated 0 times: leave it out")
+            raise ValueError(
+                f"a layer of {notation!r} is repeated 0 times: leave it out"
+            )
         layers += [Conv(int(filter_size), int(filters))] * int(count or 1)
     return tuple(layers)
 

@@ -1,5 +1,6 @@
 """Run an experiment: methods, their stages in order, evaluation, report."""
 
+import logging
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -7,7 +8,6 @@ from typing import Any
 
 import jax
 import numpy as np
-from absl import logging
 from rich.console import Console
 
 from mothernets_jax import checkpoints, data, metrics
@@ -33,6 +33,8 @@ from mothernets_jax.stages import (
     planned_flops,
     run_stage,
 )
+
+_log = logging.getLogger(__name__)
 
 _CONFIG, _RESULTS, _METRICS = "config.json", "results.json", "metrics.jsonl"
 
@@ -73,11 +75,11 @@ def run(
     results = None
     if (workdir / _RESULTS).exists():
         results = checkpoints.read_json(workdir / _RESULTS)
-        logging.info("everything in %s is done already", workdir)
+        _log.info("everything in %s is done already", workdir)
     else:
         results = _train_and_evaluate(settings, name, workdir, command, console)
         checkpoints.write_json(workdir / _RESULTS, results)
-        logging.info("done in %.0f s", time.perf_counter() - started)
+        _log.info("done in %.0f s", time.perf_counter() - started)
     report = write_report(results, workdir)
     console.print(comparison_table(results))
     console.print(f"report: {report}", soft_wrap=True, highlight=False)
@@ -202,7 +204,7 @@ def _run_or_restore(
     folder = _stage_folder(workdir, stage)
     record = checkpoints.read_record(folder)
     if record is not None:
-        logging.info("%s: done already", stage.name)
+        _log.info("%s: done already", stage.name)
         shapes = abstract_variables(
             stage.architecture, task.input_shape, task.num_classes
         )
@@ -219,7 +221,7 @@ def _run_or_restore(
     )
     checkpoints.save(folder, result.variables, result.record)
     for name, check in result.record["checks"].items():
-        logging.info(
+        _log.info(
             "%s hatched: logits differ from its MotherNet's by at most %.1e of the "
             "largest",
             name,
@@ -259,7 +261,10 @@ def _evaluate(
 
     has_validation = len(dataset.validation_labels) > 0
     validation_errors = (
-        [metrics.error(scores, dataset.validation_labels) for scores in validation_logits]
+        [
+            metrics.error(scores, dataset.validation_labels)
+            for scores in validation_logits
+        ]
         if has_validation
         else [None] * len(members)
     )

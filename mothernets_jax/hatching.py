@@ -90,7 +90,10 @@ def hatch(
     maps = _channel_maps(member, units, num_classes, named_key(key, "copies"))
     shares = draw_shares(
         named_key(key, "shares"),
-        {name: (read, written.source.shape[0]) for name, (read, written) in maps.items()},
+        {
+            name: (read, written.source.shape[0])
+            for name, (read, written) in maps.items()
+        },
         split,
         head["kernel"].dtype,
     )

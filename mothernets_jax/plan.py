@@ -103,31 +103,39 @@ def print_plan(
 
 def _units_by_name(architecture: Architecture):
     sections = zip(unit_names(architecture), architecture.sections, strict=True)
-    return {n: u for names, units in sections for n, u in zip(names, units, strict=True)}
+    return {
+        n: u for names, units in sections for n, u in zip(names, units, strict=True)
+    }
 
 
 def _cluster_table(cluster: Mapping[str, Any]) -> Table:
+    """A row for each shape in the cluster: what its members inherit."""
     table = Table(
-        title=f"{cluster['name']}: {cluster['architecture']}, "
-        f"{cluster['parameters']:,} parameters",
+        title=f"{cluster['name']}: {cluster['parameters']:,} parameters\n"
+        f"{cluster['architecture']}",
         title_justify="left",
         title_style="bold",
     )
-    table.add_column("member")
+    table.add_column("members", overflow="fold")
     for heading in ("parameters", "inherited", "widened", "larger", "new", "as is"):
         table.add_column(heading, justify="right")
-    table.add_column("architecture", overflow="fold")
+    rows: dict[str, dict[str, Any]] = {}
     for member in cluster["members"]:
+        row = rows.setdefault(member["architecture"], {**member, "names": []})
+        row["names"].append(member["name"])
+    for row in rows.values():
         table.add_row(
-            member["name"],
-            f"{member['parameters']:,}",
-            f"{member['inherited_share']:.0%}",
-            str(member["widened_layers"]),
-            str(member["enlarged_filters"]),
-            str(member["inserted_layers"]),
-            str(member["unchanged_layers"]),
-            member["architecture"],
+            ", ".join(row["names"]),
+            f"{row['parameters']:,}",
+            f"{row['inherited_share']:.0%}",
+            str(row["widened_layers"]),
+            str(row["enlarged_filters"]),
+            str(row["inserted_layers"]),
+            str(row["unchanged_layers"]),
         )
+    notations = "\n".join(f"{', '.join(r['names'])}: {n}" for n, r in rows.items())
+    table.caption = notations
+    table.caption_justify = "left"
     return table
 
 
@@ -164,7 +172,7 @@ def _stages_table(
                 ", ".join(stage.members),
                 choose_strategy(strategy, len(stage.members)),
                 str(stage.recipe.epochs),
-                f"{planned_flops(stage, task):.3g}",
+                f"{planned_flops(stage, task):.2e}",
             )
         table.add_section()
     return table
@@ -175,12 +183,12 @@ def _costs(stages: Mapping[str, Sequence[Stage]], task: Task) -> Group:
     lines = []
     for method, listed in stages.items():
         flops = sum(planned_flops(stage, task) for stage in listed)
-        lines.append(Text(f"{method}: {flops:.3g} training FLOPs", style="bold"))
+        lines.append(Text(f"{method}: {flops:.2e} training FLOPs", style="bold"))
         if method == "mothernets":
             scratch = _scratch_flops(listed, task)
             lines[-1].append(
                 f", {flops / scratch:.0%} of training every member from scratch "
-                f"({scratch:.3g})"
+                f"({scratch:.2e})"
             )
     return Group(*lines)
 

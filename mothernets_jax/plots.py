@@ -17,7 +17,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 WIDE, NARROW = 880, 360  # pixels
 INK, MUTED, FAINT = "#1c2530", "#5b6775", "#dfe4ea"
 INHERITED, NEW = "#0072b2", "#f0b057"
-STYLE: dict[str, Any] = {
+STYLE: dict[Any, Any] = {
     "font.family": ["DejaVu Sans"],
     "font.size": 12.0,
     "text.color": INK,
@@ -345,8 +345,8 @@ def _draw_layers(axes, network: Network, family, left, top, width, height) -> No
             x = left + pitch * (sum(depths[:number]) + 0.7 * number + position)
             tall, kept = (height * w / widest for w in (units, inherited))
             across = 0.82 * pitch
-            axes.add_patch(Rectangle((x, foot - tall), across, tall - kept, color=NEW))
-            axes.add_patch(Rectangle((x, foot - kept), across, kept, color=INHERITED))
+            axes.add_artist(Rectangle((x, foot - tall), across, tall - kept, color=NEW))
+            axes.add_artist(Rectangle((x, foot - kept), across, kept, color=INHERITED))
             if grew:
                 marker = axes.plot(x + across / 2, foot - tall - 5, "^", markersize=5)
                 marker[0].set_color(INK)

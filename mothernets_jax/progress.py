@@ -4,7 +4,8 @@ The unit of work is the training FLOP, which is known beforehand, so that the ti
 is an estimate for the whole run and not for the epoch.
 """
 
-from absl import logging
+import logging
+
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -14,6 +15,8 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+
+_log = logging.getLogger(__name__)
 
 
 class RunProgress:
@@ -55,7 +58,7 @@ class RunProgress:
             self._stage, description=name, total=epochs, latest="", visible=True
         )
         if not self._draws:
-            logging.info("%s: training, up to %d epochs", name, epochs)
+            _log.info("%s: training, up to %d epochs", name, epochs)
 
     def advance(self, name: str, epoch: int, epochs: int, flops: float, latest: str):
         """An epoch of the stage is done.
@@ -71,7 +74,7 @@ class RunProgress:
         self._bars.update(self._run, advance=flops)
         # About ten lines a stage say enough in a log file.
         if not self._draws and (epoch == epochs or epoch % max(1, epochs // 10) == 0):
-            logging.info("%s: epoch %d/%d, %s", name, epoch, epochs, latest)
+            _log.info("%s: epoch %d/%d, %s", name, epoch, epochs, latest)
 
     def skip(self, flops: float) -> None:
         """Work that was planned turned out unnecessary."""
@@ -83,4 +86,4 @@ class RunProgress:
         if self._draws:
             self._bars.console.print(text, highlight=False)
         else:
-            logging.info("%s", text)
+            _log.info("%s", text)

@@ -148,7 +148,9 @@ def _convert(hint: Any, value: Any, path: str) -> Any:
         return None if value is None else _convert(args[0], value, path)
     if origin is tuple:
         if not isinstance(value, tuple | list):
-            raise ValueError(f"{path} is {value!r}: expected a tuple such as ('a', 'b')")
+            raise ValueError(
+                f"{path} is {value!r}: expected a tuple such as ('a', 'b')"
+            )
         return tuple(_convert(args[0], v, f"{path}[{i}]") for i, v in enumerate(value))
     if origin is dict:
         if not hasattr(value, "items"):

@@ -4,6 +4,7 @@ A method is a list of stages. Each is a pure function of the task, the seed and 
 networks that earlier stages have trained; its result is saved as a whole.
 """
 
+import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -11,7 +12,6 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from absl import logging
 
 from mothernets_jax import metrics
 from mothernets_jax.architectures import Architecture
@@ -27,6 +27,8 @@ from mothernets_jax.progress import RunProgress
 from mothernets_jax.settings import Recipe
 from mothernets_jax.training import Augmentation, MemberState, TrainingData, new_state
 from mothernets_jax.trees import named_key
+
+_log = logging.getLogger(__name__)
 
 EVALUATION_BATCH = 512
 
@@ -327,5 +329,5 @@ def _latest(histories) -> str:
     if None not in validation:
         text += f", validation error {np.mean(validation):.1%}"
     if not np.isfinite(losses).all():
-        logging.warning("the training loss is no longer a number: %s", text)
+        _log.warning("the training loss is no longer a number: %s", text)
     return text

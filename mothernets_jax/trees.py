@@ -22,9 +22,7 @@ def unstack(tree: PyTree, members: int) -> tuple[PyTree, ...]:
         tree: each leaf [members, ...].
         members: how many trees were stacked.
     """
-    return tuple(
-        jax.tree.map(lambda leaf, i=i: leaf[i], tree) for i in range(members)
-    )
+    return tuple(jax.tree.map(lambda leaf, i=i: leaf[i], tree) for i in range(members))
 
 
 def named_key(key: jax.Array, *names: str) -> jax.Array:

@@ -8,12 +8,14 @@ A cache is a convenience: whatever is wrong with it is a warning, never an error
 """
 
 import hashlib
+import logging
 import os
 import tempfile
 from pathlib import Path
 
 import numpy as np
-from absl import logging
+
+_log = logging.getLogger(__name__)
 
 # Raise whenever the same files would decode to other arrays.
 _VERSION = 1
@@ -47,7 +49,7 @@ def read(path: Path, fingerprint: str) -> np.ndarray | None:
         return None
     # By the bytes that are damaged: BadZipFile, ValueError, KeyError, EOFError, ...
     except Exception as error:  # noqa: BLE001
-        logging.warning(
+        _log.warning(
             "Cannot read the cache %s (%s); decoding the images again.", path, error
         )
         return None
@@ -74,7 +76,7 @@ def write(path: Path, fingerprint: str, images: np.ndarray) -> None:
             os.unlink(temporary)
             raise
     except OSError as error:
-        logging.warning(
+        _log.warning(
             "Cannot write the cache %s (%s); the images will be decoded each time.",
             path,
             error,

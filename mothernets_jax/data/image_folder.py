@@ -8,6 +8,7 @@ Axes: examples, height, width, channels.
 
 import contextlib
 import hashlib
+import logging
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -15,10 +16,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from absl import logging
 
 from mothernets_jax.data import image_cache
 from mothernets_jax.data.dataset import Arrays
+
+_log = logging.getLogger(__name__)
 
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif", ".ppm")
 _LAYOUT = "expected DIR/train/<class>/ and DIR/test/<class>/ with the images in them"
@@ -228,7 +230,7 @@ def _progress(num_images: int) -> Iterator[Callable[[int], None]]:
 
     console = Console(stderr=True)
     if not console.is_terminal:
-        logging.info("Decoding %d images (once; then they are cached).", num_images)
+        _log.info("Decoding %d images (once; then they are cached).", num_images)
         yield lambda num_decoded: None
         return
     with Progress(console=console, transient=True) as bar:

@@ -61,7 +61,13 @@ def stages(
         groups = same_architecture(found.members, members)
         for architecture, names in groups.items():
             start = functools.partial(
-                _start_hatched, task, settings, name, found.mothernet, architecture, names
+                _start_hatched,
+                task,
+                settings,
+                name,
+                found.mothernet,
+                architecture,
+                names,
             )
             recipe = settings.hatch_recipe
             # A cluster may part the replicas of one architecture, hence its number.

@@ -1,0 +1,233 @@
+"""Architectures: their notation, what they refuse, and the paper's V5."""
+
+import dataclasses
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mothernets_jax.architectures import (
+    Architecture,
+    Conv,
+    Dense,
+    mlp,
+    parse,
+    scale_width,
+    unit_names,
+    vgg,
+)
+from mothernets_jax.costs import num_params
+from mothernets_jax.mothernet import mothernet
+from mothernets_jax.presets import v5
+
+SIZES = st.integers(1, 10_000)
+CONVS = st.tuples(st.integers(0, 9).map(lambda n: 2 * n + 1), SIZES)
+# Layers drawn from few, so that equal neighbours, written "x2", are common.
+REPEATS = st.lists(st.sampled_from([(3, 8), (1, 8), (3, 4)]), min_size=1, max_size=6)
+BLOCKS = st.lists(st.lists(CONVS, min_size=1, max_size=4) | REPEATS, min_size=1)
+MLPS = st.builds(mlp, st.lists(SIZES, min_size=1), batch_norm=st.booleans())
+VGGS = st.builds(vgg, BLOCKS, dense=st.lists(SIZES), batch_norm=st.booleans())
+
+# The notation, and what is meant, written out as data.
+NOTATIONS = [
+    ("mlp 7", Architecture((), (Dense(7),), False)),
+    ("mlp 64 32; batch_norm", Architecture((), (Dense(64), Dense(32)), True)),
+    ("vgg (3:8)", Architecture(((Conv(3, 8),),), (), False)),
+    (
+        "vgg (3:8)x2 (1:8) | (5:4); dense 9 9; batch_norm",
+        Architecture(
+            ((Conv(3, 8), Conv(3, 8), Conv(1, 8)), (Conv(5, 4),)),
+            (Dense(9), Dense(9)),
+            True,
+        ),
+    ),
+]
+
+
+@pytest.mark.parametrize(("notation", "architecture"), NOTATIONS)
+def test_notation_by_hand(notation, architecture):
+    assert str(architecture) == notation
+    assert parse(notation) == architecture
+
+
+@given(MLPS | VGGS)
+def test_notation_is_complete(architecture):
+    assert parse(str(architecture)) == architecture
+
+
+@pytest.mark.parametrize(
+    "blocks",
+    [
+        "(3:8)x2 (1:8) | (5:4)",
+        "( 3 : 8 ) x 2(1:8)|(5:4)",
+        "  (3:8) (3:8)x1 (1:8)\n | (5:4) ",
+        [[(3, 8), (3, 8), (1, 8)], [(5, 4)]],
+        (((3, 8), (3, 8), (1, 8)), ((5, 4),)),
+    ],
+)
+def test_vgg_reads_text_and_data(blocks):
+    expected = ((Conv(3, 8), Conv(3, 8), Conv(1, 8)), (Conv(5, 4),))
+    assert vgg(blocks) == Architecture(expected, (), batch_norm=True)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: vgg("(4:8)"), "filter size 4 is even"),
+        (lambda: vgg([[(2, 8)]]), "filter size 2 is even"),
+        (lambda: vgg("(0:8)"), "filter size is 0: expected a whole number above 0"),
+        (lambda: vgg("(3:0)"), "number of filters is 0"),
+        (lambda: vgg([[(-3, 8)]]), "filter size is -3"),
+        (lambda: vgg([[(3, 8.0)]]), "number of filters is 8.0"),
+        (lambda: vgg([[(True, 8)]]), "filter size is True"),
+        (lambda: vgg([[(3, True)]]), "number of filters is True"),
+        (lambda: vgg([[(3, "8")]]), "number of filters is '8'"),
+        (lambda: vgg("(3:8)", dense=[0]), "number of units is 0"),
+        (lambda: vgg("(3:8) | | (3:8)"), "block 2 is empty"),
+        (lambda: vgg("(3:8) |"), "block 2 is empty"),
+        (lambda: vgg([[(3, 8)], []]), "block 2 is empty"),
+        (lambda: vgg(""), "block 1 is empty"),
+        (lambda: vgg([]), "the network has no block"),
+        (lambda: vgg("(3:8)x0"), "is repeated 0 times: leave it out"),
+        (lambda: vgg("(3:8) (3;8)"), "cannot read block '(3:8) (3;8)' of"),
+        (lambda: vgg("(3:8) | 3:8"), "cannot read block '3:8' of '(3:8) | 3:8'"),
+        (lambda: vgg("(3:-8)"), "cannot read block '(3:-8)'"),
+        (lambda: mlp(()), "the network has no hidden layer"),
+        (lambda: mlp((64, 0)), "number of units is 0"),
+        (lambda: mlp((64, -1)), "number of units is -1"),
+        (lambda: mlp((True,)), "number of units is True"),
+        (lambda: mlp((64.0,)), "number of units is 64.0"),
+        (lambda: mlp(("64",)), "number of units is '64'"),
+        (lambda: parse(64), "architecture 64 is not text such as 'mlp 64 32'"),
+        (lambda: parse(""), "starts with '': expected 'mlp' or 'vgg'"),
+        (lambda: parse("resnet 64"), "starts with 'resnet': expected 'mlp' or 'vgg'"),
+        (lambda: parse("mlp"), "the network has no hidden layer"),
+        (lambda: parse("mlp 64 32x2"), "cannot read units '64 32x2' of 'mlp 64 32x2'"),
+        (lambda: parse("vgg"), "block 1 is empty"),
+        (lambda: parse("vgg (2:8)"), "filter size 2 is even"),
+        (lambda: parse("vgg (3:8); dense a"), "cannot read units 'a'"),
+        (lambda: parse("mlp 64; dense 3"), "cannot read 'dense 3' in"),
+        (lambda: parse("mlp 64; batchnorm"), "cannot read 'batchnorm' in"),
+        (lambda: parse("mlp 64;"), "cannot read '' in"),
+        (
+            lambda: scale_width(mlp((8,)), 0.0),
+            "width is 0.0: expected a factor above 0",
+        ),
+        (lambda: scale_width(mlp((8,)), -0.5), "width is -0.5"),
+        (lambda: scale_width(mlp((8,)), float("nan")), "width is nan"),
+    ],
+)
+def test_refused(make, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        make()
+
+
+def test_frozen_and_hashable():
+    one, same = vgg([[(3, 8)]], dense=[9]), vgg("(3:8)", dense=(9,))
+    assert one is not same and one == same and {one: "found"}[same] == "found"
+    for other in (
+        vgg("(3:9)", dense=(9,)),
+        vgg("(1:8)", dense=(9,)),
+        vgg("(3:8)", dense=(8,)),
+        vgg("(3:8)", dense=(9,), batch_norm=False),
+        vgg("(3:8)x2", dense=(9,)),
+        mlp((9,), batch_norm=True),
+    ):
+        assert other != one
+    for record, field in [
+        (one, "dense"),
+        (one.blocks[0][0], "filters"),
+        (one.dense[0], "units"),
+    ]:
+        with pytest.raises(dataclasses.FrozenInstanceError):
+            setattr(record, field, 3)
+
+
+def test_sections_and_names():
+    network = vgg("(3:8)x2 | (1:4)", dense=(9, 5))
+    assert network.family == "vgg" and mlp((3,)).family == "mlp"
+    assert [[u.width for u in s] for s in network.sections] == [[8, 8], [4], [9, 5]]
+    assert unit_names(network) == (
+        ("block1_conv1", "block1_conv2"),
+        ("block2_conv1",),
+        ("dense1", "dense2"),
+    )
+    assert unit_names(mlp((7, 7))) == (("dense1", "dense2"),)
+    assert unit_names(vgg("(3:8)")) == (("block1_conv1",), ())
+
+
+@pytest.mark.parametrize(
+    ("before", "width", "after"),
+    [
+        ("mlp 64 30 1", 0.5, "mlp 32 15 1"),
+        ("mlp 3", 0.01, "mlp 1"),  # never below 1
+        ("vgg (3:64) | (5:10); dense 40", 0.25, "vgg (3:16) | (5:2); dense 10"),
+        ("vgg (3:8)x2; batch_norm", 1.5, "vgg (3:12)x2; batch_norm"),
+    ],
+)
+def test_scale_width(before, width, after):
+    assert str(scale_width(parse(before), width)) == after
+
+
+# PAPER.md, section 6: each layer written out, and the millions of parameters, which
+# stand there cut off after two digits.
+V5 = {
+    "V13": (9.41, "3:64 3:64, 3:128 3:128", "3:256 3:256, 3:512 3:512, 3:512 3:512"),
+    "V16": (
+        10.00,
+        "3:64 3:64, 3:128 3:128",
+        "3:256 3:256 1:256, 3:512 3:512 1:512, 3:512 3:512 1:512",
+    ),
+    "V16A": (
+        6.48,
+        "3:128 3:128, 3:128 3:128",
+        "3:128 3:128 1:256, 3:512 3:512 1:512, 3:256 3:256 1:512",
+    ),
+    "V16B": (
+        14.72,
+        "3:64 3:64, 3:128 3:128",
+        "3:256 3:256 3:256, 3:512 3:512 3:512, 3:512 3:512 3:512",
+    ),
+    "V19": (
+        20.03,
+        "3:64 3:64, 3:128 3:128",
+        "3:256 3:256 3:256 3:256, 3:512 3:512 3:512 3:512, 3:512 3:512 3:512 3:512",
+    ),
+}
+MOTHER_OF_V5 = "3:64 3:64, 3:128 3:128, 3:128 3:128, 3:512 3:512, 3:256 3:256"
+
+
+def written_out(*texts):
+    blocks = tuple(
+        tuple(Conv(*map(int, layer.split(":"))) for layer in block.split())
+        for text in texts
+        for block in text.split(",")
+    )
+    return Architecture(blocks, (), batch_norm=True)
+
+
+def million_params(network):
+    return num_params(network, (32, 32, 3), 10) // 10_000 / 100
+
+
+def test_v5_is_the_papers():
+    networks = v5()
+    assert list(networks) == list(V5)
+    for name, (millions, *blocks) in V5.items():
+        assert networks[name] == written_out(*blocks)
+        assert million_params(networks[name]) == millions
+
+
+def test_mothernet_of_v5_is_the_papers_worked_example():
+    mother = mothernet(v5().values())
+    assert mother == written_out(MOTHER_OF_V5)
+    assert million_params(mother) == 5.28
+
+
+def test_v5_scaled():
+    for thin, whole in zip(v5(0.125).values(), v5().values(), strict=True):
+        assert thin.blocks == tuple(
+            tuple(Conv(conv.filter_size, conv.filters // 8) for conv in block)
+            for block in whole.blocks
+        )

@@ -1,0 +1,95 @@
+"""Costs: parameters as the models have them, FLOPs as counted by hand."""
+
+import math
+
+import jax
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mothernets_jax.architectures import mlp, parse, vgg
+from mothernets_jax.costs import num_params, pooled_sides, train_flops
+from mothernets_jax.models import abstract_variables
+from mothernets_jax.presets import v5
+
+WIDTHS = st.integers(1, 9)
+LAYERS = st.lists(
+    st.tuples(st.sampled_from([1, 3, 5, 7]), WIDTHS), min_size=1, max_size=3
+)
+ARCHITECTURES = st.builds(
+    mlp, st.lists(WIDTHS, min_size=1, max_size=4), batch_norm=st.booleans()
+) | st.builds(
+    vgg,
+    st.lists(LAYERS, min_size=1, max_size=5),
+    dense=st.lists(WIDTHS, max_size=2),
+    batch_norm=st.booleans(),
+)
+# Odd sides, a single pixel and a single row among them.
+SHAPES = st.tuples(st.integers(1, 9), st.integers(1, 9), st.integers(1, 4))
+
+
+@settings(max_examples=40)
+@given(ARCHITECTURES, SHAPES, st.integers(1, 12))
+def test_num_params_are_the_models(architecture, input_shape, num_classes):
+    params = abstract_variables(architecture, input_shape, num_classes)["params"]
+    entries = sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(params))
+    assert num_params(architecture, input_shape, num_classes) == entries
+
+
+# Multiply-adds, layer by layer: positions x taps x inputs x outputs. 5x4 images are
+# pooled to 2x2, those to 1x1; 1x6 images are not pooled at all.
+BY_HAND = [
+    # notation, input shape, classes, parameters, multiply-adds
+    (
+        "vgg (3:2) (1:5) | (3:4); dense 7",
+        (5, 4, 3),
+        10,
+        (54 + 2) + (10 + 5) + (180 + 4) + (28 + 7) + (70 + 10),
+        20 * 54 + 20 * 10 + 4 * 180 + 28 + 70,
+    ),
+    (
+        "vgg (3:2) | (3:2); batch_norm",
+        (1, 6, 1),
+        3,
+        (18 + 4) + (36 + 4) + (6 + 3),
+        6 * 18 + 6 * 36 + 6,
+    ),
+    ("mlp 8 6", (3, 4, 2), 5, (192 + 8) + (48 + 6) + (30 + 5), 192 + 48 + 30),
+    (
+        "mlp 8 6; batch_norm",
+        (3, 4, 2),
+        5,
+        (192 + 16) + (48 + 12) + (30 + 5),
+        192 + 48 + 30,
+    ),
+]
+
+
+@pytest.mark.parametrize(("notation", "shape", "classes", "params", "madds"), BY_HAND)
+def test_costs_by_hand(notation, shape, classes, params, madds):
+    assert num_params(parse(notation), shape, classes) == params
+    assert train_flops(parse(notation), shape, classes) == 6 * madds
+
+
+# The usual VGGs, which differ from V5's only in their dense head's parameters.
+@pytest.mark.parametrize(
+    ("name", "gigaflops"), [("V13", 1.37), ("V16B", 1.88), ("V19", 2.39)]
+)
+def test_train_flops_of_the_usual_vggs(name, gigaflops):
+    flops = train_flops(v5()[name], (32, 32, 3), 10)
+    assert round(flops / 1e9, 2) == gigaflops
+
+
+@pytest.mark.parametrize(
+    ("sides", "pooled"),
+    [
+        ((8, 8), (4, 4)),
+        ((5, 4), (2, 2)),
+        ((3, 2), (1, 1)),
+        ((1, 1), (1, 1)),
+        ((1, 6), (1, 6)),
+        ((6, 1), (6, 1)),
+    ],
+)
+def test_pooled_sides(sides, pooled):
+    assert pooled_sides(*sides) == pooled

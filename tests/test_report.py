@@ -1,0 +1,418 @@
+"""The report shows the results, all of them, as they are, wherever it is opened."""
+
+import base64
+import io
+import re
+from decimal import Decimal
+from html.parser import HTMLParser
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+from matplotlib import rc_context
+from matplotlib.colors import to_rgb
+from matplotlib.image import imread
+from rich.console import Console
+
+from mothernets_jax import plots, report
+
+ARCHITECTURES = {  # blocks, and parameters
+    "V13": ("(3:64)x2 | (3:128)x2 | (3:256)x2", 9_410_000),
+    "V16": ("(3:64)x2 | (3:128)x2 | (3:256)x3", 10_000_000),
+    "V16A": ("(3:128)x2 | (3:128)x3 | (3:128)x2", 6_480_000),
+    "V16B": ("(5:64)x2 | (3:128)x2 | (3:256)x3", 14_720_000),
+    "V19": ("(3:64)x2 | (3:128)x4 | (3:256)x4", 20_030_000),
+    "mothernet": ("(3:64)x2 | (3:128)x2 | (3:128)x2", 5_281_234),
+}
+ARCHITECTURES = {
+    name: {"architecture": f"vgg {blocks}; dense 64; batch_norm", "parameters": size}
+    for name, (blocks, size) in ARCHITECTURES.items()
+}
+MOTHERNET = ARCHITECTURES.pop("mothernet")
+PAIR = ("mothernets", "full_data")
+VOID = {"meta", "link", "img", "source"}
+
+
+def fake_results(
+    methods=PAIR, errors=(0.0213, 0.0249), flops=(3.21e14, 8.45e14), replicas=2, **how
+):
+    """What a run of V5 might have written; `errors` and `flops` are the methods'."""
+    clusters, validation = how.get("clusters", 1), how.get("validation", True)
+    numbers, suffix = range(1, replicas + 1), how.get("suffix", "")
+    kinds = {f"{k}_{n}{suffix}": k for k in ARCHITECTURES for n in numbers}
+    mothers = {
+        f"mothernet_{n + 1}": {name: kinds[name] for name in [*kinds][n::clusters]}
+        for n in range(clusters)
+    }
+    figures = [*zip(errors, flops, strict=True), *[(0.03, 5e14)] * len(methods)]
+    return {
+        "name": "vgg_ensemble-digits",
+        "provenance": {"command": "python launch.py", "device": "cpu", "jax": "0.10.2"},
+        "data": {"name": "digits", "train_examples": 1257, "test_examples": 1797}
+        | {"validation_examples": 180 if validation else 0}
+        | {"input_shape": [8, 8, 1], "class_names": list("0123456789")},
+        "plan": {"clusters": [fake_cluster(*item) for item in mothers.items()]},
+        "methods": {
+            method: fake_method(method, kinds, mothers, *figures[number], validation)
+            for number, method in enumerate(methods)
+        },
+    }
+
+
+def fake_cluster(name, kinds):
+    grown = {"widened_layers": 2, "inserted_layers": 1, "enlarged_filters": 0}
+    members = [
+        {"name": member, "unchanged_layers": 5, **grown, **ARCHITECTURES[kind]}
+        | {"inherited_share": 5_281_234 / ARCHITECTURES[kind]["parameters"]}
+        for member, kind in kinds.items()
+    ]
+    return {"name": name, "members": members, **MOTHERNET}
+
+
+def fake_method(method, kinds, mothers, error, flops, validation):
+    hatched = method == "mothernets"
+    clocks = {"train_seconds": 81.26, "compile_seconds": 12.5, "eval_seconds": 1234.5}
+    before = len(mothers) if hatched else 0
+    each = flops / (before + len(kinds))
+    groups = [[name] for name in mothers][:before]
+    groups += [[m for m in kinds if kinds[m] == kind] for kind in ARCHITECTURES]
+    history = {
+        "train_loss": [0.9, 0.5, 0.2],
+        "train_error": [0.4, 0.2, 0.08],
+        "validation_error": [0.5, 0.3, 0.1] if validation else [None] * 3,
+        "learning_rate": [0.1, 0.05, 0.01],
+    }
+    common = {"architecture": "vgg (3:64)", "strategy": "unroll", "clocks": clocks}
+    stages = [
+        {"name": f"{method}-{number}", "members": group, **common}
+        | {"train_flops": each * len(group)}
+        | {"history": dict.fromkeys(group, history)}
+        for number, group in enumerate(groups)
+    ]
+    members = {
+        name: {
+            "error": 1.52 * error + 0.0016 * number,
+            "epochs": 24,
+            "train_flops": each,
+        }
+        | {"validation_error": 1.6 * error if validation else None}
+        | ARCHITECTURES[kind]
+        for number, (name, kind) in enumerate(kinds.items())
+    }
+    costs = [each * (before + n) for n in range(1, len(kinds) + 1)]
+    anytime = [
+        {"members": n, "train_flops": cost, "error": error * (2 - n / len(kinds))}
+        for n, cost in enumerate(costs, start=1)
+    ]
+    combines = {"average": error, "vote": 1.1 * error, "oracle": 0.4 * error}
+    change = {"largest_logit_difference": 3e-6, "relative_logit_difference": 2e-7}
+    return {
+        "ensemble": {name: {"error": value} for name, value in combines.items()},
+        "validation": {"average": {"error": 1.2 * error}} if validation else {},
+        "mean_member_error": 2 * error,
+        "members": members,
+        "cost": {"train_flops": flops, "epochs": 24 * (before + len(kinds))},
+        "clocks": clocks,
+        "anytime": anytime,
+        "hatching": dict.fromkeys(kinds, change) if hatched else {},
+        "stages": stages,
+    }
+
+
+class Page(HTMLParser):
+    """A page whose tags balance: its addresses, texts, and the rows of its tables."""
+
+    def __init__(self, source):
+        super().__init__()
+        self.source = source
+        self.open, self.tags, self.addresses = [], [], []
+        self.texts, self.tables = [], []
+        self.feed(source)
+        self.close()
+        assert not self.open
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append((tag, dict(attributes)))
+        loading = ("src", "href", "srcset", "data", "action", "poster")
+        self.addresses += [v for name, v in attributes if name in loading]
+        self.open += [] if tag in VOID else [tag]
+        self.tables += [[]] if tag == "table" else []
+        if tag == "tr":
+            self.tables[-1].append({})
+        if tag in ("th", "td") and "thead" not in self.open:
+            self.cell = dict(attributes).get("data-label", "")
+            self.tables[-1][-1][self.cell] = ""
+
+    def handle_endtag(self, tag):
+        assert tag not in VOID
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.texts.append(data)
+        if self.open and self.open[-1] in ("th", "td") and "thead" not in self.open:
+            self.tables[-1][-1][self.cell] += data
+
+    @property
+    def text(self):
+        return " ".join(" ".join(self.texts).split())
+
+    def svgs(self):
+        """Every plot that the page holds, decoded."""
+        marker = "data:image/svg+xml;base64,"
+        found = [a.removeprefix(marker) for a in self.addresses if a.startswith(marker)]
+        return [base64.b64decode(svg).decode("utf-8") for svg in found]
+
+
+@pytest.fixture(scope="module")
+def workdir(tmp_path_factory):
+    """The folder of a run with its report."""
+    folder = tmp_path_factory.mktemp("run")
+    assert report.write_report(fake_results(), folder) == folder / "report.html"
+    return folder
+
+
+@pytest.fixture
+def page(workdir):
+    return Page((workdir / "report.html").read_text(encoding="utf-8"))
+
+
+def written(results, folder):
+    return Page(report.write_report(results, folder).read_text(encoding="utf-8"))
+
+
+def without_plots(results):
+    return Page(report._page(results, {}))
+
+
+def percent(fraction):
+    """An independent way to two decimals."""
+    return f"{(Decimal(fraction) * 100).quantize(Decimal('0.01'))}%"
+
+
+def test_the_comparison_on_the_page_and_in_the_terminal():
+    results = fake_results(methods=("mothernets", "full_data", "new_method"))
+    percents = "2.13% 2.34% 0.85% 4.26%".split()
+    errors = dict(zip(("average", "vote", "oracle", "member"), percents, strict=True))
+    expected = {"": "MotherNets"} | {f"{name} error": e for name, e in errors.items()}
+    expected |= {"train FLOPs": "321 T", "of full data": "38%"}  # 3.21 of 8.45
+    expected |= {"epochs": "264"}  # ten members and a MotherNet, 24 each
+    expected |= {"train sec": "81.3", "compile sec": "12.5", "eval sec": "1,234"}
+    _, *rows = without_plots(results).tables[0]
+    assert rows[0] == expected
+    assert [row["of full data"] for row in rows] == ["38%", "100%", "59%"]
+
+    table = report.comparison_table(results)
+    names = [str(column.header).replace("\n", " ") for column in table.columns]
+    cells = [next(column.cells) for column in table.columns]
+    assert names == ["method", *list(expected)[1:]]
+    assert [str(cell) for cell in cells] == list(expected.values())
+    stream = io.StringIO()
+    Console(file=stream, width=80).print(table)
+    line = "MotherNets 2.13% 2.34% 0.85% 4.26% 321 T 38% 264 81.3 12.5 1,234"
+    lines = stream.getvalue().splitlines()
+    assert line in [" ".join(text.split()) for text in lines]
+
+
+def test_no_share_without_full_data_and_no_markup_in_names():
+    results = fake_results(("mothernets", "[red]x[/b]"))
+    assert "of full data" not in without_plots(results).tables[0][1]
+    stream = io.StringIO()
+    Console(file=stream, width=120).print(report.comparison_table(results))
+    assert "full" not in stream.getvalue()
+    assert "[red]x[/b]" in stream.getvalue()
+
+
+def test_every_network_is_on_the_page(page):
+    results = fake_results()
+    methods = results["methods"].values()
+    for (_, *rows, total), method in zip(page.tables[1:3], methods, strict=True):
+        for row, (name, member) in zip(rows, method["members"].items(), strict=True):
+            assert row[""] == name
+            assert row["test error"] == percent(member["error"])
+            assert row["validation error"] == percent(member["validation_error"])
+            assert row["epochs"] == "24"
+        assert total["test error"] == percent(method["ensemble"]["average"]["error"])
+        error = method["validation"]["average"]["error"]
+        assert total["validation error"] == percent(error)
+        assert total["parameters"] == "121 M"  # 2 x (9.41 + 10 + 6.48 + 14.72 + 20.03)
+    hatched, scratch = page.tables[1][1], page.tables[2][1]
+    assert hatched["parameters"] == scratch["parameters"] == "9.41 M"
+    assert hatched["inherited"] == "56%"  # 5.281 of 9.41
+    assert hatched["hatching"] == "2.0e-07"
+    assert hatched["train FLOPs"] == "29.2 T"  # 321 of 11 networks
+    assert scratch["train FLOPs"] == "84.5 T"
+    assert "inherited" not in scratch
+    notations = {row["architecture"]: row[""] for row in page.tables[3][1:]}
+    assert notations[MOTHERNET["architecture"]] == "mothernet_1"
+    assert notations[ARCHITECTURES["V19"]["architecture"]] == "V19_1, V19_2"
+    data = "1,257 training, 180 validation and 1,797 test images of 8 × 8 × 1 in 10"
+    assert data in page.text
+    assert {*results["provenance"], *results["provenance"].values()} <= {*page.texts}
+
+
+@pytest.mark.parametrize(
+    "case",
+    [  # errors and FLOPs of MotherNets and of full-data training: what is to be said
+        ".0213 .0249 38 100: 2.1% errors, fewer than full-data training’s 2.5%: 38%",
+        ".0249 .0213 38 100: 2.5% errors, more than full-data training’s 2.1%: 38%",
+        ".0213 .0213 2 1: 2.1% errors, as many as full-data training: 200%",
+        ".0000 .0000 1 2: 0.0% errors, as many as full-data training: 50%",
+        ".0213 .0211 1 99: 2.13% errors, more than full-data training’s 2.11%: 1.0%",
+    ],
+)
+def test_the_headline_says_what_was_found(case):
+    numbers, finding, share = case.split(": ")
+    ours, theirs, *flops = map(float, numbers.split())
+    assert report.headline(fake_results(errors=(ours, theirs), flops=flops)) == (
+        f"The MotherNets ensemble makes {finding}, with {share} of its training FLOPs."
+    )
+
+
+def test_headlines_without_the_pair():
+    assert report.headline(fake_results(methods=("full_data",))) == (
+        "The full-data ensemble of 10 networks makes 2.1% errors; its networks alone "
+        "make 4.3% on average."
+    )
+    trio = fake_results(("bagging", "fge", "snapshot"), (0.3, 0.1, 0.1), (1, 1, 1))
+    expected = "Of 3 methods, FGE and Snapshot make the fewest errors: 10.0%."
+    assert report.headline(trio) == expected
+
+
+@pytest.mark.parametrize("images", [(36, 45), (45, 36), (36, 99), (99, 36)])
+def test_a_small_gap_is_called_small(images):
+    ours, theirs = images
+    results = fake_results(errors=(ours / 1797, theirs / 1797))
+    end = ". Data" if 99 in images else ", too few to say which is better."
+    remark = f"The two differ by {abs(ours - theirs)} of 1,797 test images{end}"
+    assert remark in without_plots(results).text
+
+
+def test_a_third_method_that_beats_both_is_named():
+    three = ("mothernets", "full_data", "bagging")
+    results = fake_results(three, (0.03, 0.02, 0.01), (1e12, 2e12, 3e12))
+    remark = "Bagging makes the fewest errors: 1.0%, with 150% of full-data"
+    assert remark in without_plots(results).text
+    results = fake_results(three, (0.03, 0.02, 0.04), (1e12, 2e12, 3e12))
+    assert "fewest" not in without_plots(results).text
+
+
+def test_nothing_is_loaded_from_elsewhere(page):
+    assert page.addresses
+    assert all(address.startswith("data:") for address in page.addresses)
+    assert not {"script", "iframe", "object"} & {tag for tag, _ in page.tags}
+    for source in (page.source, *page.svgs()):
+        assert "@import" not in source
+        assert not re.search(r"url\(\s*['\"]?(?!#)", source)
+    for svg in page.svgs():
+        links = re.findall(r"(?:href|src)=\"([^\"]*)\"", svg)
+        assert all(link.startswith(("#", "data:")) for link in links)
+
+
+def test_names_are_escaped(tmp_path):
+    evil = "<img src=x onerror='1'>&amp;$name $$ \"[b]"
+    results = fake_results(("mothernets", evil), replicas=1, suffix=evil)
+    results["name"] = results["data"]["name"] = evil
+    results["provenance"][evil] = evil
+    page = written(results, tmp_path)
+    assert all(attributes.get("src") != "x" for _, attributes in page.tags)
+    assert page.texts.count(evil) >= 4  # the run, a method, a term and its value
+    assert page.tables[0][2][""] == evil
+    assert page.tables[1][1][""] == "V13_1" + evil
+    for svg in page.svgs():
+        ElementTree.fromstring(svg)
+
+
+def test_plots_are_drawn(page, workdir):
+    images = {path.stem: path for path in (workdir / "plots").iterdir()}
+    assert {*images} == {*report._drawings(fake_results())}
+    for path in images.values():
+        pixels = imread(path)[..., :3]
+        assert pixels.shape[1] == 2 * plots.WIDE
+        for colour in ("#0072b2", "#f0b057" if path.stem == "plan" else "#d55e00"):
+            near = np.abs(pixels - to_rgb(colour)).max(axis=-1) < 0.25
+            assert near.sum() > 100, path
+    svgs = [ElementTree.fromstring(svg) for svg in page.svgs()]
+    widths = [float(svg.attrib["viewBox"].split()[2]) for svg in svgs]
+    assert sorted(widths) == 4 * [plots.NARROW] + 4 * [plots.WIDE]
+    assert all("MotherNet" in "".join(svg.itertext()) for svg in svgs)
+
+
+def test_the_plan_draws_what_a_member_inherits():
+    cluster = fake_cluster("mothernet_1", {"a": "V13", "b": "V13"})
+    cluster["architecture"] = "vgg (3:4) | (3:8); batch_norm"
+    for member in cluster["members"]:
+        member["architecture"] = "vgg (5:8) (3:8) | (3:8); dense 9; batch_norm"
+    mother, member = report._family(cluster)
+    assert mother.layers == (((4, 4, False),), ((8, 8, False),), ())
+    block1, block2, dense = member.layers
+    assert block1 == ((4, 8, True), (0, 8, False))
+    assert (block2, dense) == (((8, 8, False),), ((0, 9, False),))
+    assert member.title == "a, b"
+    assert "56% inherited, layers: 2 widened, 1 inserted" in ", ".join(member.details)
+
+
+def test_hatched_curves_start_where_their_mothernet_ended():
+    draw = report._drawings(fake_results())["learning_curves"]
+    hatched, scratch = draw(plots.WIDE).axes
+    lines = {tuple(line.get_xdata()): line.get_ydata() for line in hatched.lines}
+    assert set(lines) == {(1, 2, 3), (3, 4, 5, 6), (3,)}  # (3,): the end's dot
+    assert list(lines[3, 4, 5, 6]) == [0.1, 0.5, 0.3, 0.1]
+    assert {tuple(line.get_xdata()) for line in scratch.lines} == {(1, 2, 3)}
+
+
+def test_methods_keep_their_colours():
+    names = ["one", "full_data", "two", "mothernets", "three", "four", "five", "six"]
+    styles = plots.method_styles(names)
+    assert len(set(styles.values())) == len(names)
+    assert styles["mothernets"] == plots.method_styles(["mothernets"])["mothernets"]
+
+
+ONE = {"methods": ("full_data",), "errors": (0.0,), "flops": (1e9,)}
+UNUSUAL = {
+    "one method, no errors, no validation": ONE | {"validation": False},
+    "twenty members, two clusters": {"replicas": 4, "clusters": 2},
+    "six methods": {"methods": ("a", "b", "mothernets", "c", "full_data", "d")},
+}
+
+
+@pytest.mark.parametrize("case", UNUSUAL)
+def test_unusual_runs(case, tmp_path):
+    results = fake_results(**{"replicas": 1} | UNUSUAL[case])
+    page = written(results, tmp_path)
+    has_plan = "What the networks share" in page.text
+    assert has_plan == ("mothernets" in results["methods"])
+    validated = "The validation error of every network" in page.text
+    assert validated == ("validation error" in page.tables[1][1])
+    assert validated == ("no validation" not in case)
+    assert len(page.tables) == 2 + len(results["methods"])
+    assert len(page.svgs()) == (8 if has_plan else 6)
+
+
+def test_one_member_of_unknown_notation(tmp_path):
+    results = fake_results(("mothernets",), (0.0213,), (1e12,))
+    members = results["methods"]["mothernets"]["members"]
+    results["methods"]["mothernets"]["members"] = {"V13_1": members["V13_1"]}
+    cluster = results["plan"]["clusters"][0]
+    cluster["members"] = cluster["members"][:1]
+    cluster["architecture"] = "transformer 12"
+    page = written(results, tmp_path)
+    assert "The MotherNets ensemble of one network makes 2.1% errors." in page.text
+    assert any("Each bar is a network" in svg for svg in page.svgs())
+
+
+def test_the_same_results_give_the_same_picture(page):
+    draw = report._drawings(fake_results())["member_errors"]
+    with rc_context(plots.STYLE):
+        assert report._picture(draw(plots.WIDE), draw(plots.NARROW)) in page.source
+
+
+def test_a_failure_leaves_the_old_page(tmp_path, monkeypatch):
+    (tmp_path / "report.html").write_text("old")
+
+    def full_disk(*_):
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(report.os, "replace", full_disk)
+    with pytest.raises(OSError, match="No space left"):
+        report.write_report(fake_results(), tmp_path)
+    assert (tmp_path / "report.html").read_text() == "old"
