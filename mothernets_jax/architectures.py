@@ -8,7 +8,7 @@ matched and hatched section by section and position by position, whatever the un
 
 import dataclasses
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 HEAD_NAME = "head"
 
@@ -202,6 +202,13 @@ def unit_names(architecture: Architecture) -> tuple[tuple[str, ...], ...]:
     )
 
 
+def named_units(architecture: Architecture) -> Iterator[tuple[str, Unit]]:
+    """All units in order, with their names."""
+    names = unit_names(architecture)
+    for section_names, section in zip(names, architecture.sections, strict=True):
+        yield from zip(section_names, section, strict=True)
+
+
 def scale_width(architecture: Architecture, width: float) -> Architecture:
     """Every layer's width times `width`, rounded, at least 1."""
     if not width > 0:
@@ -254,7 +261,8 @@ def _parse_block(block: str, notation: str) -> tuple[Conv, ...]:
 def _parse_units(units: str, notation: str) -> tuple[int, ...]:
     if not re.fullmatch(r"\s*(\d+\s*)*", units):
         raise ValueError(
-            f"cannot read units {units!r} of {notation!r}: expected numbers, as in '64 32'"
+            f"cannot read units {units!r} of {notation!r}: expected numbers such as "
+            "'64 32'"
         )
     return tuple(map(int, units.split()))
 

@@ -33,7 +33,7 @@ def draw_batch(
 
     Args:
         key: a typed key.
-        padded_images: uint8 [examples, height + 2 padding, width + 2 padding, channels].
+        padded_images: uint8 [examples, padded height, padded width, channels].
         indices: int [batch], which images.
         crop_padding: the padding of `padded_images`; 0 for no crops.
         flip: whether to mirror left and right at random.

@@ -158,7 +158,8 @@ class Ensemble:
             )
         if method is not None and method not in finished:
             raise ValueError(
-                f"{workdir} holds no ensemble of {method!r}: found {', '.join(finished)}"
+                f"{workdir} holds no ensemble of {method!r}: found "
+                f"{', '.join(finished)}"
             )
         return cls._restore(folder / (method or finished[0]))
 

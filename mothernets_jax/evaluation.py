@@ -45,13 +45,13 @@ def predict_logits(
     Returns:
         float32 [examples, classes].
     """
-    mean, std = jnp.asarray(mean), jnp.asarray(std)
+    statistics = jnp.asarray(mean), jnp.asarray(std)
     logits = []
     for start in range(0, len(images), batch_size):
         batch = images[start : start + batch_size]
         filled = np.zeros((batch_size, *images.shape[1:]), images.dtype)
         filled[: len(batch)] = batch
-        args = (variables, jnp.asarray(filled), mean, std)
+        args = (variables, jnp.asarray(filled), *statistics)
         program = executables.get(_make_forward(architecture), *args)
         logits.append(np.asarray(program(*args))[: len(batch)])
     return np.concatenate(logits).astype(np.float32)

@@ -259,16 +259,12 @@ def _evaluate(
     compile_seconds = executables.seconds - compiled
     eval_seconds = time.perf_counter() - started - compile_seconds
 
-    has_validation = len(dataset.validation_labels) > 0
-    validation_errors = (
-        [
-            metrics.error(scores, dataset.validation_labels)
-            for scores in validation_logits
-        ]
-        if has_validation
-        else [None] * len(members)
-    )
     errors = [metrics.error(scores, dataset.test_labels) for scores in logits]
+    validation, validation_errors = {}, [None] * len(members)
+    if len(dataset.validation_labels):
+        labels = dataset.validation_labels
+        validation = _combined_errors(validation_logits, labels)
+        validation_errors = [metrics.error(s, labels) for s in validation_logits]
     clocks = {"train_seconds": 0.0, "compile_seconds": compile_seconds}
     clocks |= {"eval_seconds": eval_seconds, "hatch_seconds": 0.0}
     for record in records:
@@ -276,9 +272,7 @@ def _evaluate(
             clocks[clock] += seconds
     return {
         "ensemble": _combined_errors(logits, dataset.test_labels),
-        "validation": _combined_errors(validation_logits, dataset.validation_labels)
-        if has_validation
-        else {},
+        "validation": validation,
         "mean_member_error": float(np.mean(errors)),
         "members": _describe_members(members, task, records, errors, validation_errors),
         "cost": {

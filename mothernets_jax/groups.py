@@ -10,7 +10,6 @@ they differ in speed only:
 
 import functools
 from collections.abc import Callable, Sequence
-from typing import Literal
 
 import jax
 import jax.numpy as jnp
@@ -26,16 +25,14 @@ from mothernets_jax.training import (
 )
 from mothernets_jax.trees import stack, unstack
 
-Strategy = Literal["vmap", "unroll", "loop"]
-
-STRATEGIES: tuple[str, ...] = ("auto", "vmap", "unroll", "loop")
+STRATEGIES = ("vmap", "unroll", "loop")  # what "auto" chooses from
 
 # (states, data, keys [members], learning rates [steps], weight decay)
 #   -> (states, metrics by member)
 EpochFunction = Callable[..., tuple[tuple[MemberState, ...], tuple[Metrics, ...]]]
 
 
-def choose_strategy(requested: str, members: int) -> Strategy:
+def choose_strategy(requested: str, members: int) -> str:
     """Resolves `auto` by a written rule.
 
     A group of one is a loop. On the CPU groups are unrolled up to four members (one
@@ -43,7 +40,7 @@ def choose_strategy(requested: str, members: int) -> Strategy:
     looped above; grouped convolutions are slow there. On accelerators: vmap.
     """
     if requested != "auto":
-        return requested  # type: ignore[return-value]
+        return requested
     if members == 1:
         return "loop"
     if jax.default_backend() == "cpu":
@@ -56,7 +53,7 @@ def make_epoch(
     architecture: Architecture,
     augmentation: Augmentation,
     batch_size: int,
-    strategy: Strategy,
+    strategy: str,
 ) -> EpochFunction:
     """A jitted function that trains a group for an epoch.
 
@@ -101,7 +98,7 @@ def make_epoch(
 
 def train_epoch(
     run: EpochFunction,
-    strategy: Strategy,
+    strategy: str,
     states: Sequence[MemberState],
     active: Sequence[bool],
     data: TrainingData,
@@ -126,7 +123,8 @@ def train_epoch(
         The states and the metrics, None for members that do not train.
     """
     shared = (learning_rates, weight_decay)
-    new_states, metrics = list(states), [None] * len(states)
+    new_states: list[MemberState] = list(states)
+    metrics: list[Metrics | None] = [None] * len(states)
     if strategy == "loop":
         for i, (state, key) in enumerate(zip(states, keys, strict=True)):
             if active[i]:

@@ -5,7 +5,7 @@ grows out of the MotherNet's unit that it is matched to (or out of an identity, 
 nothing is matched), and hands on the map of its own channels.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -18,6 +18,7 @@ from mothernets_jax.architectures import (
     Conv,
     Dense,
     Unit,
+    named_units,
     unit_names,
 )
 from mothernets_jax.channels import (
@@ -99,7 +100,7 @@ def hatch(
     )
     grown = {
         name: _grow_unit(unit, units[name], *maps[name], shares[name])
-        for name, unit in _named_units(member)
+        for name, unit in named_units(member)
     }
     hatched = {
         "params": {
@@ -136,14 +137,6 @@ def perturb(variables: Variables, key: jax.Array, noise: float) -> Variables:
     return {**variables, "params": params}
 
 
-def _named_units(architecture: Architecture) -> Iterator[tuple[str, Unit]]:
-    """All units in order, with their names."""
-    for names, section in zip(
-        unit_names(architecture), architecture.sections, strict=True
-    ):
-        yield from zip(names, section, strict=True)
-
-
 def _mother_units(
     variables: Variables,
     mother: Architecture,
@@ -159,7 +152,7 @@ def _mother_units(
     params, stats = variables["params"], variables["batch_stats"]
     moments_at = _moments(mother, variables, images)
     units, place, channels = {}, "", 0  # where in the mother the walk stands
-    for name, unit in _named_units(member):
+    for name, unit in named_units(member):
         if mother.blocks and isinstance(unit, Dense) and name == "dense1":
             place = FEATURES_NAME
         if name in matches:
@@ -182,7 +175,7 @@ def _channel_maps(
     kernels = {name: unit["params"]["layer"]["kernel"] for name, unit in units.items()}
     incoming = identity_map(next(iter(kernels.values())).shape[-2])
     maps = {}
-    for name, unit in _named_units(member):
+    for name, unit in named_units(member):
         outgoing = widening_map(
             named_key(key, name), kernels[name].shape[-1], unit.width
         )

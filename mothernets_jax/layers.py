@@ -8,7 +8,7 @@ convolution have dimension labels that XLA's CPU backend only rewrites to its fa
 at the top level of a program, not in the body of a loop, where they are 23 to 200 times
 slower (jax#12868); `conv` therefore writes both gradients as plain NHWC convolutions.
 Convolutions of images of up to 2x2 are 5 to 10 times slower there than the same as a
-matrix product. And the gradient of `reduce_window` is slow; `max_pool` reshapes instead.
+matrix product. And `reduce_window` has a slow gradient; `max_pool` reshapes instead.
 """
 
 import functools

@@ -6,6 +6,7 @@ kernel, and a bias where nothing normalises) and `norm`.
 
 import functools
 import math
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -38,10 +39,11 @@ class WeightLayer(nn.Module):
 
     @nn.compact
     def __call__(self, inputs: jax.Array) -> jax.Array:
-        is_conv = isinstance(self.unit, Conv)
-        filters = (self.unit.filter_size,) * 2 if is_conv else ()
-        shape = (*filters, inputs.shape[-1], self.unit.width)
+        unit, shape = self.unit, (inputs.shape[-1], self.unit.width)
+        if isinstance(unit, Conv):
+            shape = (unit.filter_size, unit.filter_size, *shape)
         kernel = self.param("kernel", nn.initializers.zeros, shape)  # see `init`
+        is_conv = isinstance(unit, Conv)
         outputs = conv(inputs, kernel) if is_conv else inputs @ kernel
         if self.use_bias:
             bias = self.param("bias", nn.initializers.zeros, (self.unit.width,))
@@ -193,9 +195,9 @@ def unit_outputs(
     return {**outputs, FEATURES_NAME: features}
 
 
-def _forward(architecture, variables, images, train, *, mutable):
+def _forward(architecture, variables, images, train, *, mutable) -> tuple[Any, Any]:
     bias = variables["params"][HEAD_NAME]["bias"]
     network = Network(architecture, bias.shape[0])
     images = jnp.asarray(images, bias.dtype)
-    result = network.apply(variables, images, train=train, mutable=mutable)
+    result: Any = network.apply(variables, images, train=train, mutable=mutable)
     return result if mutable else (result, {})

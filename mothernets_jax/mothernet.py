@@ -144,5 +144,6 @@ def _span(
 def _smallest_unit(spans: Sequence[tuple[Unit, ...]]) -> Unit:
     """The largest unit that can stand at a place, given each member's span there."""
     width = min(unit.width for span in spans for unit in span)
-    filter_sizes = [span[0].filter_size for span in spans if isinstance(span[0], Conv)]
+    firsts = [span[0] for span in spans]
+    filter_sizes = [unit.filter_size for unit in firsts if isinstance(unit, Conv)]
     return Conv(min(filter_sizes), width) if filter_sizes else Dense(width)

@@ -4,21 +4,17 @@ Learning rates and weight decay are traced, so that one compiled step serves eve
 recipe.
 """
 
-from typing import Literal
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 
-Schedule = Literal["cosine", "step", "constant"]
-
-SCHEDULES: tuple[Schedule, ...] = ("cosine", "step", "constant")
+SCHEDULES = ("cosine", "step", "constant")
 MOMENTUM = 0.9
 
 
 def learning_rates(
-    schedule: Schedule,
+    schedule: str,
     peak: float,
     *,
     total_steps: int,
@@ -54,8 +50,8 @@ def learning_rates(
         raise ValueError(f"schedule is {schedule!r}: expected one of {SCHEDULES}")
     # Step 0 already moves: the ramp takes its values after each of its steps.
     warmup = peak * np.arange(1, warmup_steps + 1) / max(1, warmup_steps)
-    decayed = [float(decay(step)) for step in range(total_steps - warmup_steps)]
-    return np.asarray([*warmup, *decayed], np.float32)
+    decayed = jax.vmap(decay)(jnp.arange(total_steps - warmup_steps))
+    return np.concatenate([warmup, decayed]).astype(np.float32)
 
 
 def sgd(

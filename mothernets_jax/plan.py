@@ -1,4 +1,4 @@
-"""What a run is going to do: clusters, inheritance, groups and FLOPs; before training."""
+"""What a run is going to do: its clusters, inheritance, groups and FLOPs."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -7,7 +7,7 @@ from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
-from mothernets_jax.architectures import Architecture, Conv, unit_names
+from mothernets_jax.architectures import Architecture, Conv, named_units
 from mothernets_jax.clustering import Cluster
 from mothernets_jax.costs import num_params, train_flops
 from mothernets_jax.groups import choose_strategy
@@ -24,11 +24,11 @@ def growth(mother: Architecture, member: Architecture) -> dict[str, int]:
         `inserted_layers` and `unchanged_layers`.
     """
     matches = matched_units(mother, member)
-    mother_units = _units_by_name(mother)
-    counts = dict.fromkeys(
+    mother_units = dict(named_units(mother))
+    counts: dict[str, int] = dict.fromkeys(
         ("widened_layers", "enlarged_filters", "inserted_layers", "unchanged_layers"), 0
     )
-    for name, unit in _units_by_name(member).items():
+    for name, unit in named_units(member):
         if name not in matches:
             counts["inserted_layers"] += 1
             continue
@@ -101,13 +101,6 @@ def print_plan(
     console.print(_costs(stages, task))
 
 
-def _units_by_name(architecture: Architecture):
-    sections = zip(unit_names(architecture), architecture.sections, strict=True)
-    return {
-        n: u for names, units in sections for n, u in zip(names, units, strict=True)
-    }
-
-
 def _cluster_table(cluster: Mapping[str, Any]) -> Table:
     """A row for each shape in the cluster: what its members inherit."""
     table = Table(
@@ -117,7 +110,14 @@ def _cluster_table(cluster: Mapping[str, Any]) -> Table:
         title_style="bold",
     )
     table.add_column("members", overflow="fold")
-    for heading in ("parameters", "inherited", "widened", "larger", "new", "as is"):
+    for heading in (
+        "parameters",
+        "inherited",
+        "widened",
+        "enlarged",
+        "inserted",
+        "as is",
+    ):
         table.add_column(heading, justify="right")
     rows: dict[str, dict[str, Any]] = {}
     for member in cluster["members"]:

@@ -5,6 +5,7 @@ is an estimate for the whole run and not for the epoch.
 """
 
 import logging
+from typing import Self
 
 from rich.console import Console
 from rich.progress import (
@@ -44,7 +45,7 @@ class RunProgress:
         self._run = self._bars.add_task("run", total=total_flops, latest="")
         self._stage = self._bars.add_task("", total=None, latest="", visible=False)
 
-    def __enter__(self) -> "RunProgress":
+    def __enter__(self) -> Self:
         if self._draws:
             self._bars.start()
         return self

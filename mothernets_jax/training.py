@@ -5,7 +5,7 @@ Axes: [batch, height, width, channels] for images; a data set has `examples`, an
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -99,7 +99,7 @@ def make_member_step(
         updates, optimiser_state = optimiser.update(
             grads, state.optimiser, state.params
         )
-        params = optax.apply_updates(state.params, updates)
+        params: Any = optax.apply_updates(state.params, updates)
         return MemberState(params, stats, optimiser_state), Metrics(loss, accuracy)
 
     return step

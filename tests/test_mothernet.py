@@ -37,7 +37,7 @@ BY_HAND = {
         ["mlp 64 32", "mlp 48 32 16"],
         "mlp 48 16",
     ),
-    "a layer between matches caps nothing": (["mlp 9 9 9", "mlp 9 2 9 9"], "mlp 9 2 9"),
+    "a match caps its own place alone": (["mlp 9 9 9", "mlp 9 2 9 9"], "mlp 9 2 9"),
     "all inserted layers cap": (["mlp 9", "mlp 9 5 7"], "mlp 5"),
     "a cap at the end of a block": (
         ["vgg (3:8) | (3:8)", "vgg (3:8) (3:2) | (3:8)"],
@@ -181,7 +181,7 @@ def larger_by_one_step(network: Architecture):
     sections = network.sections
     for number, section in enumerate(sections):
         new: Conv | Dense = Conv(1, 1) if number < len(network.blocks) else Dense(1)
-        larger = [(*section, new)] if network.blocks or new == Dense(1) else []
+        larger = [(*section, new)]
         for position, unit in enumerate(section):
             if isinstance(unit, Conv):
                 grown = [Conv(unit.filter_size + 2, unit.filters)]

@@ -5,6 +5,7 @@ References: MotherNets (MLSys 2020).
 
 import functools
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -60,14 +61,9 @@ def stages(
         )
         groups = same_architecture(found.members, members)
         for architecture, names in groups.items():
+            parent = _Parent(name, found.mothernet)
             start = functools.partial(
-                _start_hatched,
-                task,
-                settings,
-                name,
-                found.mothernet,
-                architecture,
-                names,
+                _start_hatched, task, settings, parent, architecture, names
             )
             recipe = settings.hatch_recipe
             # A cluster may part the replicas of one architecture, hence its number.
@@ -81,11 +77,17 @@ def mothernet_name(number: int) -> str:
     return f"mothernet_{number}"
 
 
+class _Parent(NamedTuple):
+    """A cluster's MotherNet."""
+
+    name: str
+    architecture: Architecture
+
+
 def _start_hatched(
     task: Task,
     settings: Settings,
-    mothernet: str,
-    mother: Architecture,
+    parent: _Parent,
     architecture: Architecture,
     names: tuple[str, ...],
     trained: Mapping[str, Variables],
@@ -110,13 +112,14 @@ def _start_hatched(
             executables=executables,
         )
 
-    expected = logits_of(mother, trained[mothernet])
+    mother, mother_variables = parent.architecture, trained[parent.name]
+    expected = logits_of(mother, mother_variables)
     statistics_batch = normalise(jnp.asarray(images), mean, std)
     grow = _make_hatch(mother, architecture, settings.hatch.split)  # type: ignore[arg-type]
     variables, checks = {}, {}
     for name in names:
         key = named_key(task.key, NAME, name, "hatch")
-        args = (trained[mothernet], key, statistics_batch)
+        args = (mother_variables, key, statistics_batch)
         hatched = executables.get(grow, *args)(*args)
         difference = float(np.abs(logits_of(architecture, hatched) - expected).max())
         relative = difference / float(np.abs(expected).max())
