@@ -4,16 +4,16 @@ Fields are overridden as --config.field=value. The same command again continues 
 it stopped.
 """
 
-import logging
 import shlex
 import sys
 import traceback
 from pathlib import Path
 
 from absl import app, flags
-from absl import logging as absl_logging
 from ml_collections import config_flags
 from rich.console import Console
+
+from mothernets_jax import run_log
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "The experiment's config.")
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run; default: runs/...")
@@ -46,9 +46,7 @@ def fail(message: str) -> None:
 
 def main(argv: list[str]) -> None:
     del argv
-    # Ours speaks of every stage; libraries on the same handler only of trouble.
-    absl_logging.set_verbosity(absl_logging.WARNING)
-    logging.getLogger("mothernets_jax").setLevel(logging.INFO)
+    run_log.log_our_stages()
     from mothernets_jax import experiment, methods, settings  # after the flags: slow
 
     console = Console()

@@ -7,14 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import numpy as np
 from rich.console import Console
 
-from mothernets_jax import checkpoints, data, metrics
-from mothernets_jax.architectures import Architecture
-from mothernets_jax.combine import COMBINATIONS, oracle_error
+from mothernets_jax import checkpoints, data
 from mothernets_jax.compilation import Executables
-from mothernets_jax.costs import num_params
 from mothernets_jax.ensemble import ENSEMBLES_FOLDER, Ensemble, Member
 from mothernets_jax.methods import METHODS
 from mothernets_jax.methods.mothernets import clusters_of
@@ -22,17 +18,11 @@ from mothernets_jax.models import abstract_variables
 from mothernets_jax.plan import describe_clusters, print_plan
 from mothernets_jax.progress import RunProgress
 from mothernets_jax.report import comparison_table, write_report
+from mothernets_jax.results import summarise
 from mothernets_jax.run_log import append_metrics, provenance
 from mothernets_jax.settings import Settings
-from mothernets_jax.stages import (
-    EVALUATION_BATCH,
-    Stage,
-    StageResult,
-    Task,
-    make_task,
-    planned_flops,
-    run_stage,
-)
+from mothernets_jax.stage_runner import StageResult, run_stage
+from mothernets_jax.stages import Stage, Task, make_task, planned_flops
 
 _log = logging.getLogger(__name__)
 
@@ -53,7 +43,13 @@ def show_plan(settings: Settings, console: Console) -> None:
 
 
 def run(
-    settings: Settings, *, name: str, workdir: Path, command: str, console: Console
+    settings: Settings,
+    *,
+    name: str,
+    workdir: Path,
+    command: str,
+    console: Console,
+    executables: Executables | None = None,
 ) -> dict[str, Any]:
     """Trains and evaluates every method, or what of it is not done yet.
 
@@ -63,6 +59,7 @@ def run(
         workdir: the run's folder; made if need be.
         command: the command line, for the report.
         console: where results and progress are shown.
+        executables: compiled programs to share with other runs of this process.
 
     Returns:
         The content of `results.json`.
@@ -77,7 +74,9 @@ def run(
         results = checkpoints.read_json(workdir / _RESULTS)
         _log.info("everything in %s is done already", workdir)
     else:
-        results = _train_and_evaluate(settings, name, workdir, command, console)
+        results = _train_and_evaluate(
+            settings, name, workdir, command, console, executables or Executables()
+        )
         checkpoints.write_json(workdir / _RESULTS, results)
         _log.info("done in %.0f s", time.perf_counter() - started)
     report = write_report(results, workdir)
@@ -87,11 +86,15 @@ def run(
 
 
 def _train_and_evaluate(
-    settings: Settings, name: str, workdir: Path, command: str, console: Console
+    settings: Settings,
+    name: str,
+    workdir: Path,
+    command: str,
+    console: Console,
+    executables: Executables,
 ) -> dict[str, Any]:
     task = _load_task(settings)
     stages = _stages(task, settings)
-    executables = Executables()
     remaining = sum(
         planned_flops(stage, task)
         for listed in stages.values()
@@ -109,14 +112,14 @@ def _train_and_evaluate(
                 )
                 trained |= result.variables
                 records.append(result.record)
-            methods[method] = _evaluate(
-                method, task, settings, workdir, trained, records, executables
-            )
+            ensemble = _ensemble(task, settings, trained)
+            ensemble.save(workdir / ENSEMBLES_FOLDER / method)
+            methods[method] = summarise(ensemble, task, records, executables)
             error = methods[method]["ensemble"][settings.combine]["error"]
             progress.message(f"{method}: ensemble error {error:.2%} on the test set")
     return {
         "name": name,
-        "provenance": provenance(command, _device_name()),
+        "provenance": provenance(command, device_name()),
         "data": _describe_data(settings, task),
         "plan": _describe_clusters(task, settings),
         "methods": methods,
@@ -230,117 +233,16 @@ def _run_or_restore(
     return result
 
 
-def _evaluate(
-    method: str,
-    task: Task,
-    settings: Settings,
-    workdir: Path,
-    trained: Mapping[str, Any],
-    records: Sequence[Mapping[str, Any]],
-    executables: Executables,
-) -> dict[str, Any]:
-    """Saves a method's ensemble, and gathers what it is worth and what it cost."""
-    dataset, members = task.dataset, settings.members
-    ensemble = Ensemble(
-        {name: Member(a, trained[name]) for name, a in members.items()},
+def _ensemble(task: Task, settings: Settings, trained: Mapping[str, Any]) -> Ensemble:
+    """The ensemble's members, out of all networks that a method trained."""
+    dataset = task.dataset
+    return Ensemble(
+        {name: Member(a, trained[name]) for name, a in settings.members.items()},
         mean=dataset.mean,
         std=dataset.std,
         class_names=dataset.class_names,
         input_shape=dataset.input_shape,
     )
-    ensemble.save(workdir / ENSEMBLES_FOLDER / method)
-    started, compiled = time.perf_counter(), executables.seconds
-    logits, validation_logits = (
-        ensemble.member_logits(
-            images, batch_size=EVALUATION_BATCH, executables=executables
-        )
-        for images in (dataset.test_images, dataset.validation_images)
-    )
-    compile_seconds = executables.seconds - compiled
-    eval_seconds = time.perf_counter() - started - compile_seconds
-
-    errors = [metrics.error(scores, dataset.test_labels) for scores in logits]
-    validation, validation_errors = {}, [None] * len(members)
-    if len(dataset.validation_labels):
-        labels = dataset.validation_labels
-        validation = _combined_errors(validation_logits, labels)
-        validation_errors = [metrics.error(s, labels) for s in validation_logits]
-    clocks = {"train_seconds": 0.0, "compile_seconds": compile_seconds}
-    clocks |= {"eval_seconds": eval_seconds, "hatch_seconds": 0.0}
-    for record in records:
-        for clock, seconds in record["clocks"].items():
-            clocks[clock] += seconds
-    return {
-        "ensemble": _combined_errors(logits, dataset.test_labels),
-        "validation": validation,
-        "mean_member_error": float(np.mean(errors)),
-        "members": _describe_members(members, task, records, errors, validation_errors),
-        "cost": {
-            "train_flops": sum(record["train_flops"] for record in records),
-            "epochs": sum(sum(record["epochs"].values()) for record in records),
-        },
-        "clocks": clocks,
-        "anytime": _anytime(records, list(members), logits, dataset.test_labels),
-        "hatching": {k: v for record in records for k, v in record["checks"].items()},
-        "stages": list(records),
-    }
-
-
-def _combined_errors(
-    logits: np.ndarray, labels: np.ndarray
-) -> dict[str, dict[str, float]]:
-    """The ensemble's error by every combination, and the oracle's."""
-    errors = {
-        name: {"error": metrics.error(combine(logits), labels)}
-        for name, combine in COMBINATIONS.items()
-    }
-    return {**errors, "oracle": {"error": oracle_error(logits, labels)}}
-
-
-def _describe_members(
-    members: Mapping[str, Architecture],
-    task: Task,
-    records: Sequence[Mapping[str, Any]],
-    errors: Sequence[float],
-    validation_errors: Sequence[float | None],
-) -> dict[str, Any]:
-    record_of = {name: record for record in records for name in record["members"]}
-    described = {}
-    for (name, architecture), error, validation_error in zip(
-        members.items(), errors, validation_errors, strict=True
-    ):
-        record = record_of[name]
-        epochs = record["epochs"][name]
-        flops_per_epoch = record["train_flops"] / sum(record["epochs"].values())
-        described[name] = {
-            "error": error,
-            "validation_error": validation_error,
-            "architecture": str(architecture),
-            "parameters": num_params(architecture, task.input_shape, task.num_classes),
-            "train_flops": flops_per_epoch * epochs,
-            "epochs": epochs,
-        }
-    return described
-
-
-def _anytime(
-    records: Sequence[Mapping[str, Any]],
-    names: Sequence[str],
-    logits: np.ndarray,
-    labels: np.ndarray,
-) -> list[dict[str, Any]]:
-    """The averaged ensemble's error after every stage that finished members."""
-    points, finished, flops = [], [], 0.0
-    for record in records:
-        flops += record["train_flops"]
-        new = [names.index(name) for name in record["members"] if name in names]
-        finished += new
-        if new:
-            error = metrics.error(COMBINATIONS["average"](logits[finished]), labels)
-            points.append(
-                {"members": len(finished), "train_flops": flops, "error": error}
-            )
-    return points
 
 
 def _describe_data(settings: Settings, task: Task) -> dict[str, Any]:
@@ -355,6 +257,7 @@ def _describe_data(settings: Settings, task: Task) -> dict[str, Any]:
     }
 
 
-def _device_name() -> str:
+def device_name() -> str:
+    """The devices in use: their number and their kind."""
     device = jax.devices()[0]
     return f"{jax.device_count()} x {device.device_kind}"

@@ -109,7 +109,11 @@ def _growth_obstacle(mother: Architecture, member: Architecture) -> str | None:
         for position, name in enumerate(names):
             span = _span(member, depths, number, position)
             unit, largest = mother.sections[number][position], _smallest_unit([span])
-            if isinstance(unit, Conv) and unit.filter_size > largest.filter_size:
+            if (
+                isinstance(unit, Conv)
+                and isinstance(largest, Conv)
+                and unit.filter_size > largest.filter_size
+            ):
                 return f"the mother's {name} has the larger filter"
             if unit.width > largest.width:
                 return (

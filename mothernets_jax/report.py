@@ -112,10 +112,9 @@ def headline(results: dict) -> str:
 def _page(results: dict, pictures: dict[str, str]) -> str:
     """The template, filled in; sections that there is nothing for are left out."""
     methods, data = results["methods"], results["data"]
-    shown = {
-        *pictures,
-        "hatching" if any(m["hatching"] for m in methods.values()) else "",
-    }
+    shown = set(pictures)
+    if any(method["hatching"] for method in methods.values()):
+        shown.add("hatching")
     template = Path(__file__).with_name("report_template.html").read_text("utf-8")
     section = re.compile(r'<section id="(\w+)">.*?</section>\n', re.DOTALL)
     template = section.sub(lambda m: m[0] if m[1] in shown else "", template)
@@ -374,7 +373,7 @@ def _picture(wide: Figure, narrow: Figure) -> str:
         content = base64.b64encode(svg.encode("utf-8")).decode("ascii")
         addresses.append(f"data:image/svg+xml;base64,{content}")
     return (
-        f'<picture><source media="(max-width: 719px)" srcset="{addresses[1]}">'
+        f'<picture><source media="(max-width: 799px)" srcset="{addresses[1]}">'
         f'<img src="{addresses[0]}" alt="The plot that the text above describes">'
         "</picture>"
     )

@@ -2,12 +2,21 @@
 
 import importlib.metadata
 import json
+import logging
 import platform
 import subprocess
 from pathlib import Path
 from typing import Any
 
+import absl.logging
+
 _PACKAGES = ("jax", "flax", "optax", "numpy")
+
+
+def log_our_stages() -> None:
+    """Our log lines appear, those of libraries only where there is trouble."""
+    absl.logging.set_verbosity(absl.logging.WARNING)
+    logging.getLogger("mothernets_jax").setLevel(logging.INFO)
 
 
 def append_metrics(path: Path, **metrics: Any) -> None:

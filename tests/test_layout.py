@@ -14,7 +14,7 @@ FLOORS = [
     "hatching training evaluation settings",
     "groups ensemble",
     "stages",
-    "methods",
+    "methods stage_runner results",
     "plan",
     "experiment",
     "__init__",

@@ -135,7 +135,6 @@ class Page(HTMLParser):
             self.tables[-1][-1][self.cell] = ""
 
     def handle_endtag(self, tag):
-        assert tag not in VOID
         assert self.open.pop() == tag
 
     def handle_data(self, data):
@@ -225,8 +224,8 @@ def test_every_network_is_on_the_page(page):
     assert hatched["parameters"] == scratch["parameters"] == "9.41 M"
     assert hatched["inherited"] == "56%"  # 5.281 of 9.41
     assert hatched["hatching"] == "2.0e-07"
-    assert hatched["train FLOPs"] == "29.2 T"  # 321 of 11 networks
-    assert scratch["train FLOPs"] == "84.5 T"
+    flops = [row["train FLOPs"] for row in (hatched, scratch)]
+    assert flops == ["29.2 T", "84.5 T"]  # 321 of 11 networks, 845 of 10
     assert "inherited" not in scratch
     notations = {row["architecture"]: row[""] for row in page.tables[3][1:]}
     assert notations[MOTHERNET["architecture"]] == "mothernet_1"
@@ -282,8 +281,7 @@ def test_a_third_method_that_beats_both_is_named():
 
 
 def test_nothing_is_loaded_from_elsewhere(page):
-    assert page.addresses
-    assert all(address.startswith("data:") for address in page.addresses)
+    assert {address[:5] for address in page.addresses} == {"data:"}
     assert not {"script", "iframe", "object"} & {tag for tag, _ in page.tags}
     for source in (page.source, *page.svgs()):
         assert "@import" not in source
