@@ -4,7 +4,6 @@ A method is a list of stages. Each is a pure function of the task, the seed and 
 networks that earlier stages have trained.
 """
 
-import logging
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
@@ -19,8 +18,6 @@ from mothernets_jax.data import Dataset
 from mothernets_jax.models import Variables
 from mothernets_jax.settings import Recipe
 from mothernets_jax.training import Augmentation, TrainingData
-
-_log = logging.getLogger(__name__)
 
 EVALUATION_BATCH = 512
 
