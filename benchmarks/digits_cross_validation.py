@@ -37,7 +37,7 @@ def run_fold(fold: int, executables: Executables) -> dict:
     """Each method's costs, and for every test image whether it was wrong."""
     settings = fold_settings(fold)
     workdir = Path(_SCRATCH.value, f"fold{fold}-{settings.digest()}")
-    results = experiment.run(
+    results = experiment.train_and_evaluate(
         settings,
         name=f"digits, fold {fold}",
         workdir=workdir,

@@ -47,7 +47,7 @@ def run_trial(overrides: dict, executables: Executables) -> dict:
     kept = mother_folder(settings, unhatched)
     if kept.exists() and not workdir.exists():
         shutil.copytree(kept, workdir / "stages")
-    results = experiment.run(
+    results = experiment.train_and_evaluate(
         settings,
         name="trial",
         workdir=workdir,

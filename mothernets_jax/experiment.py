@@ -49,9 +49,8 @@ def run(
     workdir: Path,
     command: str,
     console: Console,
-    executables: Executables | None = None,
 ) -> dict[str, Any]:
-    """Trains and evaluates every method, or what of it is not done yet.
+    """Trains, evaluates and reports every method, or what of it is not done yet.
 
     Args:
         settings: what to run.
@@ -59,7 +58,6 @@ def run(
         workdir: the run's folder; made if need be.
         command: the command line, for the report.
         console: where results and progress are shown.
-        executables: compiled programs to share with other runs of this process.
 
     Returns:
         The content of `results.json`.
@@ -68,32 +66,67 @@ def run(
         ValueError: bad settings or data, or a folder that holds another experiment.
     """
     started = time.perf_counter()
-    _claim(workdir, settings)
-    results = None
-    if (workdir / _RESULTS).exists():
-        results = checkpoints.read_json(workdir / _RESULTS)
-        _log.info("everything in %s is done already", workdir)
-    else:
-        results = _train_and_evaluate(
-            settings, name, workdir, command, console, executables or Executables()
-        )
-        checkpoints.write_json(workdir / _RESULTS, results)
-        _log.info("done in %.0f s", time.perf_counter() - started)
+    results = train_and_evaluate(
+        settings, name=name, workdir=workdir, command=command, console=console
+    )
     report = write_report(results, workdir)
     console.print(comparison_table(results))
     console.print(f"report: {report}", soft_wrap=True, highlight=False)
+    _log.info("finished after %.0f s", time.perf_counter() - started)
     return results
 
 
-def _train_and_evaluate(
+def train_and_evaluate(
     settings: Settings,
+    *,
     name: str,
     workdir: Path,
     command: str,
     console: Console,
+    executables: Executables | None = None,
+) -> dict[str, Any]:
+    """The same as `run` without its report.
+
+    Args:
+        settings: what to run.
+        name: of the experiment.
+        workdir: the run's folder; made if need be.
+        command: the command line, for the record.
+        console: where progress is shown.
+        executables: compiled programs to share with other runs of this process.
+
+    Returns:
+        The content of `results.json`.
+
+    Raises:
+        ValueError: bad settings or data, or a folder that holds another experiment.
+    """
+    _claim(workdir, settings)
+    if (workdir / _RESULTS).exists():
+        console.print(f"Everything in {workdir} is done already.", soft_wrap=True)
+        return checkpoints.read_json(workdir / _RESULTS)
+    task = _load_task(settings)
+    results = {
+        "name": name,
+        "provenance": provenance(command, device_name()),
+        "data": _describe_data(settings, task),
+        "plan": _describe_clusters(task, settings),
+        "methods": _train_methods(
+            task, settings, workdir, console, executables or Executables()
+        ),
+    }
+    checkpoints.write_json(workdir / _RESULTS, results)
+    return results
+
+
+def _train_methods(
+    task: Task,
+    settings: Settings,
+    workdir: Path,
+    console: Console,
     executables: Executables,
 ) -> dict[str, Any]:
-    task = _load_task(settings)
+    """Every method's entry in `results.json`, after training what is not done."""
     stages = _stages(task, settings)
     remaining = sum(
         planned_flops(stage, task)
@@ -104,8 +137,7 @@ def _train_and_evaluate(
     methods = {}
     with RunProgress(remaining, console) as progress:
         for method, listed in stages.items():
-            trained = {}
-            records = []
+            trained, records = {}, []
             for stage in listed:
                 result = _run_or_restore(
                     stage, task, settings, workdir, trained, executables, progress
@@ -117,13 +149,7 @@ def _train_and_evaluate(
             methods[method] = summarise(ensemble, task, records, executables)
             error = methods[method]["ensemble"][settings.combine]["error"]
             progress.message(f"{method}: ensemble error {error:.2%} on the test set")
-    return {
-        "name": name,
-        "provenance": provenance(command, device_name()),
-        "data": _describe_data(settings, task),
-        "plan": _describe_clusters(task, settings),
-        "methods": methods,
-    }
+    return methods
 
 
 def _load_task(settings: Settings) -> Task:
@@ -207,7 +233,7 @@ def _run_or_restore(
     folder = _stage_folder(workdir, stage)
     record = checkpoints.read_record(folder)
     if record is not None:
-        _log.info("%s: done already", stage.name)
+        progress.message(f"{stage.name}: done already")
         shapes = abstract_variables(
             stage.architecture, task.input_shape, task.num_classes
         )
@@ -224,11 +250,9 @@ def _run_or_restore(
     )
     checkpoints.save(folder, result.variables, result.record)
     for name, check in result.record["checks"].items():
-        _log.info(
-            "%s hatched: logits differ from its MotherNet's by at most %.1e of the "
-            "largest",
-            name,
-            check["relative_logit_difference"],
+        progress.message(
+            f"{name} hatched: its logits differed from its MotherNet's by at most "
+            f"{check['relative_logit_difference']:.1e} of the largest"
         )
     return result
 

@@ -10,16 +10,30 @@ from mothernets_jax import layers
 from mothernets_jax.channels import enlarge_filter
 from mothernets_jax.layers import conv, max_pool
 
-pytestmark = pytest.mark.usefixtures("x64")
-
 BATCH, INPUTS, OUTPUTS = 3, 2, 4
 
-# Even, odd and non-square images; the last four take the small images' path.
-SIDES = [(6, 6), (7, 5), (4, 9), (1, 5), (2, 2), (1, 4), (2, 1), (1, 1)]
+# Sides and filter size. Images of up to four pixels take a path of their own.
+CASES = [
+    ((6, 6), 3),
+    ((6, 6), 5),
+    ((7, 5), 1),
+    ((7, 5), 3),
+    ((7, 5), 7),
+    ((4, 9), 3),
+    ((4, 9), 4),
+    ((1, 5), 3),
+    ((2, 2), 1),
+    ((2, 2), 3),
+    ((2, 2), 5),
+    ((1, 4), 3),
+    ((2, 1), 7),
+    ((1, 1), 3),
+]
 
 
 def draw(seed: int, *shape: int) -> np.ndarray:
-    return np.random.default_rng(seed).normal(size=shape)
+    """Small whole numbers, with which float32 computes without rounding."""
+    return np.random.default_rng(seed).integers(-4, 5, shape).astype(np.float32)
 
 
 def conv_by_hand(images, kernel, stride):
@@ -63,94 +77,110 @@ def inputs_of(sides, filter_size, stride, kernels=1):
     )
 
 
-def assert_close(found, expected):
+def assert_equal(found, expected):
     for one, other in zip(found, expected, strict=True):
-        assert one.dtype == jnp.float64
-        np.testing.assert_allclose(one, other, rtol=0, atol=1e-12)
+        assert one.dtype == jnp.float32
+        np.testing.assert_array_equal(one, other)
 
 
-@pytest.mark.parametrize("filter_size", [1, 3, 4, 5, 7])
-@pytest.mark.parametrize("sides", SIDES, ids=str)
+@pytest.mark.parametrize(("sides", "filter_size"), CASES, ids=str)
 @pytest.mark.parametrize("stride", [1, 2])
 def test_conv(sides, filter_size, stride):
     images, (kernel,), (cotangent,) = inputs_of(sides, filter_size, stride)
-    expected = conv_by_hand(images, kernel, stride)
-    np.testing.assert_allclose(conv(images, kernel, stride), expected, atol=1e-12)
 
     @jax.jit
     def both(*args):
-        ours, theirs = (
+        return [
             with_gradients(lambda x, k, f=function: f(x, k, stride))(*args)
             for function in (conv, layers._conv)
-        )
-        return ours, theirs
+        ]
 
-    assert_close(*both(images, kernel, cotangent))
+    ours, by_xla = both(images, kernel, cotangent)
+    assert_equal(ours, by_xla)
+    np.testing.assert_array_equal(ours[0], conv_by_hand(images, kernel, stride))
 
 
-@pytest.mark.parametrize("filter_size", [1, 3, 5])
-@pytest.mark.parametrize("sides", [(4, 5), (2, 2)], ids=str)
-@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize(
+    ("sides", "filter_size", "stride"),
+    [((4, 5), 3, 1), ((4, 5), 3, 2), ((4, 5), 1, 1), ((2, 2), 3, 1)],
+    ids=str,
+)
 def test_conv_of_stacked_members_and_in_a_loop(sides, filter_size, stride):
-    images, kernels, cotangents = inputs_of(sides, filter_size, stride, kernels=3)
+    images, kernels, cotangents = inputs_of(sides, filter_size, stride, kernels=2)
+    member_images = np.stack([images, 1 - images])
     run = with_gradients(lambda x, k: conv(x, k, stride))
-    reference = with_gradients(lambda x, k: layers._conv(x, k, stride))
+    by_xla = with_gradients(lambda x, k: layers._conv(x, k, stride))
 
     @jax.jit
-    def thrice(images, kernels, cotangents):
-        each = [reference(images, *args) for args in zip(kernels, cotangents)]
-        stacked = jax.vmap(run, (None, 0, 0))(images, kernels, cotangents)
-        _, looped = lax.scan(
-            lambda carry, args: (carry, run(images, *args)), 0, (kernels, cotangents)
+    def all_ways(images, member_images, kernels, cotangents):
+        one_by_one, shared = (
+            [by_xla(x, k, g) for x, k, g in zip(xs, kernels, cotangents, strict=True)]
+            for xs in (member_images, [images, images])
         )
-        return tuple(map(jnp.stack, zip(*each))), stacked, looped
+        stacked = jax.vmap(run)(member_images, kernels, cotangents)
+        stacked_kernels = jax.vmap(run, (None, 0, 0))(images, kernels, cotangents)
+        _, looped = lax.scan(
+            lambda carry, args: (carry, run(*args)),
+            None,
+            (member_images, kernels, cotangents),
+        )
+        return one_by_one, shared, stacked, stacked_kernels, looped
 
-    expected, stacked, looped = thrice(images, kernels, cotangents)
-    assert_close(stacked, expected)
-    assert_close(looped, expected)
+    one_by_one, shared, stacked, stacked_kernels, looped = all_ways(
+        images, member_images, kernels, cotangents
+    )
+    for found, expected in [
+        (stacked, one_by_one),
+        (looped, one_by_one),
+        (stacked_kernels, shared),
+    ]:
+        for member in (0, 1):
+            assert_equal([leaf[member] for leaf in found], expected[member])
+    assert np.any(looped[0][0] != looped[0][1])
 
 
-def test_conv_of_stacked_members_with_their_own_images():
-    _, kernels, cotangents = inputs_of((4, 5), 3, 1, kernels=3)
-    images = draw(3, 3, BATCH, 4, 5, INPUTS)
-    stacked = jax.vmap(with_gradients(conv))(images, kernels, cotangents)
-    for member in range(3):
-        args = images[member], kernels[member], cotangents[member]
-        expected = with_gradients(lambda x, k: layers._conv(x, k, 1))(*args)
-        assert_close([leaf[member] for leaf in stacked], expected)
-
-
-@pytest.mark.parametrize(("small", "large"), [(1, 3), (1, 7), (3, 5), (3, 7), (5, 5)])
-@pytest.mark.parametrize("sides", [(6, 7), (2, 1)], ids=str)
+@pytest.mark.parametrize(
+    ("sides", "small", "large"),
+    [
+        ((6, 7), 1, 3),
+        ((6, 7), 1, 5),
+        ((6, 7), 3, 5),
+        ((6, 7), 3, 7),
+        ((6, 7), 5, 5),
+        ((2, 2), 1, 3),
+        ((2, 1), 3, 5),
+    ],
+    ids=str,
+)
 @pytest.mark.parametrize("stride", [1, 2])
-def test_larger_filter_computes_the_same(small, large, sides, stride):
+def test_larger_filter_computes_the_same(sides, small, large, stride):
     images, (kernel,), _ = inputs_of(sides, small, stride)
     enlarged = enlarge_filter(jnp.asarray(kernel), large)
     assert enlarged.shape == (large, large, INPUTS, OUTPUTS)
-    assert np.count_nonzero(enlarged) == kernel.size
-    expected = conv(images, kernel, stride)
-    np.testing.assert_allclose(conv(images, enlarged, stride), expected, atol=1e-12)
+    assert np.count_nonzero(enlarged) == np.count_nonzero(kernel) > 0
+    output = jax.jit(conv, static_argnums=2)(images, enlarged, stride)
+    np.testing.assert_array_equal(output, conv_by_hand(images, kernel, stride))
 
 
 def test_larger_filter_needs_our_padding():
     """The control: XLA's own padding moves a strided filter on even sides."""
-    images, (kernel,), _ = inputs_of((6, 6), 3, 2)
+    images, (kernel,), _ = inputs_of((6, 6), 1, 2)
 
     def padded_by_xla(kernel):
         return lax.conv_general_dilated(
             images, kernel, (2, 2), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
         )
 
-    enlarged = enlarge_filter(jnp.asarray(kernel), 5)
+    enlarged = enlarge_filter(jnp.asarray(kernel), 3)
     found, expected = padded_by_xla(enlarged), padded_by_xla(kernel)
     assert found.shape == expected.shape == (BATCH, 3, 3, OUTPUTS)
-    assert np.abs(found - expected).max() > 0.1
+    assert np.mean(found != expected) > 0.5
 
 
-@pytest.mark.parametrize("sides", [(2, 2), (4, 6), (5, 3), (3, 2), (7, 7)], ids=str)
+@pytest.mark.parametrize("sides", [(2, 2), (4, 6), (5, 3)], ids=str)
 def test_max_pool(sides):
     shape = (BATCH, *sides, INPUTS)
-    values = np.random.default_rng(0).permutation(np.prod(shape)).astype(float)
+    values = np.random.default_rng(0).permutation(np.prod(shape)).astype(np.float32)
     images = values.reshape(shape)  # no two alike
     rows, columns = sides[0] // 2, sides[1] // 2
     cotangent = draw(1, BATCH, rows, columns, INPUTS)

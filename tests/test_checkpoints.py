@@ -1,0 +1,240 @@
+"""Saved stages: all or nothing, exact, never pickle, and damage is named."""
+
+import ast
+import gc
+import json
+import os
+import shutil
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from mothernets_jax import checkpoints
+
+PACKAGE = Path(checkpoints.__file__).parent
+
+
+def make_variables(scale=1.0):
+    kernel = jnp.asarray([[0.1, -0.0, jnp.inf], [1e-45, jnp.nan, 3.0]], jnp.float32)
+    head = {"kernel": scale * kernel, "bias": jnp.full(3, scale)}
+    return {
+        "plain": {"params": {"head": head}, "batch_stats": {}},
+        "normalised": {
+            "params": {"block1_conv1": {"layer": {"kernel": jnp.ones((3, 3, 1, 2))}}},
+            "batch_stats": {"block1_conv1": {"norm": {"mean": jnp.full(2, scale)}}},
+        },
+    }
+
+
+def shapes(variables):
+    return jax.eval_shape(lambda: variables)
+
+
+def bits(tree):
+    """Every leaf by its path: shape, dtype and bytes, so that NaN equals itself."""
+    leaves = jax.tree_util.tree_leaves_with_path(tree)
+    arrays = {jax.tree_util.keystr(path): np.asarray(leaf) for path, leaf in leaves}
+    return {path: (a.shape, a.dtype, a.tobytes()) for path, a in arrays.items()}
+
+
+@pytest.fixture
+def orbax_leaves_tasks():
+    """For tests in which Orbax fails: it then drops tasks that nothing awaits.
+
+    They must be collected here, where they are ignored, and not in whichever
+    test comes next.
+    """
+    yield
+    gc.collect()
+
+
+def orbax_fails(test):
+    """Marks a test in which Orbax fails, see `orbax_leaves_tasks`."""
+    for warning in ("pytest.PytestUnraisableExceptionWarning", "RuntimeWarning"):
+        test = pytest.mark.filterwarnings(f"ignore::{warning}")(test)
+    return pytest.mark.usefixtures("orbax_leaves_tasks")(test)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A finished save; two levels of folders had to be made for it."""
+    folder = tmp_path / "stages" / "mothernets-A"
+    checkpoints.save(folder, make_variables(), {"epochs": 3, "loss": float("nan")})
+    return folder
+
+
+def test_what_is_saved_is_restored_bit_for_bit(folder):
+    saved = make_variables()
+    restored = checkpoints.restore(folder, shapes(saved))
+    assert bits(restored) == bits(saved)
+    assert jax.tree.structure(restored) == jax.tree.structure(saved)  # empty ones too
+    assert bits(make_variables(2.0)) != bits(saved)
+    assert all(isinstance(leaf, jax.Array) for leaf in jax.tree.leaves(restored))
+    record = checkpoints.read_record(folder)
+    assert record is not None
+    assert record["epochs"] == 3
+    assert np.isnan(record["loss"])  # of a member that diverged
+
+
+def test_a_relative_folder_is_as_good(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    checkpoints.save(Path("run"), make_variables(), {})
+    restored = checkpoints.restore(Path("run"), shapes(make_variables()))
+    assert bits(restored) == bits(make_variables())
+
+
+@orbax_fails
+def test_saving_again_replaces_everything(folder):
+    smaller = {"other": make_variables(2.0)["plain"]}
+    checkpoints.save(folder, smaller, {"epochs": 4})
+    assert checkpoints.read_record(folder) == {"epochs": 4}
+    assert bits(checkpoints.restore(folder, shapes(smaller))) == bits(smaller)
+    with pytest.raises(ValueError, match="cannot be restored"):
+        checkpoints.restore(folder, shapes(make_variables()))
+
+
+def test_what_is_not_finished_is_not_there(folder, monkeypatch):
+    assert checkpoints.read_record(folder.with_name("nothing")) is None
+
+    def interrupt(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    # Interrupted while the record is written, and while the variables are.
+    for module, name in ((os, "replace"), (checkpoints.ocp, "StandardCheckpointer")):
+        with monkeypatch.context() as patch:
+            patch.setattr(module, name, interrupt)
+            with pytest.raises(KeyboardInterrupt):
+                checkpoints.save(folder, make_variables(2.0), {"epochs": 4})
+        assert checkpoints.read_record(folder) is None  # nor is the older one left
+    checkpoints.save(folder, make_variables(2.0), {"epochs": 5})
+    restored = checkpoints.restore(folder, shapes(make_variables()))
+    assert bits(restored) == bits(make_variables(2.0))
+
+
+def alter(variables, change):
+    """A copy of the variables in which `change` was made to the plain one's head."""
+    copied = jax.tree.map(lambda leaf: leaf, variables)
+    change(copied["plain"]["params"]["head"])
+    return copied
+
+
+OTHER_SHAPES = {
+    "wider": lambda head: head.update(kernel=jnp.zeros((2, 4))),
+    "narrower": lambda head: head.update(kernel=jnp.zeros((2, 2))),
+    "transposed": lambda head: head.update(kernel=jnp.zeros((3, 2))),
+    "flat": lambda head: head.update(kernel=jnp.zeros(6)),
+    "a leaf more": lambda head: head.update(scale=jnp.zeros(3)),
+    "a leaf less": lambda head: head.pop("bias"),
+    "another name": lambda head: head.update(offset=head.pop("bias")),
+}
+
+
+@orbax_fails
+@pytest.mark.parametrize("change", OTHER_SHAPES.values(), ids=OTHER_SHAPES)
+def test_other_shapes_are_refused_by_name(folder, change):
+    with pytest.raises(ValueError) as caught:
+        checkpoints.restore(folder, shapes(alter(make_variables(), change)))
+    check_message(caught.value, folder)
+
+
+def check_message(error, folder):
+    """One line that names the folder and says what to do."""
+    message = str(error)
+    assert "\n" not in message
+    assert f"{folder}/variables cannot be restored" in message
+    assert f"delete {folder} to train it again" in message
+
+
+def damage(folder, how):
+    """Damages the file that holds the arrays and the manifest, one by one."""
+    files = [*folder.glob("variables/manifest.*"), *folder.glob("variables/d/*")]
+    assert len(files) == 2
+    for file in files:
+        content = file.read_bytes()
+        file.write_bytes(how(content))
+        yield
+        file.write_bytes(content)
+
+
+DAMAGE = {
+    "cut in half": lambda content: content[: len(content) // 2],
+    "cut by a byte": lambda content: content[:-1],
+    "empty": lambda content: b"",
+    "a byte altered": lambda content: content[:-9] + b"x" + content[-8:],
+}
+
+
+@orbax_fails
+@pytest.mark.parametrize("how", DAMAGE.values(), ids=DAMAGE)
+def test_damage_is_found_and_named(folder, how):
+    template = shapes(make_variables())
+    for _ in damage(folder, how):
+        with pytest.raises(ValueError) as caught:
+            checkpoints.restore(folder, template)
+        check_message(caught.value, folder)
+    assert bits(checkpoints.restore(folder, template)) == bits(make_variables())
+
+
+@orbax_fails
+@pytest.mark.xfail(reason="reported: the message quotes TensorStore's whole spec")
+def test_the_message_on_damage_can_be_read(folder):
+    for _ in damage(folder, DAMAGE["empty"]):
+        with pytest.raises(ValueError, match="cannot be restored") as caught:
+            checkpoints.restore(folder, shapes(make_variables()))
+        assert len(str(caught.value)) < 3 * len(str(folder)) + 300
+
+
+@orbax_fails
+def test_missing_variables_are_named(folder):
+    shutil.rmtree(folder / "variables")
+    with pytest.raises(ValueError) as caught:
+        checkpoints.restore(folder, shapes(make_variables()))
+    check_message(caught.value, folder)
+
+
+@pytest.mark.parametrize("content", [b"", b'{"epochs": 3', b"\xff\xfe{}"])
+def test_a_damaged_record_is_named(folder, content):
+    (folder / "record.json").write_bytes(content)
+    with pytest.raises(ValueError, match=r"record\.json is damaged .*delete it"):
+        checkpoints.read_record(folder)
+
+
+def test_json_is_replaced_whole_or_not_at_all(tmp_path):
+    path = tmp_path / "results.json"
+    checkpoints.write_json(path, {"error": 0.25, "names": ("a", "é")})
+    before = path.read_bytes()
+    assert json.loads(before) == {"error": 0.25, "names": ["a", "é"]}
+    with pytest.raises(TypeError):
+        checkpoints.write_json(path, {"error": 0.5, "then": object()})
+    assert path.read_bytes() == before
+    checkpoints.write_json(path, [1])
+    assert checkpoints.read_json(path) == [1]
+
+
+def test_json_is_on_the_disk_before_it_takes_the_name(tmp_path, monkeypatch):
+    events = []
+    sync, replace = os.fsync, os.replace
+    monkeypatch.setattr(os, "fsync", lambda f: (events.append("sync"), sync(f)))
+    monkeypatch.setattr(
+        os, "replace", lambda a, b: (events.append(Path(b).name), replace(a, b))
+    )
+    checkpoints.write_json(tmp_path / "a.json", 1)
+    assert events == ["sync", "a.json"]
+
+
+def test_nothing_is_pickled(folder):
+    names = {path.suffix for path in folder.rglob("*")}
+    assert not names & {".pkl", ".pickle", ".npy", ".npz"}
+    for path in PACKAGE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names = set()
+            if isinstance(node, ast.Import):
+                names = {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                names = {node.module}
+            elif isinstance(node, ast.keyword) and node.arg == "allow_pickle":
+                assert getattr(node.value, "value", None) is False, path
+            assert not names & {"pickle", "cloudpickle", "dill", "joblib", "shelve"}

@@ -1,0 +1,33 @@
+"""The README's code runs, and what it names exists."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_first_example_grows_a_member_exactly():
+    code = re.findall(r"```python\n(.*?)```", README, re.DOTALL)[0]
+    printed = []
+    # A smaller network of the same shape compiles faster.
+    small = code.replace("width=0.25", "width=0.03").replace("32, 32, 3", "8, 8, 3")
+    assert small != code
+    exec(small, {"print": printed.append})
+    (difference,) = printed
+    assert difference.shape == (8, 10)
+    assert np.abs(difference).max() < 1e-4
+
+
+def test_every_file_it_names_exists():
+    files = re.findall(r"`((?:\w+/)*\w+\.py)`|\]\(([\w/.]+)\)", README)
+    names = {name for pair in files for name in pair if name}
+    missing = [
+        name
+        for name in names
+        if not (ROOT / name).exists() and not (ROOT / "mothernets_jax" / name).exists()
+    ]
+    assert names
+    assert not missing

@@ -1,0 +1,292 @@
+"""Settings: what is refused and in which words, what is converted, what is kept."""
+
+import copy
+import dataclasses
+import hashlib
+import json
+
+import pytest
+
+from configs.vgg_ensemble import get_config
+from mothernets_jax.architectures import mlp
+from mothernets_jax.settings import Recipe, from_config
+
+METHODS = ("mothernets", "full_data")
+GONE = object()  # in place of a value: the field is left out
+
+
+def changed(**changes):
+    """The example's config as a dict; `train__epochs=3` changes `train.epochs`."""
+    config = get_config().to_dict()
+    config["architectures"] = {"A": "mlp 8", "B": "mlp 9 4"}
+    for path, value in changes.items():
+        *groups, name = path.split("__")
+        group = config
+        for key in groups:
+            group = group[key]
+        group.pop(name, None)
+        if value is not GONE:
+            group[name] = value
+    return config
+
+
+def make(**changes):
+    return from_config(changed(**changes), METHODS)
+
+
+def leaves(group=None, prefix=""):
+    """Every field of a config that is no group, as `train__epochs`, and its value."""
+    for name, value in (changed() if group is None else group).items():
+        if isinstance(value, dict) and name != "architectures":
+            yield from leaves(value, f"{prefix}{name}__")
+        else:
+            yield f"{prefix}{name}", value
+
+
+FIELDS = dict(leaves())
+
+# What is wrong, and what the message must say: the field, what was found, what was
+# expected.
+BAD = [
+    # A field too many or too few.
+    ({"sead": 1}, "config.sead is not a field", "did you mean 'seed'?"),
+    ({"train__epoch": 1}, "config.train.epoch is not a field", "mean 'epochs'?"),
+    ({"hatch__batch_size": 1}, "config.hatch.batch_size is not a field", "'noise'"),
+    ({"momentum": 0.9}, "config.momentum is not a field", "known: ['seed', "),
+    ({"train__epochs": GONE}, "config.train.epochs is missing", "add it to the config"),
+    ({"hatch": GONE}, "config.hatch is missing"),
+    # A wrong type.
+    ({"train": 3}, "config.train is 3", "expected a group of fields"),
+    ({"seed": 1.0}, "config.seed is 1.0", "expected a whole number"),
+    ({"seed": True}, "config.seed is True", "expected a whole number"),
+    ({"seed": None}, "config.seed is None", "expected a whole number"),
+    ({"train__epochs": "30"}, "config.train.epochs is '30'", "a whole number"),
+    ({"train__learning_rate": "0.1"}, "config.train.learning_rate is '0.1'", "number"),
+    ({"train__learning_rate": True}, "config.train.learning_rate is True", "a number"),
+    ({"num_clusters": 2.0}, "config.num_clusters is 2.0", "a whole number"),
+    ({"min_shared": "half"}, "config.min_shared is 'half'", "expected a number"),
+    ({"data__flip": 1}, "config.data.flip is 1", "expected True or False"),
+    ({"data__dir": 1}, "config.data.dir is 1", "expected text"),
+    ({"methods": "mothernets"}, "config.methods is 'mothernets'", "expected a tuple"),
+    ({"methods": ("mothernets", 3)}, "config.methods[1] is 3", "expected text"),
+    ({"architectures": ("mlp 8",)}, "config.architectures is ('mlp 8',)", "names and"),
+    ({"architectures": {"A": 8}}, "config.architectures.A is 8", "expected text"),
+    # Out of range.
+    ({"seed": -1}, "config.seed is -1", "expected 0 or more"),
+    ({"replicas": 0}, "config.replicas is 0", "expected 1 or more"),
+    ({"num_clusters": 0}, "config.num_clusters is 0", "expected 1 or more"),
+    ({"train__epochs": 0}, "config.train.epochs is 0", "expected 1 or more"),
+    ({"train__batch_size": 0}, "config.train.batch_size is 0", "1 or more"),
+    ({"train__learning_rate": -0.1}, "config.train.learning_rate is -0.1", "0 or more"),
+    ({"train__learning_rate": float("nan")}, "config.train.learning_rate is nan"),
+    ({"train__learning_rate": float("inf")}, "config.train.learning_rate is inf"),
+    ({"train__weight_decay": -1}, "config.train.weight_decay is -1.0", "0 or more"),
+    ({"train__warmup_epochs": -1}, "config.train.warmup_epochs is -1.0", "0 or more"),
+    ({"train__patience_epochs": 0}, "config.train.patience_epochs is 0", "1 or more"),
+    ({"hatch__epochs": 0}, "config.hatch.epochs is 0", "expected 1 or more"),
+    ({"hatch__noise": -0.1}, "config.hatch.noise is -0.1", "expected 0 or more"),
+    ({"hatch__warmup_epochs": -1}, "config.hatch.warmup_epochs is -1.0", "0 or more"),
+    ({"data__fold": -1}, "config.data.fold is -1", "expected 0 or more"),
+    ({"data__image_size": 0}, "config.data.image_size is 0", "expected 1 or more"),
+    ({"data__crop_padding": -1}, "config.data.crop_padding is -1", "0 or more"),
+    # A name that there is not.
+    ({"strategy": "vmapp"}, "config.strategy is 'vmapp'", "'unroll'", "mean 'vmap'?"),
+    ({"combine": "oracle"}, "config.combine is 'oracle'", "'average', 'vote'"),
+    ({"train__schedule": "cos"}, "config.train.schedule is 'cos'", "mean 'cosine'?"),
+    ({"hatch__schedule": "line"}, "config.hatch.schedule is 'line'", "'constant'"),
+    ({"train__stop": "never"}, "config.train.stop is 'never'", "'epochs', 'plateau'"),
+    ({"hatch__split": "half"}, "config.hatch.split is 'half'", "'random', 'equal'"),
+    ({"methods": ()}, "config.methods is empty", "mothernets, full_data"),
+    ({"methods": ("mothernet",)}, "config.methods[0] is 'mothernet'", "mean 'mothern"),
+    ({"methods": METHODS[:1] * 2}, "config.methods[1] is 'mothernets'", "most once"),
+    # Architectures.
+    ({"architectures": {}}, "config.architectures is empty", "at least one network"),
+    ({"architectures": {"A": "mlp"}}, "config.architectures.A", "no hidden layer"),
+    ({"architectures": {"A": "vgg (2:8)"}}, "config.architectures.A", "2 is even"),
+    ({"architectures": {"A": "vgg 3:8"}}, "config.architectures.A", "cannot read"),
+    ({"architectures": {"A": "rnn 3"}}, "config.architectures.A", "with 'rnn'"),
+    ({"architectures": {"../A": "mlp 3"}}, "has the name '../A'", "expected letters"),
+    ({"architectures": {"": "mlp 3"}}, "has the name ''", "expected letters"),
+    # Two that exclude each other.
+    (
+        {"num_clusters": 2, "min_shared": 0.5},
+        "config.num_clusters is 2",
+        "config.min_shared is 0.5",
+        "give one of them",
+    ),
+]
+
+# What should be refused and is not yet.
+NOT_YET = [
+    # Keys are made of 32 bits: this seed would repeat the run of seed 0.
+    ({"seed": 2**32}, "config.seed is 4294967296"),
+    ({"min_shared": 1.5}, "config.min_shared is 1.5"),
+    # Names of the method's own networks and, by way of 'A-B', of two stages.
+    ({"architectures": {"mothernet_1": "mlp 8"}}, "'mothernet_1'"),
+    ({"architectures": {"A": "mlp 8", "B": "mlp 8", "A-B": "mlp 9"}}, "'A-B'"),
+]
+NOT_YET_MARK = pytest.mark.xfail(reason="reported", raises=pytest.fail.Exception)
+
+
+def label(changes):
+    return ", ".join(
+        f"{path.replace('__', '.')}={'GONE' if value is GONE else value!r}"
+        for path, value in changes.items()
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [pytest.param(c, e, id=label(c)) for c, *e in BAD]
+    + [pytest.param(c, e, id=label(c), marks=NOT_YET_MARK) for c, *e in NOT_YET],
+)
+def test_a_bad_setting_is_refused_in_clear_words(changes, expected):
+    with pytest.raises(ValueError) as caught:
+        make(**changes)
+    message = str(caught.value)
+    assert "\n" not in message
+    assert [part for part in expected if part not in message] == [], message
+
+
+@pytest.mark.parametrize("path", FIELDS)
+def test_every_field_is_required_and_its_type_is_checked(path):
+    name = f"config.{path.replace('__', '.')}"
+    with pytest.raises(ValueError, match=f"^{name} is missing"):
+        make(**{path: GONE})
+    with pytest.raises(ValueError, match=f"^{name} is b'x': expected "):
+        make(**{path: b"x"})
+
+
+def test_a_config_that_is_no_mapping_is_refused():
+    with pytest.raises(ValueError, match=r"^config is 3: expected a group of fields"):
+        from_config(3, METHODS)  # type: ignore[arg-type]
+
+
+def test_values_arrive_where_they_belong():
+    settings = make(seed=7, methods=["full_data"], train__learning_rate=1)
+    assert settings.seed == 7
+    assert settings.methods == ("full_data",)  # a list becomes a tuple
+    assert settings.train.learning_rate == 1.0
+    assert isinstance(settings.train.learning_rate, float)  # an int becomes a float
+    assert settings.num_clusters is None
+    assert make(min_shared=1).min_shared == 1.0
+
+
+def test_a_locked_config_gives_the_same_settings():
+    assert from_config(get_config().lock(), METHODS) == from_config(
+        get_config().to_dict(), METHODS
+    )
+
+
+def test_settings_are_frozen():
+    settings = make()
+    for group in (settings, settings.data, settings.train, settings.hatch):
+        field = dataclasses.fields(group)[0].name
+        with pytest.raises(dataclasses.FrozenInstanceError):
+            setattr(group, field, getattr(group, field))
+
+
+def test_the_config_is_not_written_to():
+    config = changed()
+    before = copy.deepcopy(config)
+    settings = from_config(config, METHODS)
+    assert config == before
+    config["architectures"]["C"] = "mlp 3"
+    config["train"]["epochs"] = 1
+    assert set(settings.architectures) == {"A", "B"}
+    assert settings.train.epochs == before["train"]["epochs"]
+
+
+@pytest.mark.parametrize(
+    ("replicas", "expected"),
+    [
+        (1, {"A": (8,), "B": (9, 4)}),
+        (2, {"A_1": (8,), "A_2": (8,), "B_1": (9, 4), "B_2": (9, 4)}),
+    ],
+)
+def test_replicas_are_numbered_members_of_one_architecture(replicas, expected):
+    members = make(replicas=replicas).members
+    assert members == {name: mlp(hidden) for name, hidden in expected.items()}
+    assert list(members) == list(expected)
+
+
+def test_hatched_members_train_by_train_where_hatch_says_nothing():
+    settings = make(
+        train__batch_size=17,
+        train__weight_decay=0.3,
+        train__stop="plateau",
+        train__patience_epochs=4,
+        hatch__epochs=3,
+        hatch__learning_rate=0.01,
+        hatch__schedule="step",
+        hatch__warmup_epochs=0.25,
+    )
+    assert settings.hatch_recipe == Recipe(
+        epochs=3,
+        batch_size=17,
+        learning_rate=0.01,
+        weight_decay=0.3,
+        schedule="step",
+        warmup_epochs=0.25,
+        stop="plateau",
+        patience_epochs=4,
+    )
+
+
+# Another valid value for every field.
+OTHERS = {
+    "seed": 1,
+    "methods": ("full_data",),
+    "architectures": {"A": "mlp 8", "B": "mlp 9 5"},
+    "replicas": 3,
+    "num_clusters": 1,
+    "min_shared": 0.5,
+    "strategy": "loop",
+    "combine": "vote",
+    "data__name": "folder",
+    "data__dir": "images",
+    "data__fold": 1,
+    "data__train_examples": 200,
+    "data__validation_fraction": 0.2,
+    "data__image_size": 32,
+    "data__crop_padding": 2,
+    "data__flip": True,
+    "train__epochs": 31,
+    "train__batch_size": 64,
+    "train__learning_rate": 0.2,
+    "train__weight_decay": 1e-4,
+    "train__schedule": "step",
+    "train__warmup_epochs": 2.0,
+    "train__stop": "plateau",
+    "train__patience_epochs": 16,
+    "hatch__epochs": 7,
+    "hatch__learning_rate": 0.2,
+    "hatch__schedule": "step",
+    "hatch__warmup_epochs": 0.75,
+    "hatch__noise": 0.01,
+    "hatch__split": "equal",
+}
+
+
+def test_the_digest_differs_where_any_field_differs():
+    assert OTHERS.keys() == FIELDS.keys()
+    digests = {make(**{path: value}).digest() for path, value in OTHERS.items()}
+    assert len(digests | {make().digest()}) == len(OTHERS) + 1
+    assert all(len(digest) == 8 and int(digest, 16) >= 0 for digest in digests)
+
+
+def test_the_digest_is_of_the_values_alone():
+    """So that every process finds the same folder (`test_launch` tries another)."""
+    one = make(train__learning_rate=1)
+    assert one.digest() == make(train__learning_rate=1.0).digest()
+    canonical = json.dumps(one.to_json(), sort_keys=True)
+    assert one.digest() == hashlib.sha256(canonical.encode()).hexdigest()[:8]
+
+
+@pytest.mark.parametrize("changes", [{}, OTHERS | {"min_shared": None}], ids=len)
+def test_json_holds_all_and_makes_the_same_settings(changes):
+    settings = make(**changes)
+    text = json.dumps(settings.to_json())
+    assert from_config(json.loads(text), METHODS) == settings
+    found = dict(leaves(json.loads(text)))
+    assert found == {**FIELDS, **changes, "methods": list(settings.methods)}
