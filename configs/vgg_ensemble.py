@@ -58,11 +58,11 @@ def get_config(preset: str = "digits") -> ConfigDict:
                 "patience_epochs": 15,
             },
             "hatch": {
-                "epochs": 6,
+                "epochs": 12,
                 "learning_rate": 0.1,
                 "schedule": "cosine",
                 "warmup_epochs": 0.5,
-                "noise": 0.0,
+                "noise": 0.3 if digits else 0.0,
                 "split": "random",
             },
         }
