@@ -1,4 +1,4 @@
-"""Hatched members compute what their MotherNet computes: random clusters, and by hand.
+"""Hatched members compute what their MotherNet computes: at random, and by hand.
 
 Every mother here is live: each of its channels is positive somewhere in the batch, and
 its logits vary over the batch. A network of dead ReLUs would preserve anything.
@@ -28,7 +28,6 @@ from mothernets_jax.models import (
     apply_and_update,
 )
 from mothernets_jax.mothernet import matched_units, mothernet
-from mothernets_jax.trees import largest_difference
 
 # Float32 networks are hatched here, too: nothing may lift them to float64.
 pytestmark = pytest.mark.usefixtures("x64")
@@ -53,22 +52,21 @@ class Mother(NamedTuple):
 def make_mother(architecture, variables, dtype=jnp.float64) -> Mother:
     variables = jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype), variables)
     images = jnp.asarray(IMAGES, dtype)
-    logits = {
-        train: apply(architecture, variables, images, train=train)
-        for train in (False, True)
-    }
+    modes = (False, True)
+    logits = {t: apply(architecture, variables, images, train=t) for t in modes}
     return Mother(architecture, variables, images, logits)
 
 
 @functools.cache
 def live_variables(architecture: Architecture, seed: int) -> dict:
     """Random parameters, and running statistics near the batch's own, as NumPy."""
-    rngs = (np.random.default_rng([seed, attempt]) for attempt in range(100))
-    draws = (random_variables(architecture, rng) for rng in rngs)
+    draws = (random_variables(architecture, [seed, attempt]) for attempt in range(100))
     return next(variables for variables in draws if is_live(architecture, variables))
 
 
-def random_variables(architecture, rng):
+def random_variables(architecture, seed):
+    rng = np.random.default_rng(seed)
+
     def draw(path, leaf):
         name, shape = path[-1].key, leaf.shape
         if name == "kernel":
@@ -102,8 +100,7 @@ def is_live(architecture, variables) -> bool:
         for output in map(np.asarray, jax.tree.leaves(shown[OUTPUTS])):
             if output.reshape(-1, output.shape[-1]).max(0).min() < 0.01:
                 return False
-        spread = np.ptp(np.asarray(logits), axis=0).max()
-        if spread < 0.05 * max(1, np.abs(logits).max()):
+        if np.ptp(logits, axis=0).max() < 0.05 * max(1, np.abs(logits).max()):
             return False
     return True
 
@@ -112,13 +109,11 @@ def check_preserved(mother: Mother, member, key, *, use_images=True, split="rand
     """Raises AssertionError where a hatched member does not compute the same."""
     dtype = mother.images.dtype
     images = mother.images if use_images else None
-    hatched = hatch(
-        mother.variables, mother.architecture, member, key, images=images, split=split
-    )
+    args = (mother.variables, mother.architecture, member, key)
+    hatched = hatch(*args, images=images, split=split)
     shapes = abstract_variables(member, INPUT_SHAPE, NUM_CLASSES)
-    chex.assert_trees_all_equal_shapes_and_dtypes(
-        hatched, jax.tree.map(lambda leaf: jnp.empty(leaf.shape, dtype), shapes)
-    )
+    shapes = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, dtype), shapes)
+    chex.assert_trees_all_equal_shapes_and_dtypes(hatched, shapes)
     for train in (False, True) if use_images else (False,):
         found = apply(member, hatched, mother.images, train=train)
         expected = mother.logits[train]
@@ -146,8 +141,11 @@ def widens(mother: Architecture, member: Architecture) -> bool:
 
 # Random clusters. Their sizes are few, so that what is compiled for one serves others.
 
-WIDTHS = st.sampled_from([3, 5] if CLUSTERS <= 20 else [2, 3, 5, 7])
-LAYERS = st.lists(st.tuples(st.sampled_from([1, 3, 5]), WIDTHS), min_size=1, max_size=3)
+MORE = CLUSTERS > 20
+WIDTHS = st.sampled_from([2, 3, 5, 7] if MORE else [3, 5])
+FILTERS = st.sampled_from([1, 3, 5, 7] if MORE else [1, 3])
+LAYERS = st.lists(st.tuples(FILTERS, WIDTHS), min_size=1, max_size=3)
+SEEDS = st.integers(0, 2**31)
 
 
 @st.composite
@@ -163,9 +161,6 @@ def clusters(draw, family: str):
         dense = st.lists(WIDTHS, max_size=2)
         member = st.builds(vgg, blocks, dense=dense, batch_norm=batch_norm)
     return draw(st.lists(member, min_size=1, max_size=5))
-
-
-SEEDS = st.integers(0, 2**31)
 
 
 @pytest.fixture
@@ -240,29 +235,20 @@ GROWTHS = {
 def test_one_growth(growth, norm, one_draw):
     architecture, member = (parse(notation + norm) for notation in GROWTHS[growth])
     mother = make_mother(architecture, live_variables(architecture, 0))
-    key, other_key = jax.random.key(0), jax.random.key(1)
+    key = jax.random.key(0)
     check_preserved(mother, member, key)
     check_preserved(mother, member, key, use_images=False)
 
     # Another key makes another member only where something widens (rule 10).
-    one, same, other = (
-        hatch(mother.variables, architecture, member, k) for k in (key, key, other_key)
-    )
+    args = (mother.variables, architecture, member)
+    one, same, other = (hatch(*args, k) for k in (key, key, jax.random.key(1)))
     chex.assert_trees_all_equal(one, same)
     assert widens(architecture, member) == ("wider" in growth)
     if "wider" in growth:
-        assert largest_difference(one["params"], other["params"]) > 0.01
+        with pytest.raises(AssertionError):
+            chex.assert_trees_all_close(one, other, atol=0.01)
     else:
         chex.assert_trees_all_equal(one, other)
-
-    if growth == "larger filters":  # the mother's between zeros
-        for name, border in [("block1_conv1", 2), ("block2_conv1", 1)]:
-            kernel = np.array(one["params"][name]["layer"]["kernel"])
-            inside = slice(border, 5 - border)
-            small = mother.variables["params"][name]["layer"]["kernel"]
-            np.testing.assert_array_equal(kernel[inside, inside], small)
-            kernel[inside, inside] = 0
-            assert not kernel.any()
 
 
 SMALL = parse("vgg (3:3); dense 3; batch_norm")
@@ -286,8 +272,8 @@ def test_hatch_can_be_jitted():
     jitted = jax.jit(hatch, static_argnums=(1, 2), static_argnames="split")
     args = (mother.variables, SMALL, LARGE, jax.random.key(0))
     options = {"images": mother.images, "noise": 0.1, "split": "random"}
-    found, expected = jitted(*args, **options), hatch(*args, **options)
-    chex.assert_trees_all_close(found, expected, rtol=1e-12, atol=1e-12)
+    outputs = jitted(*args, **options), hatch(*args, **options)
+    chex.assert_trees_all_close(*outputs, rtol=1e-12, atol=1e-12)
 
 
 def test_noise_is_on_parameters_and_relative(one_draw):

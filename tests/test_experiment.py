@@ -1,0 +1,269 @@
+"""A tiny run end to end: its results, its folder, its repetition and its resumption."""
+
+import json
+import shutil
+from io import StringIO
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from rich.console import Console
+
+import mothernets_jax as mn
+from configs.vgg_ensemble import get_config
+from mothernets_jax import data, experiment, hatching
+from mothernets_jax.compilation import Executables
+from mothernets_jax.methods import METHODS
+from mothernets_jax.settings import from_config
+
+EXECUTABLES = Executables()  # one compilation of each program for all tests here
+NETWORKS = {"A": "mlp 8; batch_norm", "B": "mlp 12 10; batch_norm"}
+
+
+def settings_of(**overrides):
+    config = get_config()
+    with config.unlocked():
+        config.architectures = NETWORKS
+        config.update_from_flattened_dict(
+            {
+                "replicas": 2,
+                "data.train_examples": 300,
+                "train.batch_size": 64,
+                "train.epochs": 2,
+                "hatch.epochs": 2,
+                "hatch.noise": 0.0,
+                **overrides,
+            }
+        )
+    return from_config(config, tuple(METHODS))
+
+
+def run(workdir, settings):
+    return experiment.train_and_evaluate(
+        settings,
+        name="tiny",
+        workdir=workdir,
+        command="test",
+        console=Console(file=StringIO()),
+        executables=EXECUTABLES,
+    )
+
+
+def without_clocks(value):
+    if isinstance(value, dict):
+        return {k: without_clocks(v) for k, v in value.items() if k != "clocks"}
+    return [without_clocks(v) for v in value] if isinstance(value, list) else value
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    workdir = tmp_path_factory.mktemp("run") / "tiny"
+    return workdir, run(workdir, settings_of())
+
+
+def test_results_hold_what_users_lean_on(finished):
+    workdir, results = finished
+    assert json.loads((workdir / "results.json").read_text()) == results
+    for method in ("mothernets", "full_data"):
+        entry = results["methods"][method]
+        assert set(entry["ensemble"]) == {"average", "vote", "oracle"}
+        assert set(entry["members"]) == {"A_1", "A_2", "B_1", "B_2"}
+        assert {"train_seconds", "compile_seconds", "eval_seconds"} <= set(
+            entry["clocks"]
+        )
+    checks = results["methods"]["mothernets"]["hatching"]
+    assert set(checks) == {"A_1", "A_2", "B_1", "B_2"}
+    assert all(c["relative_logit_difference"] < 1e-5 for c in checks.values())
+    assert (workdir / "config.json").exists()
+    lines = (workdir / "metrics.jsonl").read_text().splitlines()
+    assert len(lines) == 2 * (1 + 4) + 2 * 4  # epochs of all networks of both methods
+
+
+def test_flops_and_epochs_are_those_of_the_plan(finished):
+    _, results = finished
+    images = 300 // 64 * 64
+    a, b = (
+        6 * (64 * 8 + 8 * 10),  # 6 x multiply-adds, by hand
+        6 * (64 * 12 + 12 * 10 + 10 * 10),
+    )
+    members = 2 * (a + b)
+    cost = {name: m["cost"] for name, m in results["methods"].items()}
+    assert cost["full_data"] == {"train_flops": 2 * images * members, "epochs": 8}
+    # The MotherNet is A.
+    assert cost["mothernets"]["train_flops"] == 2 * images * (a + members)
+    assert cost["mothernets"]["epochs"] == 10
+    for method, entry in results["methods"].items():
+        last = entry["anytime"][-1]
+        assert last["train_flops"] == cost[method]["train_flops"]
+        assert last["error"] == entry["ensemble"]["average"]["error"]
+
+
+@pytest.mark.parametrize("method", ["mothernets", "full_data"])
+def test_a_loaded_ensemble_repeats_the_errors_exactly(finished, method):
+    workdir, results = finished
+    dataset = data.load("digits")
+    ensemble = mn.Ensemble.load(workdir, method)
+    entry = results["methods"][method]
+    for combine in ("average", "vote"):
+        scores = ensemble.predict(dataset.test_images, combine=combine)
+        assert scores.dtype == np.float32
+        np.testing.assert_allclose(scores.sum(axis=1), 1, rtol=1e-5)
+        error = np.mean(scores.argmax(axis=1) != dataset.test_labels)
+        assert error == entry["ensemble"][combine]["error"]
+    logits = ensemble.member_logits(dataset.test_images)
+    for member, scores in zip(ensemble.members, logits, strict=True):
+        error = np.mean(scores.argmax(axis=1) != dataset.test_labels)
+        assert error == entry["members"][member]["error"]
+
+
+def test_members_differ(finished):
+    workdir, _ = finished
+    images = data.load("digits").test_images[:20]
+    for method in ("mothernets", "full_data"):
+        logits = mn.Ensemble.load(workdir, method).member_logits(images)
+        for i in range(4):
+            for j in range(i):
+                assert np.abs(logits[i] - logits[j]).max() > 1e-3
+
+
+def test_loading_names_what_there_is(finished, tmp_path):
+    workdir, _ = finished
+    with pytest.raises(ValueError, match="full_data, mothernets"):
+        mn.Ensemble.load(workdir)
+    with pytest.raises(ValueError, match="no ensemble of 'bagging'"):
+        mn.Ensemble.load(workdir, "bagging")
+    with pytest.raises(ValueError, match="no trained ensemble"):
+        mn.Ensemble.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("images", "combine", "message"),
+    [
+        (np.zeros((2, 8, 8, 1), np.float32), "average", "float32 of shape"),
+        (np.zeros((2, 9, 8, 1), np.uint8), "average", r"expected uint8 of shape"),
+        (np.zeros((8, 8, 1), np.uint8), "average", r"expected uint8 of shape"),
+        (np.zeros((2, 8, 8, 1), np.uint8), "mean", "combine is 'mean'"),
+    ],
+)
+def test_predict_refuses(finished, images, combine, message):
+    ensemble = mn.Ensemble.load(finished[0], "mothernets")
+    with pytest.raises(ValueError, match=message):
+        ensemble.predict(images, combine=combine)
+
+
+def test_predicting_nothing_gives_nothing(finished):
+    ensemble = mn.Ensemble.load(finished[0], "mothernets")
+    assert ensemble.predict(np.zeros((0, 8, 8, 1), np.uint8)).shape == (0, 10)
+
+
+def test_a_finished_run_trains_nothing_again(finished, monkeypatch):
+    workdir, results = finished
+    monkeypatch.setattr(experiment, "run_stage", None)
+    assert run(workdir, settings_of()) == results
+
+
+def test_only_what_is_missing_is_trained_again(finished, tmp_path, monkeypatch):
+    workdir, results = finished
+    again = tmp_path / "again"
+    shutil.copytree(workdir, again)
+    (again / "results.json").unlink()
+    shutil.rmtree(again / "stages" / "full_data-B_1-B_2")
+    ran = []
+    run_stage = experiment.run_stage
+
+    def counted(stage, *args, **options):
+        ran.append(stage.name)
+        return run_stage(stage, *args, **options)
+
+    monkeypatch.setattr(experiment, "run_stage", counted)
+    assert without_clocks(run(again, settings_of())) == without_clocks(results)
+    assert ran == ["full_data-B_1-B_2"]
+
+
+def test_an_interrupted_run_ends_in_the_same_results(finished, tmp_path, monkeypatch):
+    _, results = finished
+    workdir, run_stage, ran = tmp_path / "interrupted", experiment.run_stage, []
+
+    def interrupted(stage, *args, **options):
+        if len(ran) == 2:
+            raise KeyboardInterrupt
+        ran.append(stage.name)
+        return run_stage(stage, *args, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(experiment, "run_stage", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            run(workdir, settings_of())
+    assert len(list((workdir / "stages").glob("*/record.json"))) == 2
+    assert without_clocks(run(workdir, settings_of())) == without_clocks(results)
+
+
+def test_another_experiments_folder_is_refused(finished):
+    workdir, _ = finished
+    with pytest.raises(
+        ValueError, match=r"config.hatch.noise is 0.0 there and 0.5 her"
+    ):
+        run(workdir, settings_of(**{"hatch.noise": 0.5}))
+
+
+def test_a_member_that_lost_its_function_stops_the_run(tmp_path, monkeypatch):
+    draw_shares = hatching.draw_shares
+
+    def without_shares(*args):
+        return {k: jnp.ones_like(v) for k, v in draw_shares(*args).items()}
+
+    monkeypatch.setattr(hatching, "draw_shares", without_shares)
+    # Networks that no other test here has compiled, with their shares, already.
+    networks = {"A": "mlp 7; batch_norm", "B": "mlp 11 10; batch_norm"}
+    settings = settings_of(methods=("mothernets",), architectures=networks)
+    with pytest.raises(RuntimeError, match="does not compute its MotherNet's function"):
+        run(tmp_path, settings)
+
+
+def test_without_validation_and_with_parted_replicas(tmp_path):
+    settings = settings_of(
+        **{
+            "methods": ("mothernets",),
+            "data.validation_fraction": 0.0,
+            "num_clusters": 3,
+        }
+    )
+    entry = run(tmp_path, settings)["methods"]["mothernets"]
+    assert entry["validation"] == {}
+    assert all(m["validation_error"] is None for m in entry["members"].values())
+    mothers = [s["name"] for s in entry["stages"] if "-mothernet_" in s["name"]]
+    assert sum(name.count("mothernet_") and name[-2] == "_" for name in mothers) >= 3
+
+
+def test_a_report_is_written(finished, tmp_path):
+    workdir, _ = finished
+    copy = tmp_path / "copy"
+    shutil.copytree(workdir, copy)
+    console = Console(file=StringIO(), width=120)
+    experiment.run(
+        settings_of(), name="tiny", workdir=copy, command="test", console=console
+    )
+    assert "MotherNets" in console.file.getvalue()
+    page = (copy / "report.html").read_text()
+    assert "http://" not in page
+    assert "A_1" in page
+
+
+def test_a_member_stops_when_its_training_accuracy_stays(tmp_path):
+    """A rate of 0 changes nothing, so the first epoch is the best one."""
+    settings = settings_of(
+        **{
+            "methods": ("full_data",),
+            "architectures": {"A": "mlp 8"},
+            "data.train_examples": 256,  # every epoch sees every image
+            "data.crop_padding": 0,
+            "train.learning_rate": 0.0,
+            "train.epochs": 9,
+            "train.stop": "plateau",
+            "train.patience_epochs": 3,
+        }
+    )
+    entry = run(tmp_path, settings)["methods"]["full_data"]
+    assert [m["epochs"] for m in entry["members"].values()] == [4, 4]
+    flops = 256 * 4 * 2 * 6 * (64 * 8 + 8 * 10)
+    assert entry["cost"] == {"train_flops": flops, "epochs": 8}

@@ -1,0 +1,115 @@
+"""One member's step by hand, the order of an epoch, and the rule that stops early."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy.special import log_softmax, softmax
+
+from mothernets_jax.architectures import mlp
+from mothernets_jax.data.dataset import Dataset
+from mothernets_jax.stage_runner import plateaued
+from mothernets_jax.stages import make_task
+from mothernets_jax.training import (
+    Augmentation,
+    TrainingData,
+    epoch_order,
+    make_member_step,
+    new_state,
+)
+
+
+def test_a_step_is_the_one_computed_by_hand():
+    """One hidden layer, in NumPy: forward, backward, weight decay, Nesterov."""
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (6, 2, 2, 1), np.uint8)
+    labels = np.array([0, 1, 2, 0, 1, 2], np.int32)
+    w1, b1 = rng.normal(size=(4, 5)), rng.normal(size=5)
+    w2, b2 = rng.normal(size=(5, 3)), rng.normal(size=3)
+    params = {
+        "dense1": {"layer": {"kernel": w1, "bias": b1}},
+        "head": {"kernel": w2, "bias": b2},
+    }
+    params = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float32), params)
+    data = TrainingData(
+        jnp.asarray(images),
+        jnp.asarray(labels),
+        jnp.array([128.0]),
+        jnp.array([64.0]),
+    )
+    step = jax.jit(make_member_step(mlp((5,)), Augmentation(0, flip=False)))
+    state, metrics = step(
+        new_state({"params": params, "batch_stats": {}}),
+        data,
+        jnp.arange(6),
+        jax.random.key(0),
+        0.1,
+        0.01,
+    )
+
+    x = (images.reshape(6, 4) - 128.0) / 64.0
+    before = x @ w1 + b1
+    hidden = np.maximum(before, 0)
+    logits = hidden @ w2 + b2
+    onehot = np.eye(3)[labels]
+    d_logits = (softmax(logits, axis=1) - onehot) / 6
+    d_hidden = (d_logits @ w2.T) * (before > 0)
+    # The first Nesterov step moves by (1 + 0.9) times the gradient.
+    expected = {
+        ("dense1", "layer", "kernel"): w1 - 0.19 * (x.T @ d_hidden + 0.01 * w1),
+        ("dense1", "layer", "bias"): b1 - 0.19 * d_hidden.sum(0),
+        ("head", "kernel"): w2 - 0.19 * (hidden.T @ d_logits + 0.01 * w2),
+        ("head", "bias"): b2 - 0.19 * d_logits.sum(0),
+    }
+    for path, value in expected.items():
+        found = state.params
+        for name in path:
+            found = found[name]
+        np.testing.assert_allclose(found, value, rtol=1e-4, atol=1e-5)
+    loss = -(log_softmax(logits, axis=1) * onehot).sum(1).mean()
+    np.testing.assert_allclose(metrics.loss, loss, rtol=1e-5)
+    np.testing.assert_allclose(metrics.accuracy, (logits.argmax(1) == labels).mean())
+
+
+def test_an_epoch_sees_no_image_twice():
+    order, keys = epoch_order(jax.random.key(0), 23, 5)
+    assert order.shape == (4, 5)
+    assert keys.shape == (4,)
+    seen = np.asarray(order).ravel()
+    assert len(set(seen)) == 20
+    assert set(seen) <= set(range(23))
+    other, _ = epoch_order(jax.random.key(1), 23, 5)
+    assert (np.asarray(other) != np.asarray(order)).any()
+
+
+@pytest.mark.parametrize(
+    ("accuracies", "patience_epochs", "stops"),
+    [
+        ([], 1, False),
+        ([0.5], 1, False),
+        ([0.5, 0.5], 1, True),
+        ([0.5, 0.4, 0.4], 3, False),
+        ([0.5, 0.4, 0.4, 0.5], 3, True),
+        ([0.5, 0.4, 0.6, 0.5], 3, False),
+    ],
+)
+def test_plateaued(accuracies, patience_epochs, stops):
+    assert plateaued(accuracies, patience_epochs) == stops
+
+
+def test_fewer_images_than_a_batch():
+    empty = np.zeros((0, 2, 2, 1), np.uint8)
+    labels = np.zeros(0, np.int32)
+    dataset = Dataset(
+        np.zeros((7, 2, 2, 1), np.uint8),
+        np.zeros(7, np.int32),
+        empty,
+        labels,
+        empty,
+        labels,
+        ("a", "b"),
+        np.zeros(1, np.float32),
+        np.ones(1, np.float32),
+    )
+    with pytest.raises(ValueError, match="batch_size is 8, but only 7 images train"):
+        make_task(dataset, crop_padding=0, flip=False, seed=0, batch_size=8)
