@@ -62,7 +62,7 @@ def get_config(preset: str = "digits") -> ConfigDict:
                 "learning_rate": 0.1,
                 "schedule": "cosine",
                 "warmup_epochs": 0.5,
-                "noise": 0.3 if digits else 0.0,
+                "noise": 0.6 if digits else 0.0,
                 "split": "random",
             },
         }

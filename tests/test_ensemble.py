@@ -1,0 +1,140 @@
+"""A saved ensemble: the same predictions, from raw pixels, and clear refusals."""
+
+import jax
+import numpy as np
+import pytest
+from scipy.special import softmax
+
+import mothernets_jax as mn
+from mothernets_jax.models import init
+from mothernets_jax.trees import named_key
+
+INPUT_SHAPE, CLASSES = (3, 2, 2), ("ant", "bee", "cat")
+MEAN, STD = np.array([90.0, 140.0], np.float32), np.array([40.0, 70.0], np.float32)
+ARCHITECTURES = {
+    "small": mn.mlp((4,)),
+    "small_too": mn.mlp((4,)),
+    "deep": mn.mlp((5, 3)),
+    "normalised": mn.vgg("(3:2)", dense=(3,)),
+}
+
+
+@pytest.fixture(scope="module")
+def ensemble():
+    members = {
+        name: mn.Member(
+            architecture,
+            init(architecture, named_key(jax.random.key(0), name), INPUT_SHAPE, 3),
+        )
+        for name, architecture in ARCHITECTURES.items()
+    }
+    return mn.Ensemble(
+        members, mean=MEAN, std=STD, class_names=CLASSES, input_shape=INPUT_SHAPE
+    )
+
+
+@pytest.fixture(scope="module")
+def workdir(ensemble, tmp_path_factory):
+    workdir = tmp_path_factory.mktemp("run")
+    ensemble.save(workdir / "ensembles" / "mine")
+    return workdir
+
+
+@pytest.fixture(scope="module")
+def images():
+    return np.random.default_rng(0).integers(0, 256, (10, *INPUT_SHAPE), np.uint8)
+
+
+def numpy_logits(variables, images):
+    """Of an MLP without normalisation, from raw pixels."""
+    features = ((images - MEAN) / STD).reshape(len(images), -1)
+    params = jax.device_get(variables["params"])
+    head = params.pop("head")
+    for name in sorted(params):
+        layer = params[name]["layer"]
+        features = np.maximum(features @ layer["kernel"] + layer["bias"], 0)
+    return features @ head["kernel"] + head["bias"]
+
+
+def test_raw_pixels_are_normalised_within(ensemble, images):
+    logits = ensemble.member_logits(images)
+    assert logits.shape == (4, 10, 3)
+    assert logits.dtype == np.float32
+    for i, name in enumerate(["small", "small_too", "deep"]):
+        expected = numpy_logits(ensemble.members[name].variables, images)
+        np.testing.assert_allclose(logits[i], expected, rtol=1e-4, atol=1e-5)
+    assert np.abs(logits[0] - logits[1]).max() > 0.1  # the twins have other weights
+    expected = softmax(logits.astype(np.float64), axis=-1).mean(axis=0)
+    np.testing.assert_allclose(ensemble.predict(images), expected, rtol=1e-5)
+
+
+def test_the_size_of_a_batch_does_not_matter(ensemble, images):
+    logits = ensemble.member_logits(images)
+    for batch_size in (1, 4, 10):  # 4: the last batch is half empty
+        found = ensemble.member_logits(images, batch_size=batch_size)
+        np.testing.assert_allclose(found, logits, rtol=1e-4, atol=1e-5)
+
+
+def test_a_loaded_ensemble_is_the_saved_one_bit_for_bit(ensemble, workdir, images):
+    loaded = mn.Ensemble.load(workdir)  # the run holds one method
+    assert list(loaded.members) == list(ARCHITECTURES)
+    for name, member in loaded.members.items():
+        assert member.architecture == ARCHITECTURES[name]
+    assert loaded.class_names == CLASSES
+    assert loaded.input_shape == INPUT_SHAPE
+    assert loaded.num_params == ensemble.num_params
+    for combine in ("average", "vote"):
+        found = loaded.predict(images, combine=combine)
+        np.testing.assert_array_equal(found, ensemble.predict(images, combine=combine))
+    np.testing.assert_array_equal(
+        mn.Ensemble.load(str(workdir), "mine").member_logits(images),
+        ensemble.member_logits(images),
+    )
+
+
+def test_what_predict_refuses_it_explains(ensemble, images):
+    shape = r"expected uint8 of shape \(batch, 3, 2, 2\), raw pixels"
+    for wrong, found in [
+        (images.astype(np.float32), r"float32 of shape \(10, 3, 2, 2\)"),
+        (images / 255, r"float64 of shape \(10, 3, 2, 2\)"),
+        (images[0], r"uint8 of shape \(3, 2, 2\)"),
+        (images[:, :, :, :1], r"uint8 of shape \(10, 3, 2, 1\)"),
+        (images.transpose(0, 2, 1, 3), r"uint8 of shape \(10, 2, 3, 2\)"),
+        ([], r"float64 of shape \(0,\)"),
+    ]:
+        with pytest.raises(ValueError, match=f"images are {found}: {shape}"):
+            ensemble.predict(wrong)
+    with pytest.raises(ValueError, match="combine is 'mean': expected one of average"):
+        ensemble.predict(images, combine="mean")
+
+
+def test_nothing_predicts_nothing(ensemble, images):
+    for combine in ("average", "vote"):
+        scores = ensemble.predict(images[:0], combine=combine)
+        assert scores.shape == (0, 3)
+        assert scores.dtype == np.float32
+
+
+def test_loading_explains_what_is_not_there(ensemble, workdir, tmp_path):
+    with pytest.raises(ValueError, match="holds no trained ensemble"):
+        mn.Ensemble.load(tmp_path / "nothing")
+    with pytest.raises(ValueError, match="no ensemble of 'other': found mine"):
+        mn.Ensemble.load(workdir, "other")
+    for name in ("one", "two"):
+        ensemble.save(tmp_path / "ensembles" / name)
+    with pytest.raises(ValueError, match=r"one, two: name one.*load\(workdir, 'one'\)"):
+        mn.Ensemble.load(tmp_path)
+    # An unfinished one does not count.
+    (tmp_path / "ensembles" / "two" / "record.json").unlink()
+    assert list(mn.Ensemble.load(tmp_path).members) == list(ARCHITECTURES)
+    (tmp_path / "ensembles" / "one" / "record.json").write_text('{"members": {}}')
+    with pytest.raises(ValueError, match="is not a saved ensemble"):
+        mn.Ensemble.load(tmp_path)
+
+
+def test_the_number_of_parameters_by_hand(ensemble):
+    # Inputs 12, classes 3; the convolution reads 2 channels, norms have 2 a channel.
+    small = 12 * 4 + 4 + 4 * 3 + 3
+    deep = 12 * 5 + 5 + 5 * 3 + 3 + 3 * 3 + 3
+    normalised = 9 * 2 * 2 + 2 * 2 + 2 * 3 + 2 * 3 + 3 * 3 + 3
+    assert ensemble.num_params == 2 * small + deep + normalised

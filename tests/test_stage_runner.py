@@ -1,0 +1,185 @@
+"""Stages: who stops when, what it costs, what is logged, and what is compiled.
+
+The members are networks of one hidden unit that tell bright images from dark ones.
+"""
+
+import dataclasses
+import logging
+
+import chex
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from mothernets_jax.architectures import mlp
+from mothernets_jax.compilation import Executables
+from mothernets_jax.data import Dataset
+from mothernets_jax.settings import Recipe
+from mothernets_jax.stage_runner import run_stage
+from mothernets_jax.stages import Stage, Start, make_task, planned_flops
+from mothernets_jax.trees import largest_difference
+
+# Of one member's epoch: 6 x (4 pixels x 1 unit + 1 unit x 2 classes) x 16 images.
+EPOCH_FLOPS = 6 * 6 * 16
+RECIPE = Recipe(
+    epochs=12,
+    batch_size=4,
+    learning_rate=0.0,
+    weight_decay=0.0,
+    schedule="constant",
+    warmup_epochs=0.0,
+    stop="plateau",
+    patience_epochs=3,
+)
+
+
+def make_dataset(validation):
+    """Bright and dark images of 2x2 pixels."""
+    labels = np.arange(16, dtype=np.int32) % 2
+    images = np.repeat(255 * labels, 4).reshape(16, 2, 2, 1).astype(np.uint8)
+    few = images[:validation], labels[:validation]
+    half = np.array([127.5], np.float32)
+    return Dataset(images, labels, *few, *few, ("dark", "bright"), half, half)
+
+
+def solution(sign):
+    """Variables that are right about every image; with a sign of -1, about none."""
+    layer = {"kernel": jnp.ones((4, 1)), "bias": jnp.zeros(1)}  # bright: 4, dark: 0
+    head = {"kernel": jnp.array([[-1.0, 1.0]]), "bias": jnp.array([2.0, -2.0])}
+    head = {name: sign * leaf for name, leaf in head.items()}
+    return {"params": {"dense1": {"layer": layer}, "head": head}, "batch_stats": {}}
+
+
+STARTS = solution(1), solution(-1)
+
+
+class Account:
+    """Stands for the bars: adds up the work that is reported."""
+
+    def __init__(self):
+        self.done = self.skipped = 0.0
+
+    def start_stage(self, name, epochs):
+        pass
+
+    def advance(self, name, epoch, epochs, flops, latest):
+        self.done += flops
+
+    def skip(self, flops):
+        self.skipped += flops
+
+
+@pytest.fixture(scope="module")
+def executables():
+    return Executables()
+
+
+@pytest.fixture(scope="module")
+def run(executables):
+    """A function that trains a stage: its result, and the entries that it logged."""
+
+    def train(starts, names=("a", "b"), strategy="unroll", validation=4, **recipe):
+        dataset = make_dataset(validation)
+        task = make_task(dataset, crop_padding=0, flip=False, seed=0, batch_size=4)
+        variables = dict(zip(names, starts, strict=True))
+        stage = Stage(
+            "method",
+            "label",
+            mlp((1,)),
+            names,
+            dataclasses.replace(RECIPE, **recipe),
+            lambda trained, executables: Start(variables, {}),
+        )
+        account, entries = Account(), []
+        result = run_stage(
+            stage,
+            task,
+            {},
+            strategy=strategy,
+            executables=executables,
+            progress=account,
+            log=lambda **entry: entries.append(entry),
+        )
+        # However early members stop, what was planned is accounted for.
+        planned = planned_flops(stage, task)
+        assert planned == EPOCH_FLOPS * len(names) * stage.recipe.epochs
+        assert account.done + account.skipped == planned
+        epochs = sum(result.record["epochs"].values())
+        assert account.done == result.record["train_flops"] == epochs * EPOCH_FLOPS
+        return result, entries
+
+    return train
+
+
+@pytest.mark.parametrize("patience", [1, 4])
+def test_training_that_never_improves_stops_after_its_patience(run, patience):
+    result, _ = run(STARTS, patience_epochs=patience)  # the learning rate is 0
+    epochs, history = result.record["epochs"], result.record["history"]
+    assert epochs == {"a": 1 + patience, "b": 1 + patience}
+    for name, error in (("a", 0.0), ("b", 1.0)):
+        assert history[name]["train_error"] == [error] * (1 + patience)
+        assert history[name]["validation_error"] == [error] * (1 + patience)
+    chex.assert_trees_all_equal(tuple(result.variables.values()), STARTS)
+
+
+def test_without_the_rule_it_trains_to_the_end_and_logs_every_epoch(run):
+    result, entries = run(STARTS, stop="epochs")
+    assert result.record["epochs"] == {"a": 12, "b": 12}
+    assert [(e["stage"], e["member"], e["epoch"]) for e in entries] == [
+        ("method-label", name, epoch) for epoch in range(1, 13) for name in ("a", "b")
+    ]
+
+
+@pytest.mark.parametrize("strategy", ["unroll", "loop"])
+def test_each_member_of_a_group_stops_for_itself(run, strategy):
+    """The first is right from the start; the second must first unlearn."""
+    options = {"strategy": strategy, "learning_rate": 0.02}
+    result, entries = run(STARTS, **options)
+    epochs, history = result.record["epochs"], result.record["history"]
+    assert epochs["a"] == 1 + 3
+    assert 1 + 3 < epochs["b"] < 12
+    errors = history["b"]["train_error"]
+    assert errors.index(min(errors)) == epochs["b"] - 1 - 3
+    assert len(entries) == sum(epochs.values())
+    assert largest_difference(result.variables["a"], STARTS[0]) > 1e-3
+    # What each has learned is what it learns in as many epochs without the rule.
+    for name, count in epochs.items():
+        fixed, _ = run(STARTS, stop="epochs", epochs=count, **options)
+        chex.assert_trees_all_equal(result.variables[name], fixed.variables[name])
+        assert fixed.record["history"][name] == history[name]
+
+
+def test_a_member_learns_alone_what_it_learns_in_a_group(run):
+    options = {"learning_rate": 0.02, "stop": "epochs", "epochs": 3}
+    together, _ = run(STARTS, **options)
+    alone, _ = run(STARTS[1:], names=("b",), strategy="auto", **options)
+    assert alone.record["strategy"] == "loop"
+    chex.assert_trees_all_close(
+        alone.variables["b"], together.variables["b"], rtol=1e-5, atol=1e-7
+    )
+    # The control: another name draws another order.
+    other, _ = run(STARTS[1:], names=("c",), strategy="loop", **options)
+    assert largest_difference(other.variables["c"], alone.variables["b"]) > 1e-5
+
+
+def test_a_second_group_of_a_known_shape_compiles_nothing(run, executables):
+    run(STARTS, epochs=1)
+    before = executables.count
+    result, _ = run(STARTS[::-1], names=("c", "d"), epochs=2)
+    assert executables.count == before
+    assert result.record["clocks"]["compile_seconds"] == 0
+    assert result.record["clocks"]["train_seconds"] > 0
+
+
+def test_without_validation_images_there_is_no_validation_error(run):
+    result, entries = run(STARTS, validation=0, epochs=1)
+    assert result.record["history"]["a"]["validation_error"] == [None]
+    assert entries[0]["validation_error"] is None
+
+
+def test_a_loss_that_is_no_number_is_told(run, caplog):
+    with caplog.at_level(logging.WARNING, logger="mothernets_jax"):
+        run(STARTS, learning_rate=0.02, epochs=2)
+        assert not caplog.records
+        run(STARTS, learning_rate=1e30, epochs=2)
+    assert "no longer a number" in caplog.text
