@@ -5,6 +5,7 @@ import os
 import runpy
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -38,27 +39,35 @@ def error_of(done):
     return line
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ([], "--config is missing"),
-        ([CONFIG, "--config.seeed=3"], 'Did you mean "seed"'),
-        ([CONFIG, "--config.seed=x"], "--config.seed=x"),
-        ([CONFIG, "config.seed=3"], "stray argument 'config.seed=3'"),
-        ([CONFIG, "--plann"], "plan"),
-        ([CONFIG + ":digit"], "there is no preset 'digit'"),
-        (["--config=configs/none.py"], "configs/none.py"),
-        ([CONFIG, "--config.train.epochs=0"], "config.train.epochs is 0"),
-        ([CONFIG, "--config.methods=('mothernet',)"], "did you mean 'mothernets'"),
-        ([CONFIG + ":folder"], "--config.data.dir=PATH"),
-        ([CONFIG + ":folder", "--config.data.dir=/no/such"], "/no/such"),
-        ([CONFIG, "--config.num_clusters=99"], "num_clusters is 99"),
-        ([CONFIG, "--config.train.batch_size=9999"], "batch_size is 9999"),
-        ([CONFIG, "--workdir=README.md"], "README.md is a file"),
-    ],
-)
-def test_a_mistake_gets_one_clear_line(arguments, message):
-    assert message in error_of(launch(*arguments))
+MISTAKES = [
+    ([], "--config is missing"),
+    ([CONFIG, "--config.seeed=3"], 'Did you mean "seed"'),
+    ([CONFIG, "--config.seed=x"], "--config.seed=x"),
+    ([CONFIG, "config.seed=3"], "stray argument 'config.seed=3'"),
+    ([CONFIG, "--plann"], "plan"),
+    ([CONFIG + ":digit"], "there is no preset 'digit'"),
+    (["--config=configs/none.py"], "configs/none.py"),
+    ([CONFIG, "--config.train.epochs=0"], "config.train.epochs is 0"),
+    ([CONFIG, "--config.methods=('mothernet',)"], "did you mean 'mothernets'"),
+    ([CONFIG + ":folder"], "--config.data.dir=PATH"),
+    ([CONFIG + ":folder", "--config.data.dir=/no/such"], "/no/such"),
+    ([CONFIG, "--config.num_clusters=99"], "num_clusters is 99"),
+    ([CONFIG, "--config.train.batch_size=9999"], "batch_size is 9999"),
+    ([CONFIG, "--workdir=README.md"], "README.md is a file"),
+]
+
+
+@pytest.fixture(scope="module")
+def refusals():
+    """How each mistake is answered; all at once, since each answer takes seconds."""
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return list(pool.map(lambda mistake: launch(*mistake[0]), MISTAKES))
+
+
+@pytest.mark.parametrize("number", range(len(MISTAKES)), ids=lambda i: MISTAKES[i][1])
+def test_a_mistake_gets_one_clear_line(refusals, number):
+    _, message = MISTAKES[number]
+    assert message in error_of(refusals[number])
 
 
 @pytest.mark.parametrize("clusters", [1, 2, 5])
