@@ -13,8 +13,6 @@ from absl import app, flags
 from ml_collections import config_flags
 from rich.console import Console
 
-from mothernets_jax import run_log
-
 _CONFIG = config_flags.DEFINE_config_file("config", None, "The experiment's config.")
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run; default: runs/...")
 _PLAN = flags.DEFINE_bool("plan", False, "Print what would be done, and stop.")
@@ -29,12 +27,13 @@ def parse_flags(argv: list[str]) -> list[str]:
             raise ValueError(
                 f"stray argument {arguments[1]!r}: a setting is --config.FIELD=VALUE"
             )
-        if not config_flags.get_config_filename(flags.FLAGS["config"]):
+        if not flags.FLAGS["config"].present:
             raise ValueError("--config is missing, e.g. configs/vgg_ensemble.py")
         _CONFIG.value.to_dict()  # a missing file shows only when the config is touched
-    except (ValueError, AttributeError, KeyError, TypeError, OSError, flags.Error) as e:
+    except Exception as error:  # noqa: BLE001 (a config file may fail in any way)
         # The config's own error is the last line of a traceback in the message.
-        fail(str(e).strip().splitlines()[-1])
+        text = str(error.args[0] if isinstance(error, KeyError) else error)
+        fail(text.strip().splitlines()[-1].strip().removeprefix("ValueError: "))
     return arguments
 
 
@@ -46,8 +45,10 @@ def fail(message: str) -> None:
 
 def main(argv: list[str]) -> None:
     del argv
+    # After the flags, since it is slow.
+    from mothernets_jax import experiment, methods, run_log, settings
+
     run_log.log_our_stages()
-    from mothernets_jax import experiment, methods, settings  # after the flags: slow
 
     console = Console()
     path = Path(config_flags.get_config_filename(flags.FLAGS["config"]))

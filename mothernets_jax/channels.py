@@ -97,6 +97,7 @@ def draw_shares(
     sizes = [math.prod(shape) for shape in sharing.values()]
     if split == "random":
         draws = jax.random.exponential(key, (sum(sizes),), dtype)
+        draws = jnp.maximum(draws, jnp.finfo(dtype).tiny)  # a 0 would share out 0 / 0
     else:
         draws = jnp.ones((sum(sizes),), dtype)
     pieces = jnp.split(draws, list(itertools.accumulate(sizes))[:-1])

@@ -80,7 +80,7 @@ def restore(folder: Path, template: Mapping[str, Any]) -> dict[str, Any]:
         with ocp.StandardCheckpointer() as checkpointer:
             return checkpointer.restore(path, target)
     except (ValueError, KeyError, OSError) as error:
+        reason = str(error).splitlines()[0].partition(" [")[0][:150]
         raise ValueError(
-            f"{path} cannot be restored ({str(error).splitlines()[0]}): delete "
-            f"{folder} to train it again"
+            f"{path} cannot be restored ({reason}): delete {folder} to train it again"
         ) from error

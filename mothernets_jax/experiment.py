@@ -101,18 +101,20 @@ def train_and_evaluate(
     Raises:
         ValueError: bad settings or data, or a folder that holds another experiment.
     """
-    _claim(workdir, settings)
+    _check_owner(workdir, settings)
     if (workdir / _RESULTS).exists():
         console.print(f"Everything in {workdir} is done already.", soft_wrap=True)
         return checkpoints.read_json(workdir / _RESULTS)
     task = _load_task(settings)
+    stages = _stages(task, settings)
+    _claim(workdir, settings)
     results = {
         "name": name,
         "provenance": provenance(command, device_name()),
         "data": _describe_data(settings, task),
         "plan": _describe_clusters(task, settings),
         "methods": _train_methods(
-            task, settings, workdir, console, executables or Executables()
+            task, settings, stages, workdir, console, executables or Executables()
         ),
     }
     checkpoints.write_json(workdir / _RESULTS, results)
@@ -122,12 +124,12 @@ def train_and_evaluate(
 def _train_methods(
     task: Task,
     settings: Settings,
+    stages: Mapping[str, Sequence[Stage]],
     workdir: Path,
     console: Console,
     executables: Executables,
 ) -> dict[str, Any]:
     """Every method's entry in `results.json`, after training what is not done."""
-    stages = _stages(task, settings)
     remaining = sum(
         planned_flops(stage, task)
         for listed in stages.values()
@@ -180,23 +182,26 @@ def _describe_clusters(task: Task, settings: Settings) -> dict[str, Any]:
     return describe_clusters(clusters, settings.members, task)
 
 
-def _claim(workdir: Path, settings: Settings) -> None:
-    """Makes the run's folder, or makes sure that it is this experiment's."""
-    wanted = settings.to_json()
-    path = workdir / _CONFIG
+def _check_owner(workdir: Path, settings: Settings) -> None:
+    """Makes sure that an existing folder is this experiment's."""
     if workdir.exists() and not workdir.is_dir():
         raise ValueError(f"--workdir={workdir} is a file: expected a folder")
-    if path.exists():
-        found = checkpoints.read_json(path)
-        if found != wanted:
-            raise ValueError(
-                f"{workdir} holds another experiment: {_differences(found, wanted)}. "
-                "Choose another --workdir, or delete that folder"
-            )
+    path = workdir / _CONFIG
+    if not path.exists():
         return
+    found, wanted = checkpoints.read_json(path), settings.to_json()
+    if found != wanted:
+        raise ValueError(
+            f"{workdir} holds another experiment: {_differences(found, wanted)}. "
+            "Choose another --workdir, or delete that folder"
+        )
+
+
+def _claim(workdir: Path, settings: Settings) -> None:
+    """Makes the run's folder, after all that could be refused was looked at."""
     try:
         workdir.mkdir(parents=True, exist_ok=True)
-        checkpoints.write_json(path, wanted)
+        checkpoints.write_json(workdir / _CONFIG, settings.to_json())
     except OSError as error:
         raise ValueError(
             f"--workdir={workdir} cannot be written ({error.strerror}): expected a "

@@ -51,7 +51,8 @@ class RunProgress:
         return self
 
     def __exit__(self, *exc_info: object) -> None:
-        self._bars.stop()
+        if self._draws:
+            self._bars.stop()
 
     def start_stage(self, name: str, epochs: int) -> None:
         """A stage of so many epochs begins."""

@@ -7,6 +7,7 @@ import dataclasses
 import difflib
 import hashlib
 import json
+import re
 import types
 import typing
 from collections.abc import Mapping
@@ -193,6 +194,12 @@ def _check_ranges(settings: Settings, methods: tuple[str, ...]) -> None:
         at_least(0, path)
     for path in ("train.warmup_epochs", "hatch.warmup_epochs"):
         at_least(0, path)
+    if settings.seed >= 2**32:
+        raise ValueError(f"config.seed is {settings.seed}: expected less than 2**32")
+    if settings.min_shared is not None and not 0 <= settings.min_shared <= 1:
+        raise ValueError(
+            f"config.min_shared is {settings.min_shared}: expected a share from 0 to 1"
+        )
     one_of(("auto", "vmap", "unroll", "loop"), "strategy")
     one_of(tuple(COMBINATIONS), "combine")
     one_of(("cosine", "step", "constant"), "train.schedule")
@@ -204,7 +211,9 @@ def _check_ranges(settings: Settings, methods: tuple[str, ...]) -> None:
     for i, name in enumerate(settings.methods):
         if name not in methods or name in settings.methods[:i]:
             close = difflib.get_close_matches(name, methods, n=1)
-            hint = f" (did you mean {close[0]!r}?)" if close else ""
+            hint = (
+                f" (did you mean {close[0]!r}?)" if close and close[0] != name else ""
+            )
             raise ValueError(
                 f"config.methods[{i}] is {name!r}{hint}: expected each of "
                 f"{', '.join(methods)} at most once"
@@ -222,10 +231,10 @@ def _check_architectures(settings: Settings) -> None:
     if not settings.architectures:
         raise ValueError("config.architectures is empty: give at least one network")
     for name, notation in settings.architectures.items():
-        if not name.replace("-", "").replace("_", "").isalnum():
+        if not re.fullmatch(r"\w+", name) or re.fullmatch(r"mothernet(_\d+)?", name):
             raise ValueError(
-                f"config.architectures has the name {name!r}: expected letters, "
-                "digits, '-' and '_' only, since folders are named after it"
+                f"config.architectures has the name {name!r}: expected letters, digits "
+                "and '_' only, since folders are named after it, and not 'mothernet'"
             )
         try:
             parse(notation)

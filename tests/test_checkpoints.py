@@ -179,7 +179,6 @@ def test_damage_is_found_and_named(folder, how):
 
 
 @orbax_fails
-@pytest.mark.xfail(reason="reported: the message quotes TensorStore's whole spec")
 def test_the_message_on_damage_can_be_read(folder):
     for _ in damage(folder, DAMAGE["empty"]):
         with pytest.raises(ValueError, match="cannot be restored") as caught:

@@ -287,7 +287,6 @@ def test_a_damaged_stage_is_named(finished, tmp_path):
         run(tmp_path, settings_of())
 
 
-@pytest.mark.xfail(reason="reported: the folder is claimed before data are looked for")
 def test_a_mistake_claims_no_folder(tmp_path):
     with pytest.raises(ValueError, match="batch_size is 9999"):
         run(tmp_path / "new", settings_of(**{"train.batch_size": 9999}))

@@ -251,7 +251,7 @@ def test_a_home_folder_may_be_a_tilde(folder, monkeypatch):
 @pytest.mark.parametrize("terminal", [True, False])
 def test_progress_is_a_bar_or_a_line(folder, monkeypatch, capsys, caplog, terminal):
     monkeypatch.setattr("rich.console.Console.is_terminal", terminal)
-    caplog.set_level(logging.INFO, logger="absl")
+    caplog.set_level(logging.INFO, logger="mothernets_jax")
     load_image_folder(str(folder))
     bar = "Decoding images" in capsys.readouterr().err
     lines = [r for r in caplog.records if "Decoding 9 images" in r.getMessage()]
