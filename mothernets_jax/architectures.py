@@ -165,7 +165,7 @@ def parse(notation: str) -> Architecture:
     for clause in clauses:
         if clause == "batch_norm":
             batch_norm = True
-        elif clause.startswith("dense ") and family == "vgg":
+        elif clause.startswith("dense ") and family == "vgg" and not dense:
             dense = clause.removeprefix("dense ")
         else:
             raise ValueError(
@@ -226,6 +226,8 @@ def scale_width(architecture: Architecture, width: float) -> Architecture:
 
 
 def _dense_section(units: Iterable[int]) -> tuple[Dense, ...]:
+    if not isinstance(units, Iterable):
+        raise ValueError(f"units are {units!r}: expected one number a layer, as (64,)")
     return tuple(Dense(number) for number in units)
 
 
@@ -259,7 +261,7 @@ def _parse_block(block: str, notation: str) -> tuple[Conv, ...]:
 
 
 def _parse_units(units: str, notation: str) -> tuple[int, ...]:
-    if not re.fullmatch(r"\s*(\d+\s*)*", units):
+    if not all(re.fullmatch(r"\d+", number) for number in units.split()):
         raise ValueError(
             f"cannot read units {units!r} of {notation!r}: expected numbers such as "
             "'64 32'"

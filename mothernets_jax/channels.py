@@ -121,7 +121,8 @@ def grow_kernel(
         kernel: the mother's, [.., mother in, mother out].
         incoming: map of the channels that it reads.
         outgoing: map of the channels that it writes; none of them fresh.
-        shares: [member in, member out], from `draw_shares(.., incoming, ..)`.
+        shares: [member in, member out], from `draw_shares`; for a convolution with two
+            leading axes of length 1.
 
     Returns:
         [.., member in, member out].

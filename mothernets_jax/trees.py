@@ -41,6 +41,6 @@ def named_key(key: jax.Array, *names: str) -> jax.Array:
 
 
 def largest_difference(one: PyTree, other: PyTree) -> float:
-    """The largest absolute difference of two trees' entries."""
+    """The largest absolute difference of two trees' entries; NaN if there is one."""
     differences = jax.tree.map(lambda a, b: jnp.abs(a - b).max(), one, other)
-    return float(max(jax.tree.leaves(differences)))
+    return float(jnp.stack(jax.tree.leaves(differences)).max())
