@@ -72,6 +72,12 @@ def main(argv: list[str]) -> None:
     del argv
     logging.set_verbosity(logging.WARNING)
     plan = json.loads(Path(_TRIALS.value).read_text())
+    provenance = run_log.provenance(
+        shlex.join(["python", *sys.argv]), experiment.device_name()
+    )
+    results = {"provenance": provenance, "repeats": plan["repeats"]}
+    out = Path(_OUT.value)
+    out.parent.mkdir(parents=True, exist_ok=True)
     executables = Executables()
     trials = []
     for trial in plan["trials"]:
@@ -87,12 +93,7 @@ def main(argv: list[str]) -> None:
             f"{means['oracle_error']:.2%}, {means['train_flops']:.3e} FLOPs",
             flush=True,
         )
-        provenance = run_log.provenance(
-            shlex.join(["python", *sys.argv]), experiment.device_name()
-        )
-        results = {"provenance": provenance, "repeats": plan["repeats"]}
-        Path(_OUT.value).parent.mkdir(parents=True, exist_ok=True)
-        checkpoints.write_json(Path(_OUT.value), {**results, "trials": trials})
+        checkpoints.write_json(out, {**results, "trials": trials})
 
 
 if __name__ == "__main__":
