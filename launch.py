@@ -46,9 +46,10 @@ def fail(message: str) -> None:
 def main(argv: list[str]) -> None:
     del argv
     # After the flags, since it is slow.
-    from mothernets_jax import experiment, methods, run_log, settings
+    from mothernets_jax import compilation, experiment, methods, run_log, settings
 
     run_log.log_our_stages()
+    compilation.use_persistent_cache()
 
     console = Console()
     path = Path(config_flags.get_config_filename(flags.FLAGS["config"]))

@@ -18,7 +18,8 @@ from ml_collections import config_flags
 from rich.console import Console
 
 from mothernets_jax import Ensemble, checkpoints, data, experiment, methods, run_log
-from mothernets_jax.compilation import Executables
+from mothernets_jax.compilation import ProgramStore
+from mothernets_jax.devices import device_name
 from mothernets_jax.settings import Settings, from_config
 
 _CONFIG = config_flags.DEFINE_config_file("config", "configs/vgg_ensemble.py")
@@ -33,7 +34,7 @@ def fold_settings(fold: int) -> Settings:
     return from_config(config, tuple(methods.METHODS))
 
 
-def run_fold(fold: int, executables: Executables) -> dict:
+def run_fold(fold: int, store: ProgramStore) -> dict:
     """Each method's costs, and for every test image whether it was wrong."""
     settings = fold_settings(fold)
     workdir = Path(_SCRATCH.value, f"fold{fold}-{settings.digest()}")
@@ -43,7 +44,7 @@ def run_fold(fold: int, executables: Executables) -> dict:
         workdir=workdir,
         command="",
         console=Console(quiet=True),
-        executables=executables,
+        store=store,
     )
     dataset = data.load("digits", fold=fold)
     figures = {}
@@ -81,10 +82,10 @@ def summarise(folds: list[dict], method: str) -> dict:
 def main(argv: list[str]) -> None:
     del argv
     logging.set_verbosity(logging.WARNING)
-    executables = Executables()
+    store = ProgramStore()
     folds = []
     for fold in range(_FOLDS):
-        folds.append(run_fold(fold, executables))
+        folds.append(run_fold(fold, store))
         errors = {name: f"{f['wrong'].mean():.2%}" for name, f in folds[-1].items()}
         print(f"fold {fold}: {errors}", flush=True)
     wrong = {
@@ -95,7 +96,7 @@ def main(argv: list[str]) -> None:
     margin = 1.96 * difference.std(ddof=1) / np.sqrt(len(difference))
     results = {
         "provenance": run_log.provenance(
-            shlex.join(["python", *sys.argv]), experiment.device_name()
+            shlex.join(["python", *sys.argv]), device_name()
         ),
         "settings": fold_settings(0).to_json(),
         "images": len(difference),

@@ -21,7 +21,8 @@ from ml_collections import config_flags
 from rich.console import Console
 
 from mothernets_jax import checkpoints, experiment, methods, run_log
-from mothernets_jax.compilation import Executables
+from mothernets_jax.compilation import ProgramStore
+from mothernets_jax.devices import device_name
 from mothernets_jax.settings import Settings, from_config
 
 _CONFIG = config_flags.DEFINE_config_file("config")
@@ -36,7 +37,7 @@ def mother_folder(settings: Settings, unhatched: Settings) -> Path:
     return Path(_SCRATCH.value, "mothers", same.digest())
 
 
-def run_trial(overrides: dict, executables: Executables) -> dict:
+def run_trial(overrides: dict, store: ProgramStore) -> dict:
     """One run's figures on the validation split."""
     config = _CONFIG.value.copy_and_resolve_references()
     with config.unlocked():
@@ -53,7 +54,7 @@ def run_trial(overrides: dict, executables: Executables) -> dict:
         workdir=workdir,
         command="",
         console=Console(quiet=True),
-        executables=executables,
+        store=store,
     )
     for folder in workdir.glob("stages/mothernets-mothernet_?"):
         if not (kept / folder.name).exists():
@@ -72,17 +73,15 @@ def main(argv: list[str]) -> None:
     del argv
     logging.set_verbosity(logging.WARNING)
     plan = json.loads(Path(_TRIALS.value).read_text())
-    provenance = run_log.provenance(
-        shlex.join(["python", *sys.argv]), experiment.device_name()
-    )
+    provenance = run_log.provenance(shlex.join(["python", *sys.argv]), device_name())
     results = {"provenance": provenance, "repeats": plan["repeats"]}
     out = Path(_OUT.value)
     out.parent.mkdir(parents=True, exist_ok=True)
-    executables = Executables()
+    store = ProgramStore()
     trials = []
     for trial in plan["trials"]:
         runs = [
-            run_trial({**trial["overrides"], **repeat}, executables)
+            run_trial({**trial["overrides"], **repeat}, store)
             for repeat in plan["repeats"]
         ]
         means = {key: float(np.mean([run[key] for run in runs])) for key in runs[0]}

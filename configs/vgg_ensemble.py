@@ -40,6 +40,7 @@ def get_config(preset: str = "digits") -> ConfigDict:
             "num_clusters": placeholder(int),  # the fewest that can be connected
             "min_shared": placeholder(float),
             "strategy": "auto",
+            "precision": "auto",  # bfloat16 on accelerators, float32 elsewhere
             "combine": "average",
             "data": {
                 "name": "digits" if digits else "folder",

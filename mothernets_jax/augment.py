@@ -28,6 +28,7 @@ def draw_batch(
     *,
     crop_padding: int,
     flip: bool,
+    batch_axis: str | None = None,
 ) -> jax.Array:
     """Gathers images, each cropped at a random place and flipped half of the time.
 
@@ -37,17 +38,20 @@ def draw_batch(
         indices: int [batch], which images.
         crop_padding: the padding of `padded_images`; 0 for no crops.
         flip: whether to mirror left and right at random.
+        batch_axis: the mapped axis over which the batch is divided, if it is: each
+            place gathers its own part, and all together what one alone would gather.
 
     Returns:
-        uint8 [batch, height, width, channels].
+        uint8 [batch, height, width, channels], or this place's part of the batch.
     """
     _, padded_height, padded_width, channels = padded_images.shape
     height, width = padded_height - 2 * crop_padding, padded_width - 2 * crop_padding
     crop_key, flip_key = jax.random.split(key)
+    batch = indices.shape[0]
+    indices = own_part(indices, batch_axis)
     if crop_padding:
-        corners = jax.random.randint(
-            crop_key, (indices.shape[0], 2), 0, 2 * crop_padding + 1
-        )
+        corners = jax.random.randint(crop_key, (batch, 2), 0, 2 * crop_padding + 1)
+        corners = own_part(corners, batch_axis)
 
         def crop(index, corner):
             start = (index, corner[0], corner[1], 0)
@@ -58,9 +62,18 @@ def draw_batch(
     else:
         images = padded_images[indices]
     if flip:
-        flipped = jax.random.bernoulli(flip_key, 0.5, (indices.shape[0], 1, 1, 1))
+        flipped = jax.random.bernoulli(flip_key, 0.5, (batch, 1, 1, 1))
+        flipped = own_part(flipped, batch_axis)
         images = jnp.where(flipped, images[:, :, ::-1], images)
     return images
+
+
+def own_part(values: jax.Array, axis: str | None) -> jax.Array:
+    """The part of `values` [batch, ...] that falls to this place of a mapped axis."""
+    if axis is None:
+        return values
+    size = values.shape[0] // jax.lax.axis_size(axis)
+    return jax.lax.dynamic_slice_in_dim(values, jax.lax.axis_index(axis) * size, size)
 
 
 def normalise(images: jax.Array, mean: jax.Array, std: jax.Array) -> jax.Array:

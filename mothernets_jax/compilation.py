@@ -1,38 +1,153 @@
-"""Compile ahead of time, once a shape, and know what it cost."""
+"""Compile ahead of time: once a shape, in the background, and know what it cost."""
 
+import hashlib
+import os
+import platform
+import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import jax
 
 
-class Executables:
-    """The programs of a run, compiled as they are first needed.
+class Program:
+    """A program, compiled by whoever comes first.
 
     Attributes:
-        seconds: spent tracing and compiling so far.
-        count: number of programs compiled so far.
+        seconds: that tracing and compiling it took.
+        accounted: whether an `Executables` has added them up.
     """
 
-    def __init__(self):
+    def __init__(self, function: Callable, shapes: tuple):
+        """Compiles nothing yet."""
+        self.name = function.__name__
         self.seconds = 0.0
-        self.count = 0
-        self._programs: dict[Any, Callable] = {}
+        self.accounted = False
+        self._function, self._shapes = function, shapes
+        self._call: Callable | None = None
+        self._lock = threading.Lock()
 
-    def get(self, function: Callable, *args: Any) -> Callable:
-        """The compiled form of a jitted function for arguments of these shapes.
+    def compiled(self) -> Callable:
+        """What runs it; waits where another thread is compiling it."""
+        with self._lock:
+            if self._call is not None:
+                return self._call
+            with _TRACING:
+                started = time.perf_counter()
+                lowered = self._function.lower(*self._shapes)
+                self.seconds = time.perf_counter() - started
+            started = time.perf_counter()
+            self._call = call = lowered.compile()
+            self.seconds += time.perf_counter() - started
+            return call
+
+
+# Tracing holds the interpreter; compiling does not.
+_TRACING = threading.Lock()
+
+
+class ProgramStore:
+    """Programs by function and shapes, each compiled once."""
+
+    def __init__(self):
+        """Starts no thread yet."""
+        cores = os.cpu_count() or 1
+        self._pool = ThreadPoolExecutor(max(1, cores - 1), "compile")
+        self._programs: dict[Any, Program] = {}
+        self._lock = threading.Lock()
+
+    def program(self, function: Callable, *args: Any) -> Program:
+        """The program of a jitted function for arguments of these shapes.
 
         Args:
             function: made by `jax.jit`; the same object for the same computation.
-            args: example arguments, positional, arrays or shapes in pytrees.
+            args: example arguments, positional: arrays, or their shapes, in pytrees.
         """
-        shapes = jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), args)
+        shapes = jax.tree.map(_shape, args)
         leaves, structure = jax.tree.flatten(shapes)
-        key = (function, structure, tuple(map(str, leaves)))
-        if key not in self._programs:
-            started = time.perf_counter()
-            self._programs[key] = function.lower(*args).compile()
-            self.seconds += time.perf_counter() - started
-            self.count += 1
-        return self._programs[key]
+        key = (function, structure, tuple(map(_describe, leaves)))
+        with self._lock:
+            return self._programs.setdefault(key, Program(function, shapes))
+
+    def prepare(self, function: Callable, *args: Any) -> None:
+        """Compiles a program in the background; takes what `program` takes."""
+        self._pool.submit(self.program(function, *args).compiled)
+
+    def close(self) -> None:
+        """Gives up what was to be compiled in the background and has not begun."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def count(self, name: str) -> int:
+        """Number of programs, so far, whose function has this name."""
+        return sum(program.name == name for program in self._programs.values())
+
+
+class Executables:
+    """A view of a store of programs, with a meter of its own.
+
+    Attributes:
+        store: where the programs are.
+        seconds: that it took, in whatever thread, to trace and compile the programs
+            that were first asked for here.
+        waited: seconds for which asking for programs has held up the caller.
+    """
+
+    def __init__(self, store: ProgramStore | None = None):
+        """Over a store of its own, unless one is given."""
+        self.store = store or ProgramStore()
+        self.seconds = 0.0
+        self.waited = 0.0
+
+    def get(self, function: Callable, *args: Any) -> Callable:
+        """What runs a jitted function for arguments of these shapes, once compiled.
+
+        Args:
+            function: made by `jax.jit`; the same object for the same computation.
+            args: example arguments, positional: arrays, or their shapes, in pytrees.
+        """
+        started = time.perf_counter()
+        program = self.store.program(function, *args)
+        call = program.compiled()
+        self.waited += time.perf_counter() - started
+        if not program.accounted:
+            program.accounted = True
+            self.seconds += program.seconds
+        return call
+
+
+def use_persistent_cache() -> None:
+    """Keeps compiled programs in the user's cache folder, for later runs.
+
+    Programs for a CPU hold its instructions, so that each kind of CPU has a folder.
+    """
+    home = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    folder = Path(home, "mothernets_jax", "programs", _processor())
+    if jax.config.jax_compilation_cache_dir is None:  # type: ignore[attr-defined]
+        jax.config.update("jax_compilation_cache_dir", str(folder))
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+        jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+
+
+def _processor() -> str:
+    """Eight digits that differ where the processor's instructions do."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        text = next(line for line in lines if line.startswith(("flags", "Features")))
+    except (OSError, StopIteration):
+        text = platform.processor()
+    return hashlib.sha256(f"{platform.machine()} {text}".encode()).hexdigest()[:8]
+
+
+def _shape(leaf: Any) -> jax.ShapeDtypeStruct:
+    """What of an argument decides the program: shape, dtype, and where it is kept."""
+    sharding = getattr(leaf, "sharding", None)
+    if sharding is not None and sharding.device_set == {jax.devices()[0]}:
+        sharding = None  # where everything is unless it was put elsewhere
+    return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding)
+
+
+def _describe(shape: jax.ShapeDtypeStruct) -> tuple:
+    return shape.shape, str(shape.dtype), shape.sharding

@@ -8,7 +8,7 @@ import numpy as np
 
 from mothernets_jax.architectures import Architecture
 from mothernets_jax.augment import normalise
-from mothernets_jax.compilation import Executables
+from mothernets_jax.compilation import Executables, ProgramStore
 from mothernets_jax.models import Variables, apply
 
 
@@ -55,3 +55,24 @@ def predict_logits(
         program = executables.get(_make_forward(architecture), *args)
         logits.append(np.asarray(program(*args))[: len(batch)])
     return np.concatenate(logits).astype(np.float32)
+
+
+def prepare_prediction(
+    architecture: Architecture,
+    variables: Variables,
+    input_shape: tuple[int, int, int],
+    batch_size: int,
+    store: ProgramStore,
+) -> None:
+    """Compiles what `predict_logits` will use, in the background.
+
+    Args:
+        architecture: the member's.
+        variables: their shapes.
+        input_shape: (height, width, channels) of an image.
+        batch_size: as there.
+        store: where compiled programs are kept.
+    """
+    images = jax.ShapeDtypeStruct((batch_size, *input_shape), jnp.uint8)
+    channels = jax.ShapeDtypeStruct(input_shape[-1:], jnp.float32)
+    store.prepare(_make_forward(architecture), variables, images, channels, channels)

@@ -6,27 +6,27 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import jax
 from rich.console import Console
 
 from mothernets_jax import checkpoints, data
-from mothernets_jax.compilation import Executables
+from mothernets_jax.compilation import Executables, ProgramStore
+from mothernets_jax.devices import compute_dtype, device_name
 from mothernets_jax.ensemble import ENSEMBLES_FOLDER, Ensemble, Member
+from mothernets_jax.execution import Execution, run_stages, stage_folder
 from mothernets_jax.methods import METHODS
 from mothernets_jax.methods.mothernets import clusters_of
-from mothernets_jax.models import abstract_variables
 from mothernets_jax.plan import describe_clusters, print_plan
 from mothernets_jax.progress import RunProgress
 from mothernets_jax.report import comparison_table, write_report
 from mothernets_jax.results import summarise
-from mothernets_jax.run_log import append_metrics, provenance
+from mothernets_jax.run_log import provenance
 from mothernets_jax.settings import Settings
-from mothernets_jax.stage_runner import StageResult, run_stage
 from mothernets_jax.stages import Stage, Task, make_task, planned_flops
+from mothernets_jax.strategies import StrategyMemory
 
 _log = logging.getLogger(__name__)
 
-_CONFIG, _RESULTS, _METRICS = "config.json", "results.json", "metrics.jsonl"
+_CONFIG, _RESULTS = "config.json", "results.json"
 
 
 def show_plan(settings: Settings, console: Console) -> None:
@@ -83,7 +83,7 @@ def train_and_evaluate(
     workdir: Path,
     command: str,
     console: Console,
-    executables: Executables | None = None,
+    store: ProgramStore | None = None,
 ) -> dict[str, Any]:
     """The same as `run` without its report.
 
@@ -93,7 +93,7 @@ def train_and_evaluate(
         workdir: the run's folder; made if need be.
         command: the command line, for the record.
         console: where progress is shown.
-        executables: compiled programs to share with other runs of this process.
+        store: compiled programs to share with other runs of this process.
 
     Returns:
         The content of `results.json`.
@@ -114,7 +114,7 @@ def train_and_evaluate(
         "data": _describe_data(settings, task),
         "plan": _describe_clusters(task, settings),
         "methods": _train_methods(
-            task, settings, stages, workdir, console, executables or Executables()
+            task, settings, stages, workdir, console, store or ProgramStore()
         ),
     }
     checkpoints.write_json(workdir / _RESULTS, results)
@@ -127,28 +127,29 @@ def _train_methods(
     stages: Mapping[str, Sequence[Stage]],
     workdir: Path,
     console: Console,
-    executables: Executables,
+    store: ProgramStore,
 ) -> dict[str, Any]:
     """Every method's entry in `results.json`, after training what is not done."""
     remaining = sum(
         planned_flops(stage, task)
         for listed in stages.values()
         for stage in listed
-        if checkpoints.read_record(_stage_folder(workdir, stage)) is None
+        if checkpoints.read_record(stage_folder(workdir, stage)) is None
     )
     methods = {}
     with RunProgress(remaining, console) as progress:
+        execution = Execution(
+            workdir,
+            settings.strategy,
+            StrategyMemory(workdir / "strategies.json"),
+            store,
+            progress,
+        )
         for method, listed in stages.items():
-            trained, records = {}, []
-            for stage in listed:
-                result = _run_or_restore(
-                    stage, task, settings, workdir, trained, executables, progress
-                )
-                trained |= result.variables
-                records.append(result.record)
+            trained, records = run_stages(listed, task, execution)
             ensemble = _ensemble(task, settings, trained)
             ensemble.save(workdir / ENSEMBLES_FOLDER / method)
-            methods[method] = summarise(ensemble, task, records, executables)
+            methods[method] = summarise(ensemble, task, records, Executables(store))
             error = methods[method]["ensemble"][settings.combine]["error"]
             progress.message(f"{method}: ensemble error {error:.2%} on the test set")
     return methods
@@ -169,6 +170,7 @@ def _load_task(settings: Settings) -> Task:
         flip=settings.data.flip,
         seed=settings.seed,
         batch_size=settings.train.batch_size,
+        dtype=compute_dtype(settings.precision),
     )
 
 
@@ -221,47 +223,6 @@ def _differences(found: Any, wanted: Any, path: str = "config") -> str:
     )
 
 
-def _stage_folder(workdir: Path, stage: Stage) -> Path:
-    return workdir / "stages" / stage.name
-
-
-def _run_or_restore(
-    stage: Stage,
-    task: Task,
-    settings: Settings,
-    workdir: Path,
-    trained: Mapping[str, Any],
-    executables: Executables,
-    progress: RunProgress,
-) -> StageResult:
-    """A stage's result: restored where it is done, else trained and saved."""
-    folder = _stage_folder(workdir, stage)
-    record = checkpoints.read_record(folder)
-    if record is not None:
-        progress.message(f"{stage.name}: done already")
-        shapes = abstract_variables(
-            stage.architecture, task.input_shape, task.num_classes
-        )
-        template = dict.fromkeys(stage.members, shapes)
-        return StageResult(checkpoints.restore(folder, template), record)
-    result = run_stage(
-        stage,
-        task,
-        trained,
-        strategy=settings.strategy,
-        executables=executables,
-        progress=progress,
-        log=lambda **entry: append_metrics(workdir / _METRICS, **entry),
-    )
-    checkpoints.save(folder, result.variables, result.record)
-    for name, check in result.record["checks"].items():
-        progress.message(
-            f"{name} hatched: its logits differed from its MotherNet's by at most "
-            f"{check['relative_logit_difference']:.1e} of the largest"
-        )
-    return result
-
-
 def _ensemble(task: Task, settings: Settings, trained: Mapping[str, Any]) -> Ensemble:
     """The ensemble's members, out of all networks that a method trained."""
     dataset = task.dataset
@@ -284,9 +245,3 @@ def _describe_data(settings: Settings, task: Task) -> dict[str, Any]:
         "input_shape": list(dataset.input_shape),
         "class_names": list(dataset.class_names),
     }
-
-
-def device_name() -> str:
-    """The devices in use: their number and their kind."""
-    device = jax.devices()[0]
-    return f"{jax.device_count()} x {device.device_kind}"

@@ -1,140 +1,183 @@
-"""Train the members of one architecture together, an epoch a call.
+"""Train the members of one architecture together, some steps a call.
 
-Members of a group share shapes, hence one compiled program. Three strategies run them;
-they differ in speed only:
+Members of a group share shapes, hence one compiled program; they may differ in all that
+is traced: images and their order, keys, learning rates, weight decay. Three strategies
+run them; they differ in speed only:
 
 * `loop`: one after another, with the program of a single member.
 * `unroll`: one program in which each step does every member in turn.
 * `vmap`: one program over a stacked member axis; its convolutions become grouped ones.
+
+Axes: everything here has a leading [members] axis.
 """
 
 import functools
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.sharding import Mesh
+from jax.sharding import PartitionSpec as P
 
 from mothernets_jax.architectures import Architecture
 from mothernets_jax.training import (
     Augmentation,
     MemberState,
+    MemberStep,
     Metrics,
+    StepInputs,
     TrainingData,
     epoch_order,
     make_member_step,
 )
 from mothernets_jax.trees import stack, unstack
 
-STRATEGIES = ("vmap", "unroll", "loop")  # what "auto" chooses from
-
-# (states, data, keys [members], learning rates [steps], weight decay)
-#   -> (states, metrics by member)
-EpochFunction = Callable[..., tuple[tuple[MemberState, ...], tuple[Metrics, ...]]]
+STRATEGIES = ("vmap", "unroll", "loop")
+MEMBERS_AXIS, BATCH_AXIS = "members", "batch"
 
 
-def choose_strategy(requested: str, members: int) -> str:
-    """Resolves `auto` by a written rule.
+class GroupState(NamedTuple):
+    """What training changes.
 
-    A group of one is a loop. On the CPU groups are unrolled up to four members (one
-    compiled step keeps both cores busy; beyond, compilation grows with the members) and
-    looped above; grouped convolutions are slow there. On accelerators: vmap.
+    Attributes:
+        members: the members' states, leaves [members, ...].
+        sums: each member's metrics [members], added up since they were last zero.
     """
-    if requested != "auto":
-        return requested
-    if members == 1:
-        return "loop"
-    if jax.default_backend() == "cpu":
-        return "unroll" if members <= 4 else "loop"
-    return "vmap"
+
+    members: MemberState
+    sums: Metrics
+
+
+class StepsInputs(NamedTuple):
+    """What an epoch's steps need, for each member and step.
+
+    Attributes:
+        indices: int32 [members, steps, batch], which examples.
+        keys: [members, steps], for the augmentation.
+        learning_rates: [members, steps].
+        weight_decay: [members].
+        active: bool [members]; others are left as they were, bit for bit.
+    """
+
+    indices: jax.Array
+    keys: jax.Array
+    learning_rates: jax.Array
+    weight_decay: jax.Array
+    active: jax.Array
+
+    def at(self, step: jax.Array) -> StepInputs:
+        """One step's inputs, leaves [members, ...]."""
+        now = (self.indices[:, step], self.keys[:, step], self.learning_rates[:, step])
+        return StepInputs(*now, self.weight_decay, self.active)
+
+
+# (state, data, inputs, first step, one past the last) -> state; both steps are traced.
+StepsFunction = Callable[..., GroupState]
 
 
 @functools.cache
-def make_epoch(
+def make_steps(
     architecture: Architecture,
     augmentation: Augmentation,
-    batch_size: int,
     strategy: str,
-) -> EpochFunction:
-    """A jitted function that trains a group for an epoch.
+    dtype: jax.typing.DTypeLike | None = None,
+    mesh: Mesh | None = None,
+) -> StepsFunction:
+    """A jitted function that trains a group for some steps of an epoch.
 
-    It takes (states, data, keys, learning_rates, weight_decay): a tuple of member
-    states (donated), `TrainingData`, one key a member, the learning rates [steps] that
-    all share, and the weight decay. With `loop` it is to be called member by member.
-
-    Returns:
-        The new states and each member's metrics over the epoch.
-    """
-    member_step = make_member_step(architecture, augmentation)
-
-    def unrolled(states, data, keys, learning_rates, weight_decay):
-        examples = data.labels.shape[0]
-        orders = [epoch_order(key, examples, batch_size) for key in keys]
-
-        def step(states, inputs):
-            orders, learning_rate = inputs
-            results = [
-                member_step(state, data, *order, learning_rate, weight_decay)
-                for state, order in zip(states, orders, strict=True)
-            ]
-            states, metrics = zip(*results, strict=True)
-            return states, metrics
-
-        states, metrics = jax.lax.scan(step, states, (orders, learning_rates))
-        return states, jax.tree.map(jnp.mean, metrics)
-
-    def vmapped(states, data, keys, learning_rates, weight_decay):
-        def single(state, key):
-            (state,), (metrics,) = unrolled(
-                (state,), data, (key,), learning_rates, weight_decay
-            )
-            return state, metrics
-
-        states, metrics = jax.vmap(single)(stack(states), jnp.stack(keys))
-        return unstack(states, len(keys)), unstack(metrics, len(keys))
-
-    function = vmapped if strategy == "vmap" else unrolled
-    return jax.jit(function, donate_argnums=0)
-
-
-def train_epoch(
-    run: EpochFunction,
-    strategy: str,
-    states: Sequence[MemberState],
-    active: Sequence[bool],
-    data: TrainingData,
-    keys: Sequence[jax.Array],
-    learning_rates: jax.Array,
-    weight_decay: jax.Array,
-) -> tuple[list[MemberState], list[Metrics | None]]:
-    """Trains the active members of a group for an epoch.
+    It takes (state, data, inputs, first, stop): a `GroupState` (donated),
+    `TrainingData`, `StepsInputs` and two int32 scalars, and does the steps from `first`
+    up to `stop`. How an epoch is divided into calls changes no bit of the result. With
+    `loop` it is to be called for one member at a time.
 
     Args:
-        run: from `make_epoch`, or its compiled form.
-        strategy: the one it was made for.
-        states: one for each member; all are given up to the call.
-        active: which members still train. With `loop` the others cost nothing; in a
-            common program they are stepped along and left as they were.
-        data: the training split.
-        keys: one a member, for this epoch.
-        learning_rates: [steps].
-        weight_decay: scalar.
-
-    Returns:
-        The states and the metrics, None for members that do not train.
+        architecture: of every member.
+        augmentation: how images are varied.
+        strategy: one of `STRATEGIES`.
+        dtype: in which hidden layers compute; None for that of the variables.
+        mesh: with axes `MEMBERS_AXIS` and `BATCH_AXIS`, to divide members and batches
+            among several devices; both sizes must divide theirs. None for one device.
     """
-    shared = (learning_rates, weight_decay)
-    new_states: list[MemberState] = list(states)
-    metrics: list[Metrics | None] = [None] * len(states)
-    if strategy == "loop":
-        for i, (state, key) in enumerate(zip(states, keys, strict=True)):
-            if active[i]:
-                (new_states[i],), (metrics[i],) = run((state,), data, (key,), *shared)
-        return new_states, metrics
-    idle = {
-        i: jax.tree.map(jnp.array, states[i]) for i, on in enumerate(active) if not on
-    }
-    trained, trained_metrics = run(tuple(states), data, tuple(keys), *shared)
-    for i, on in enumerate(active):
-        new_states[i] = trained[i] if on else idle[i]
-        metrics[i] = trained_metrics[i] if on else None
-    return new_states, metrics
+    batch_axis = BATCH_AXIS if mesh is not None else None
+    member_step = make_member_step(
+        architecture, augmentation, dtype=dtype, batch_axis=batch_axis
+    )
+    step = _vmapped(member_step) if strategy == "vmap" else _unrolled(member_step)
+
+    def train_steps(state, data, inputs, first, stop):
+        def body(i, state):
+            members, metrics = step(state.members, data, inputs.at(i))
+            return GroupState(members, jax.tree.map(jnp.add, state.sums, metrics))
+
+        return jax.lax.fori_loop(first, stop, body, state)
+
+    if mesh is not None:
+        by_member, same = P(MEMBERS_AXIS), P()
+        train_steps = jax.shard_map(
+            train_steps,
+            mesh=mesh,
+            in_specs=(by_member, same, by_member, same, same),
+            out_specs=by_member,
+        )
+    return jax.jit(train_steps, donate_argnums=0)
+
+
+# A group's step: (states, data, StepInputs) -> (states, metrics).
+_GroupStep = Callable[
+    [MemberState, TrainingData, StepInputs], tuple[MemberState, Metrics]
+]
+
+
+def _unrolled(member_step: MemberStep) -> _GroupStep:
+    def step(states, data, inputs):
+        members = inputs.active.shape[0]
+        each = zip(unstack(states, members), unstack(inputs, members), strict=True)
+        return stack([member_step(state, data, own) for state, own in each])
+
+    return step
+
+
+def _vmapped(member_step: MemberStep) -> _GroupStep:
+    """All members in one operation each.
+
+    Where the gradient is taken decides which convolution computes a kernel's gradient:
+    inside the member axis, one of `feature_group_count = members`, the faster on the
+    CPU; outside, one of `batch_group_count = members`, which XLA turns into cuDNN's.
+    """
+    if jax.default_backend() == "cpu":
+        return jax.vmap(member_step, in_axes=(0, None, 0))
+
+    def step(states, data, inputs):
+        def total_loss(params):
+            losses, forward = jax.vmap(member_step.loss, in_axes=(0, 0, None, 0))(
+                params, states.batch_stats, data, inputs
+            )
+            return losses.sum(), forward
+
+        grads, forward = jax.grad(total_loss, has_aux=True)(states.params)
+        states = jax.vmap(member_step.update)(states, grads, forward, inputs)
+        return states, forward.metrics
+
+    return step
+
+
+def new_group(states: Sequence[MemberState]) -> GroupState:
+    """The members' states side by side, their metrics at zero."""
+    members = stack(states)
+    dtype = jax.tree.leaves(members.params)[0].dtype
+    sums = Metrics(*(jnp.zeros(len(states), dtype) for _ in Metrics._fields))
+    return GroupState(members, sums)
+
+
+def without_sums(group: GroupState) -> GroupState:
+    """The group with its metrics at zero."""
+    return group._replace(sums=jax.tree.map(jnp.zeros_like, group.sums))
+
+
+@functools.cache
+def make_orders(examples: int, batch_size: int) -> Callable[..., tuple]:
+    """A jitted function: keys [members] -> `epoch_order` of each, side by side."""
+    return jax.jit(
+        jax.vmap(lambda key: epoch_order(key, examples, batch_size)),
+    )

@@ -11,6 +11,7 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from flax.linen.dtypes import promote_dtype
 from jax.flatten_util import ravel_pytree
 
 from mothernets_jax.architectures import (
@@ -36,6 +37,7 @@ class WeightLayer(nn.Module):
 
     unit: Unit
     use_bias: bool
+    dtype: jax.typing.DTypeLike | None = None
 
     @nn.compact
     def __call__(self, inputs: jax.Array) -> jax.Array:
@@ -43,10 +45,12 @@ class WeightLayer(nn.Module):
         if isinstance(unit, Conv):
             shape = (unit.filter_size, unit.filter_size, *shape)
         kernel = self.param("kernel", nn.initializers.zeros, shape)  # see `init`
+        inputs, kernel = promote_dtype(inputs, kernel, dtype=self.dtype)
         is_conv = isinstance(unit, Conv)
         outputs = conv(inputs, kernel) if is_conv else inputs @ kernel
         if self.use_bias:
             bias = self.param("bias", nn.initializers.zeros, (self.unit.width,))
+            bias = bias.astype(outputs.dtype)
             outputs += bias.reshape((1,) * (outputs.ndim - 1) + bias.shape)
         return outputs
 
@@ -56,23 +60,44 @@ class PlainUnit(nn.Module):
 
     unit: Unit
     batch_norm: bool
+    dtype: jax.typing.DTypeLike | None = None
+    batch_axis: str | None = None
 
     @nn.compact
     def __call__(self, inputs: jax.Array, train: bool) -> jax.Array:
-        layer = WeightLayer(self.unit, use_bias=not self.batch_norm, name="layer")
+        layer = WeightLayer(
+            self.unit, use_bias=not self.batch_norm, dtype=self.dtype, name="layer"
+        )
         outputs = layer(inputs)
         if self.batch_norm:
-            outputs = BatchNorm(use_running_average=not train, name="norm")(outputs)
+            norm = BatchNorm(
+                use_running_average=not train,
+                dtype=self.dtype,
+                axis_name=self.batch_axis if train else None,
+                name="norm",
+            )
+            outputs = norm(outputs)
         outputs = nn.relu(outputs)
         self.sow(OUTPUTS, "unit", outputs)
         return outputs
 
 
 class Network(nn.Module):
-    """The network of an architecture, from normalised images to logits."""
+    """The network of an architecture, from normalised images to logits.
+
+    Attributes:
+        architecture: what to build.
+        num_classes: outputs of the linear head.
+        dtype: in which hidden layers compute; None for that of the variables. The
+            statistics of a batch, and the head, keep to that of the variables.
+        batch_axis: the mapped axis over which a batch is divided, if it is; the
+            statistics are then those of the whole batch.
+    """
 
     architecture: Architecture
     num_classes: int
+    dtype: jax.typing.DTypeLike | None = None
+    batch_axis: str | None = None
 
     @nn.compact
     def __call__(self, images: jax.Array, *, train: bool) -> jax.Array:
@@ -95,7 +120,13 @@ class Network(nn.Module):
 
     def _section(self, features, units, names, train):
         for unit, name in zip(units, names, strict=True):
-            module = PlainUnit(unit, self.architecture.batch_norm, name=name)
+            module = PlainUnit(
+                unit,
+                self.architecture.batch_norm,
+                self.dtype,
+                self.batch_axis,
+                name=name,
+            )
             features = module(features, train)
         return features
 
@@ -170,11 +201,30 @@ def apply(
 
 
 def apply_and_update(
-    architecture: Architecture, variables: Variables, images: jax.Array
+    architecture: Architecture,
+    variables: Variables,
+    images: jax.Array,
+    *,
+    dtype: jax.typing.DTypeLike | None = None,
+    batch_axis: str | None = None,
 ) -> tuple[jax.Array, dict]:
-    """The training pass: logits [batch, classes] and the new running statistics."""
+    """The training pass: logits [batch, classes] and the new running statistics.
+
+    Args:
+        architecture: the network.
+        variables: `{"params": ..., "batch_stats": ...}`.
+        images: float [batch, height, width, channels], already normalised.
+        dtype: in which hidden layers compute; None for that of the variables.
+        batch_axis: see `Network`.
+    """
     logits, state = _forward(
-        architecture, variables, images, True, mutable=["batch_stats"]
+        architecture,
+        variables,
+        images,
+        True,
+        mutable=["batch_stats"],
+        dtype=dtype,
+        batch_axis=batch_axis,
     )
     return logits, state.get("batch_stats", {})
 
@@ -195,9 +245,11 @@ def unit_outputs(
     return {**outputs, FEATURES_NAME: features}
 
 
-def _forward(architecture, variables, images, train, *, mutable) -> tuple[Any, Any]:
+def _forward(
+    architecture, variables, images, train, *, mutable, dtype=None, batch_axis=None
+) -> tuple[Any, Any]:
     bias = variables["params"][HEAD_NAME]["bias"]
-    network = Network(architecture, bias.shape[0])
+    network = Network(architecture, bias.shape[0], dtype, batch_axis)
     images = jnp.asarray(images, bias.dtype)
     result: Any = network.apply(variables, images, train=train, mutable=mutable)
     return result if mutable else (result, {})

@@ -10,10 +10,10 @@ from rich.text import Text
 from mothernets_jax.architectures import Architecture, Conv, named_units
 from mothernets_jax.clustering import Cluster
 from mothernets_jax.costs import num_params, train_flops
-from mothernets_jax.groups import choose_strategy
 from mothernets_jax.methods.mothernets import mothernet_name
 from mothernets_jax.mothernet import matched_units
 from mothernets_jax.stages import Stage, Task, planned_flops
+from mothernets_jax.strategies import settled
 
 
 def growth(mother: Architecture, member: Architecture) -> dict[str, int]:
@@ -177,7 +177,7 @@ def _stages_table(
             table.add_row(
                 method,
                 ", ".join(stage.members),
-                choose_strategy(strategy, len(stage.members)),
+                settled(strategy, len(stage.members)) or "timed",
                 str(stage.recipe.epochs),
                 f"{planned_flops(stage, task):.2e}",
             )

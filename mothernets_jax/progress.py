@@ -62,18 +62,20 @@ class RunProgress:
         if not self._draws:
             _log.info("%s: training, up to %d epochs", name, epochs)
 
-    def advance(self, name: str, epoch: int, epochs: int, flops: float, latest: str):
+    def work(self, flops: float) -> None:
+        """So many training FLOPs are done."""
+        self._bars.update(self._run, advance=flops)
+
+    def advance(self, name: str, epoch: int, epochs: int, latest: str):
         """An epoch of the stage is done.
 
         Args:
             name: of the stage.
             epoch: epochs done, from 1.
             epochs: at most so many.
-            flops: training FLOPs of this epoch over all members.
             latest: the newest figures, in a few words.
         """
         self._bars.update(self._stage, advance=1, latest=latest)
-        self._bars.update(self._run, advance=flops)
         # About ten lines a stage say enough in a log file.
         if not self._draws and (epoch == epochs or epoch % max(1, epochs // 10) == 0):
             _log.info("%s: epoch %d/%d, %s", name, epoch, epochs, latest)

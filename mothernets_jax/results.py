@@ -27,22 +27,21 @@ def summarise(
         ensemble: the trained members.
         task: with the validation and the test images.
         records: of the method's stages, in the order of their training.
-        executables: compiled programs.
+        executables: compiled programs, with a meter that stands at zero.
 
     Returns:
         Plain values; those under `clocks` are the only ones that differ on a repeat.
     """
     dataset = task.dataset
     members = {name: m.architecture for name, m in ensemble.members.items()}
-    started, compiled = time.perf_counter(), executables.seconds
+    started = time.perf_counter()
     logits, validation_logits = (
         ensemble.member_logits(
             images, batch_size=EVALUATION_BATCH, executables=executables
         )
         for images in (dataset.test_images, dataset.validation_images)
     )
-    compile_seconds = executables.seconds - compiled
-    eval_seconds = time.perf_counter() - started - compile_seconds
+    eval_seconds = time.perf_counter() - started - executables.waited
 
     errors = [metrics.error(scores, dataset.test_labels) for scores in logits]
     validation, validation_errors = {}, [None] * len(members)
@@ -50,8 +49,13 @@ def summarise(
         labels = dataset.validation_labels
         validation = _combined_errors(validation_logits, labels)
         validation_errors = [metrics.error(s, labels) for s in validation_logits]
-    clocks = {"train_seconds": 0.0, "compile_seconds": compile_seconds}
-    clocks |= {"eval_seconds": eval_seconds, "hatch_seconds": 0.0}
+    clocks = {
+        "train_seconds": 0.0,
+        "hatch_seconds": 0.0,
+        "eval_seconds": eval_seconds,
+        "compile_seconds": executables.seconds,
+        "compile_wait_seconds": executables.waited,
+    }
     for record in records:
         for clock, seconds in record["clocks"].items():
             clocks[clock] += seconds

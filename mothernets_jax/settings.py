@@ -70,6 +70,7 @@ class Settings:
     num_clusters: int | None
     min_shared: float | None
     strategy: str
+    precision: str
     combine: str
     data: DataSettings
     train: Recipe
@@ -201,6 +202,7 @@ def _check_ranges(settings: Settings, methods: tuple[str, ...]) -> None:
             f"config.min_shared is {settings.min_shared}: expected a share from 0 to 1"
         )
     one_of(("auto", "vmap", "unroll", "loop"), "strategy")
+    one_of(("auto", "float32", "bfloat16"), "precision")
     one_of(tuple(COMBINATIONS), "combine")
     one_of(("cosine", "step", "constant"), "train.schedule")
     one_of(("cosine", "step", "constant"), "hatch.schedule")

@@ -5,20 +5,17 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
 from mothernets_jax import metrics
-from mothernets_jax.compilation import Executables
-from mothernets_jax.evaluation import predict_logits
-from mothernets_jax.groups import choose_strategy, make_epoch, train_epoch
-from mothernets_jax.models import Variables
-from mothernets_jax.optim import learning_rates
+from mothernets_jax.compilation import Executables, ProgramStore
+from mothernets_jax.devices import describe_speed
+from mothernets_jax.evaluation import predict_logits, prepare_prediction
+from mothernets_jax.group_trainer import GroupTrainer, prepare_training
+from mothernets_jax.models import Variables, abstract_variables
 from mothernets_jax.progress import RunProgress
 from mothernets_jax.stages import EVALUATION_BATCH, Stage, Task, epoch_flops
-from mothernets_jax.training import MemberState, new_state
-from mothernets_jax.trees import named_key
+from mothernets_jax.strategies import StrategyMemory, choose_strategy
 
 _log = logging.getLogger(__name__)
 
@@ -36,12 +33,27 @@ def plateaued(accuracies: Sequence[float], patience_epochs: int) -> bool:
     return len(accuracies) - 1 - best >= patience_epochs
 
 
+def prepare_stage(stage: Stage, task: Task, strategy: str, store: ProgramStore) -> None:
+    """Compiles in the background what `run_stage` will use on a single device."""
+    if len(task.devices) > 1:
+        return  # which devices it will have is not known yet
+    stage.prepare(store)
+    variables = abstract_variables(
+        stage.architecture, task.input_shape, task.num_classes
+    )
+    prepare_training(stage, task, variables, strategy, store)
+    prepare_prediction(
+        stage.architecture, variables, task.input_shape, EVALUATION_BATCH, store
+    )
+
+
 def run_stage(
     stage: Stage,
     task: Task,
     trained: Mapping[str, Variables],
     *,
     strategy: str,
+    memory: StrategyMemory,
     executables: Executables,
     progress: RunProgress,
     log: Callable[..., None],
@@ -53,20 +65,25 @@ def run_stage(
         task: on what.
         trained: variables that earlier stages trained, by network.
         strategy: `auto` or one of `groups.STRATEGIES`.
-        executables: compiled programs.
+        memory: the run's choices of strategies.
+        executables: compiled programs; its meter counts this stage's alone.
         progress: told of every epoch.
         log: called with the metrics of each member's epoch as keyword arguments.
     """
-    compiled_before, started = executables.seconds, time.perf_counter()
-    start = stage.start(trained, executables)
-    hatch_seconds = time.perf_counter() - started
-    hatch_seconds -= executables.seconds - compiled_before
 
-    strategy = choose_strategy(strategy, len(stage.members))
-    states = [new_state(start.variables[name]) for name in stage.members]
-    trainer = _GroupTrainer(stage, task, strategy, states, executables)
+    def stopwatch() -> Callable[[], float]:
+        """Seconds since now, without those spent waiting for programs."""
+        started, waited = time.perf_counter(), executables.waited
+        return lambda: time.perf_counter() - started - (executables.waited - waited)
+
+    hatching = stopwatch()
+    start = stage.start(trained, executables)
+    hatch_seconds = hatching()
+    starts = [start.variables[name] for name in stage.members]
+    strategy = choose_strategy(strategy, stage, task, starts, executables, memory)
+    trainer = GroupTrainer(stage, task, starts, strategy, executables)
     histories = {name: _new_history() for name in stage.members}
-    clocks = {"train_seconds": 0.0, "eval_seconds": 0.0}
+    train_seconds, eval_seconds = 0.0, 0.0
     recipe, flops = stage.recipe, epoch_flops(stage, task)
     progress.start_stage(stage.name, recipe.epochs)
     for epoch in range(recipe.epochs):
@@ -81,22 +98,32 @@ def run_stage(
         if not any(active):
             progress.skip(flops * (recipe.epochs - epoch) * len(stage.members))
             break
-        clocks["train_seconds"] += trainer.run_epoch(epoch, active)
-        evaluated = time.perf_counter()
-        compiled = executables.seconds
+        now_training = flops * sum(active)
+        seconds = trainer.run_epoch(
+            epoch, active, lambda share, work=now_training: progress.work(share * work)
+        )
+        train_seconds += seconds
+        progress.skip(flops * len(active) - now_training)
+        evaluating = stopwatch()
+        variables, metrics_of = trainer.variables(), trainer.metrics()
         for i, name in enumerate(stage.members):
             if active[i]:
-                entry = trainer.epoch_record(i, epoch)
+                entry = {
+                    "train_loss": metrics_of[i].loss,
+                    "train_error": 1 - metrics_of[i].accuracy,
+                    "validation_error": _validation_error(
+                        stage, task, variables[name], executables
+                    ),
+                    "learning_rate": trainer.mean_rate(epoch),
+                }
                 for key, value in entry.items():
                     histories[name][key].append(value)
                 log(stage=stage.name, member=name, epoch=epoch + 1, **entry)
-        clocks["eval_seconds"] += time.perf_counter() - evaluated
-        clocks["eval_seconds"] -= executables.seconds - compiled
-        progress.skip(flops * (len(active) - sum(active)))
-        latest = _latest(histories.values())
-        progress.advance(
-            stage.name, epoch + 1, recipe.epochs, flops * sum(active), latest
-        )
+        eval_seconds += evaluating()
+        images = trainer.steps_per_epoch * recipe.batch_size * sum(active)
+        speed = describe_speed(images, now_training, seconds, task.dtype)
+        latest = f"{_latest(histories.values())}, {speed}"
+        progress.advance(stage.name, epoch + 1, recipe.epochs, latest)
     epochs = {name: len(h["train_loss"]) for name, h in histories.items()}
     record = {
         "name": stage.name,
@@ -108,101 +135,32 @@ def run_stage(
         "history": histories,
         "checks": start.checks,
         "clocks": {
-            **clocks,
+            "train_seconds": train_seconds,
+            "eval_seconds": eval_seconds,
             "hatch_seconds": hatch_seconds if start.checks else 0.0,
-            "compile_seconds": executables.seconds - compiled_before,
+            "compile_seconds": executables.seconds,
+            "compile_wait_seconds": executables.waited,
         },
     }
     return StageResult(trainer.variables(), record)
 
 
-class _GroupTrainer:
-    """The moving parts of a stage: the members' states and the last epoch's metrics."""
-
-    def __init__(
-        self,
-        stage: Stage,
-        task: Task,
-        strategy: str,
-        states: list[MemberState],
-        executables: Executables,
-    ):
-        recipe, examples = stage.recipe, len(task.dataset.train_labels)
-        self._steps = examples // recipe.batch_size
-        self._rates = learning_rates(
-            recipe.schedule,
-            recipe.learning_rate,
-            total_steps=self._steps * recipe.epochs,
-            warmup_steps=min(
-                round(self._steps * recipe.warmup_epochs), self._steps * recipe.epochs
-            ),
-        )
-        self._weight_decay = jnp.asarray(recipe.weight_decay, jnp.float32)
-        self._keys = [
-            named_key(task.key, stage.method, name, "train") for name in stage.members
-        ]
-        self._stage, self._task = stage, task
-        self._strategy, self._states, self._executables = strategy, states, executables
-        self._metrics: list = [None] * len(states)
-        together = 1 if strategy == "loop" else len(states)
-        self._program = executables.get(
-            make_epoch(
-                stage.architecture, task.augmentation, recipe.batch_size, strategy
-            ),
-            tuple(states[:together]),
-            task.training_data,
-            tuple(self._keys[:together]),
-            self._epoch_rates(0),
-            self._weight_decay,
-        )
-
-    def run_epoch(self, epoch: int, active: list[bool]) -> float:
-        """Trains the active members for an epoch; returns the seconds it took."""
-        started = time.perf_counter()
-        self._states, self._metrics = train_epoch(
-            self._program,
-            self._strategy,
-            self._states,
-            active,
-            self._task.training_data,
-            [jax.random.fold_in(key, epoch) for key in self._keys],
-            self._epoch_rates(epoch),
-            self._weight_decay,
-        )
-        jax.block_until_ready(self._states)
-        return time.perf_counter() - started
-
-    def epoch_record(self, i: int, epoch: int) -> dict[str, float | None]:
-        """The figures of the i-th member's last epoch."""
-        return {
-            "train_loss": float(self._metrics[i].loss),
-            "train_error": 1 - float(self._metrics[i].accuracy),
-            "validation_error": self._validation_error(i),
-            "learning_rate": float(self._epoch_rates(epoch).mean()),
-        }
-
-    def variables(self) -> dict[str, Variables]:
-        """The members' variables as they stand."""
-        states = zip(self._stage.members, self._states, strict=True)
-        return {name: state.variables for name, state in states}
-
-    def _epoch_rates(self, epoch: int) -> jax.Array:
-        return jnp.asarray(self._rates[epoch * self._steps : (epoch + 1) * self._steps])
-
-    def _validation_error(self, i: int) -> float | None:
-        dataset = self._task.dataset
-        if not len(dataset.validation_labels):
-            return None
-        logits = predict_logits(
-            self._stage.architecture,
-            self._states[i].variables,
-            dataset.validation_images,
-            dataset.mean,
-            dataset.std,
-            batch_size=EVALUATION_BATCH,
-            executables=self._executables,
-        )
-        return metrics.error(logits, dataset.validation_labels)
+def _validation_error(
+    stage: Stage, task: Task, variables: Variables, executables: Executables
+) -> float | None:
+    dataset = task.dataset
+    if not len(dataset.validation_labels):
+        return None
+    logits = predict_logits(
+        stage.architecture,
+        variables,
+        dataset.validation_images,
+        dataset.mean,
+        dataset.std,
+        batch_size=EVALUATION_BATCH,
+        executables=executables,
+    )
+    return metrics.error(logits, dataset.validation_labels)
 
 
 def _new_history() -> dict[str, list]:

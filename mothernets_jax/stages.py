@@ -12,9 +12,10 @@ import jax.numpy as jnp
 
 from mothernets_jax.architectures import Architecture
 from mothernets_jax.augment import pad_for_crops
-from mothernets_jax.compilation import Executables
+from mothernets_jax.compilation import Executables, ProgramStore
 from mothernets_jax.costs import train_flops
 from mothernets_jax.data import Dataset
+from mothernets_jax.devices import Device
 from mothernets_jax.models import Variables
 from mothernets_jax.settings import Recipe
 from mothernets_jax.training import Augmentation, TrainingData
@@ -29,13 +30,17 @@ class Task(NamedTuple):
         dataset: the images, on the host.
         training_data: the training split, on the device, padded for crops.
         augmentation: how training images are varied.
+        dtype: in which hidden layers are trained; None for that of the variables.
         key: derived from the run's seed.
+        devices: where to train, the first also evaluates.
     """
 
     dataset: Dataset
     training_data: TrainingData
     augmentation: Augmentation
+    dtype: jax.typing.DTypeLike | None
     key: jax.Array
+    devices: tuple[Device, ...]
 
     @property
     def input_shape(self) -> tuple[int, int, int]:
@@ -71,6 +76,8 @@ class Stage(NamedTuple):
         recipe: how they are trained.
         start: from the variables that the method's earlier stages trained, by network,
             and the programs compiled so far, to the members' first variables.
+        needs: the networks among them that `start` uses.
+        prepare: begins to compile the programs that `start` uses.
     """
 
     method: str
@@ -79,6 +86,8 @@ class Stage(NamedTuple):
     members: tuple[str, ...]
     recipe: Recipe
     start: Callable[[Mapping[str, Variables], Executables], Start]
+    needs: tuple[str, ...] = ()
+    prepare: Callable[[ProgramStore], None] = lambda store: None
 
     @property
     def name(self) -> str:
@@ -87,7 +96,13 @@ class Stage(NamedTuple):
 
 
 def make_task(
-    dataset: Dataset, *, crop_padding: int, flip: bool, seed: int, batch_size: int
+    dataset: Dataset,
+    *,
+    crop_padding: int,
+    flip: bool,
+    seed: int,
+    batch_size: int,
+    dtype: jax.typing.DTypeLike | None = None,
 ) -> Task:
     """Moves the training split to the device.
 
@@ -107,7 +122,14 @@ def make_task(
         jnp.asarray(dataset.std),
     )
     augmentation = Augmentation(crop_padding, flip)
-    return Task(dataset, training_data, augmentation, jax.random.key(seed))
+    return Task(
+        dataset,
+        training_data,
+        augmentation,
+        dtype,
+        jax.random.key(seed),
+        tuple(jax.devices()),
+    )
 
 
 def epoch_flops(stage: Stage, task: Task) -> float:

@@ -1,9 +1,10 @@
-"""One member's training step, and an epoch of it.
+"""One member's training step.
 
 Axes: [batch, height, width, channels] for images; a data set has `examples`, an epoch
 `steps`. Everything here is pure; a member knows nothing of the others.
 """
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -53,15 +54,57 @@ class Augmentation(NamedTuple):
     flip: bool
 
 
+class StepInputs(NamedTuple):
+    """What differs from step to step and between members; traced.
+
+    Attributes:
+        indices: int32 [batch], which examples.
+        key: for the augmentation.
+        learning_rate: scalar.
+        weight_decay: scalar.
+        active: bool; where False, the member is left as it was.
+    """
+
+    indices: jax.Array
+    key: jax.Array
+    learning_rate: jax.Array
+    weight_decay: jax.Array
+    active: jax.Array
+
+
 class Metrics(NamedTuple):
-    """Means over the images of a step or of an epoch."""
+    """Means over the images of a step, or their sums over steps."""
 
     loss: jax.Array
     accuracy: jax.Array
 
 
-# (state, data, indices [batch], key, learning rate, weight decay) -> (state, metrics)
-MemberStep = Callable[..., tuple[MemberState, Metrics]]
+class Forward(NamedTuple):
+    """What the forward pass yields besides the loss."""
+
+    metrics: Metrics
+    batch_stats: dict
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class MemberStep:
+    """A member's step in two halves, between which the gradient is taken.
+
+    Attributes:
+        loss: (params, batch_stats, data, inputs) -> (scalar loss, Forward).
+        update: (state, gradient of the loss by params, Forward, inputs) -> state.
+    """
+
+    loss: Callable[..., tuple[jax.Array, Forward]]
+    update: Callable[..., MemberState]
+
+    def __call__(
+        self, state: MemberState, data: TrainingData, inputs: StepInputs
+    ) -> tuple[MemberState, Metrics]:
+        """One member's step; the metrics are those before it."""
+        gradient = jax.grad(self.loss, has_aux=True)
+        grads, forward = gradient(state.params, state.batch_stats, data, inputs)
+        return self.update(state, grads, forward, inputs), forward.metrics
 
 
 def new_state(variables: Variables) -> MemberState:
@@ -73,36 +116,63 @@ def new_state(variables: Variables) -> MemberState:
 
 
 def make_member_step(
-    architecture: Architecture, augmentation: Augmentation
+    architecture: Architecture,
+    augmentation: Augmentation,
+    *,
+    dtype: jax.typing.DTypeLike | None = None,
+    batch_axis: str | None = None,
 ) -> MemberStep:
-    """A function that trains one member on one batch.
+    """What trains one member on one batch.
 
-    It takes (state, data, indices [batch], key, learning_rate, weight_decay) and
-    returns the new state and the batch's metrics before the step.
+    Args:
+        architecture: the member's.
+        augmentation: how images are varied.
+        dtype: in which hidden layers compute; None for that of the variables. State,
+            statistics and loss keep to that of the variables.
+        batch_axis: the mapped axis over which each batch is divided, if it is; the
+            step is then that on the whole batch.
     """
 
-    def step(state, data, indices, key, learning_rate, weight_decay):
-        images = augment.draw_batch(key, data.images, indices, **augmentation._asdict())
+    def loss(params, batch_stats, data, inputs):
+        images = augment.draw_batch(
+            inputs.key,
+            data.images,
+            inputs.indices,
+            **augmentation._asdict(),
+            batch_axis=batch_axis,
+        )
         images = augment.normalise(images, data.mean, data.std)
-        labels = data.labels[indices]
+        labels = data.labels[augment.own_part(inputs.indices, batch_axis)]
+        if batch_axis is not None:
+            # Of the whole batch, but computed from a part: the gradient's parts are
+            # then summed once, where they come back to the parameters.
+            params = jax.lax.pcast(params, batch_axis, to="varying")
+        logits, stats = apply_and_update(
+            architecture,
+            {"params": params, "batch_stats": batch_stats},
+            images,
+            dtype=dtype,
+            batch_axis=batch_axis,
+        )
+        losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
+        right = (logits.argmax(-1) == labels).mean(dtype=logits.dtype)
+        metrics = Metrics(losses.mean(), right)
+        if batch_axis is not None:
+            metrics = jax.lax.pmean(metrics, batch_axis)
+        return metrics.loss, Forward(metrics, stats)
 
-        def loss_of(params):
-            variables = {"params": params, "batch_stats": state.batch_stats}
-            logits, stats = apply_and_update(architecture, variables, images)
-            loss = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
-            accuracy = (logits.argmax(-1) == labels).mean(dtype=logits.dtype)
-            return loss.mean(), (accuracy, stats)
-
-        grad_of = jax.value_and_grad(loss_of, has_aux=True)
-        (loss, (accuracy, stats)), grads = grad_of(state.params)
-        optimiser = sgd(learning_rate, weight_decay)
+    def update(state, grads, forward, inputs):
+        optimiser = sgd(inputs.learning_rate, inputs.weight_decay)
         updates, optimiser_state = optimiser.update(
             grads, state.optimiser, state.params
         )
         params: Any = optax.apply_updates(state.params, updates)
-        return MemberState(params, stats, optimiser_state), Metrics(loss, accuracy)
+        new = MemberState(params, forward.batch_stats, optimiser_state)
+        return jax.tree.map(
+            lambda after, before: jnp.where(inputs.active, after, before), new, state
+        )
 
-    return step
+    return MemberStep(loss, update)
 
 
 def epoch_order(
@@ -117,5 +187,6 @@ def epoch_order(
     """
     order_key, step_key = jax.random.split(key)
     steps = examples // batch_size
-    order = jax.random.permutation(order_key, examples)[: steps * batch_size]
+    order = jax.random.permutation(order_key, jnp.arange(examples, dtype=jnp.int32))
+    order = order[: steps * batch_size]
     return order.reshape(steps, batch_size), jax.random.split(step_key, steps)

@@ -11,12 +11,12 @@ from rich.console import Console
 
 import mothernets_jax as mn
 from configs.vgg_ensemble import get_config
-from mothernets_jax import data, experiment, hatching
-from mothernets_jax.compilation import Executables
+from mothernets_jax import data, execution, experiment, hatching
+from mothernets_jax.compilation import ProgramStore
 from mothernets_jax.methods import METHODS
 from mothernets_jax.settings import from_config
 
-EXECUTABLES = Executables()  # one compilation of each program for all tests here
+STORE = ProgramStore()  # one compilation of each program for all tests here
 NETWORKS = {"A": "mlp 8; batch_norm", "B": "mlp 12 10; batch_norm"}
 
 
@@ -45,7 +45,7 @@ def run(workdir, settings):
         workdir=workdir,
         command="test",
         console=Console(file=StringIO()),
-        executables=EXECUTABLES,
+        store=STORE,
     )
 
 
@@ -158,7 +158,7 @@ def test_predicting_nothing_gives_nothing(finished):
 
 def test_a_finished_run_trains_nothing_again(finished, monkeypatch):
     workdir, results = finished
-    monkeypatch.setattr(experiment, "run_stage", None)
+    monkeypatch.setattr(execution, "run_stage", None)
     assert run(workdir, settings_of()) == results
 
 
@@ -169,20 +169,20 @@ def test_only_what_is_missing_is_trained_again(finished, tmp_path, monkeypatch):
     (again / "results.json").unlink()
     shutil.rmtree(again / "stages" / "full_data-B_1-B_2")
     ran = []
-    run_stage = experiment.run_stage
+    run_stage = execution.run_stage
 
     def counted(stage, *args, **options):
         ran.append(stage.name)
         return run_stage(stage, *args, **options)
 
-    monkeypatch.setattr(experiment, "run_stage", counted)
+    monkeypatch.setattr(execution, "run_stage", counted)
     assert without_clocks(run(again, settings_of())) == without_clocks(results)
     assert ran == ["full_data-B_1-B_2"]
 
 
 def test_an_interrupted_run_ends_in_the_same_results(finished, tmp_path, monkeypatch):
     _, results = finished
-    workdir, run_stage, ran = tmp_path / "interrupted", experiment.run_stage, []
+    workdir, run_stage, ran = tmp_path / "interrupted", execution.run_stage, []
 
     def interrupted(stage, *args, **options):
         if len(ran) == 2:
@@ -191,7 +191,7 @@ def test_an_interrupted_run_ends_in_the_same_results(finished, tmp_path, monkeyp
         return run_stage(stage, *args, **options)
 
     with monkeypatch.context() as patch:
-        patch.setattr(experiment, "run_stage", interrupted)
+        patch.setattr(execution, "run_stage", interrupted)
         with pytest.raises(KeyboardInterrupt):
             run(workdir, settings_of())
     assert len(list((workdir / "stages").glob("*/record.json"))) == 2

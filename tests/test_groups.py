@@ -15,9 +15,16 @@ import pytest
 from mothernets_jax.architectures import mlp, vgg
 from mothernets_jax.augment import pad_for_crops
 from mothernets_jax.compilation import Executables
-from mothernets_jax.groups import STRATEGIES, choose_strategy, make_epoch, train_epoch
+from mothernets_jax.groups import (
+    STRATEGIES,
+    StepsInputs,
+    make_orders,
+    make_steps,
+    new_group,
+)
 from mothernets_jax.models import init
 from mothernets_jax.training import Augmentation, TrainingData, new_state
+from mothernets_jax.trees import unstack
 
 INPUT_SHAPE, CLASSES, STEPS, BATCH, MEMBERS = (4, 4, 2), 3, 5, 8, 2
 FAMILIES = {"mlp": mlp((6,)), "vgg": vgg("(3:3) | (1:4)")}  # the latter normalises
@@ -42,8 +49,8 @@ class Group:
             jnp.asarray([120.0, 130.0], dtype),
             jnp.asarray([70.0, 75.0], dtype),
         )
-        rates = jnp.linspace(0.02, 0.1, STEPS, dtype=dtype)
-        self.recipe = rates, jnp.asarray(1e-2, dtype)  # and weight decay
+        self.rates = np.linspace(0.02, 0.1, STEPS, dtype=dtype)
+        self.examples = examples
         self.keys = list(jax.random.split(jax.random.key(1), MEMBERS))
         keys = jax.random.split(jax.random.key(2), MEMBERS)
         self.starts = [
@@ -57,29 +64,37 @@ class Group:
     def states(self, starts=None):
         return [new_state(start) for start in starts or self.starts]
 
-    def program(self, strategy, states, keys):
-        together = 1 if strategy == "loop" else len(states)
-        return self.executables.get(
-            make_epoch(self.architecture, self.augmentation, BATCH, strategy),
-            tuple(states[:together]),
-            self.data,
-            tuple(keys[:together]),
-            *self.recipe,
+    def inputs(self, keys, active=None, rates=None, decay=None):
+        """A `StepsInputs` for as many members as there are keys."""
+        indices, step_keys = make_orders(self.examples, BATCH)(jnp.stack(keys))
+        dtype, members = self.rates.dtype, len(keys)
+        rates = self.rates if rates is None else rates
+        return StepsInputs(
+            indices,
+            step_keys,
+            jnp.broadcast_to(rates, (members, STEPS)).astype(dtype),
+            jnp.full(members, 1e-2 if decay is None else decay, dtype),
+            jnp.asarray(active or [True] * members),
         )
 
-    def train(self, strategy, starts=None, keys=None, active=None, recipe=None):
+    def run(self, strategy, states, inputs, calls=((0, STEPS),)):
+        """The members' states and the sums of their metrics as NumPy arrays."""
+        function = make_steps(self.architecture, self.augmentation, strategy)
+        size = 1 if strategy == "loop" else len(states)
+        found = []
+        for i in range(0, len(states), size):
+            group = new_group(states[i : i + size])
+            own = jax.tree.map(lambda leaf, i=i: leaf[i : i + size], inputs)
+            for first, stop in calls:
+                args = (group, self.data, own, jnp.int32(first), jnp.int32(stop))
+                group = self.executables.get(function, *args)(*args)
+            found += unstack(jax.device_get(group), size)
+        return [state.members for state in found], [state.sums for state in found]
+
+    def train(self, strategy, starts=None, keys=None, calls=((0, STEPS),), **inputs):
         """Five steps; the members' states and metrics as NumPy arrays."""
-        states, keys = self.states(starts), keys or self.keys
-        trained = train_epoch(
-            self.program(strategy, states, keys),
-            strategy,
-            states,
-            active or [True] * len(states),
-            self.data,
-            keys,
-            *(recipe or self.recipe),
-        )
-        return jax.device_get(trained)
+        inputs = self.inputs(keys or self.keys, **inputs)
+        return self.run(strategy, self.states(starts), inputs, calls)
 
 
 @pytest.fixture(
@@ -152,11 +167,37 @@ def test_who_stands_idle_is_left_as_it_was(group, trained, strategy):
     active = [i != idle for i in range(MEMBERS)]
     states, metrics = group.train(strategy, active=active)
     assert_same_bits(states[idle], jax.device_get(group.states()[idle]))
-    assert metrics[idle] is None
     for i in range(MEMBERS):
         if i != idle:  # the others train as they do beside a busy one
             assert_same_bits(states[i], expected_states[i])
             assert_same_bits(metrics[i], expected_metrics[i])
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_how_an_epoch_is_divided_into_calls_changes_no_bit(group, trained, strategy):
+    found = group.train(strategy, calls=((0, 1), (1, 1), (1, 4), (4, STEPS)))
+    assert_same_bits(found, trained[strategy])
+
+
+def test_members_of_a_group_may_differ_in_all_that_is_traced(group):
+    """Each learns what it learns alone: rates, weight decay, and a bag of examples."""
+    bags = np.random.default_rng(1).integers(0, group.examples, (MEMBERS, STEPS, BATCH))
+    factors = np.array([[1.0], [0.3]])
+    options = {"rates": factors * group.rates, "decay": np.array([0.0, 0.1])}
+    starts = group.starts[:1] * MEMBERS
+    inputs = group.inputs(group.keys, **options)._replace(
+        indices=jnp.asarray(bags, jnp.int32)
+    )
+    together, _ = group.run("vmap", group.states(starts), inputs)
+    alone, _ = group.run("loop", group.states(starts), inputs)
+    assert relative_difference(together, alone) < group.tolerance
+    for changed in ("indices", "learning_rates", "weight_decay"):
+        # The control: each of them matters.
+        other = getattr(inputs, changed)[::-1]
+        states, _ = group.run(
+            "loop", group.states(starts), inputs._replace(**{changed: other})
+        )
+        assert relative_difference(states, alone) > 10 * group.tolerance
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
@@ -166,64 +207,19 @@ def test_a_member_s_place_does_not_matter(group, trained, strategy):
     assert relative_difference(states[::-1], expected) < group.tolerance
 
 
-def test_metrics_are_means_over_the_epoch(group, trained):
+def test_metrics_are_summed_over_the_steps(group, trained):
     for loss, accuracy in trained["loop"][1]:
-        assert 0.3 * math.log(CLASSES) < loss < 3 * math.log(CLASSES)
-        right = accuracy * STEPS * BATCH  # a whole number of images
+        assert 0.3 * math.log(CLASSES) < loss / STEPS < 3 * math.log(CLASSES)
+        right = accuracy * BATCH  # a whole number of images
         assert right == pytest.approx(round(float(right)), abs=1e-4)
 
 
 def test_a_group_compiles_once_and_its_likes_not_at_all(group, trained):
     assert trained.keys() == set(STRATEGIES)
-    assert group.executables.count == len(STRATEGIES)
+    store = group.executables.store
+    assert store.count("train_steps") == len(STRATEGIES)
     for strategy in STRATEGIES:
         # A second group of the same shape, and another recipe.
         group.train(strategy, group.starts[1:] + group.starts[:1], group.keys[::-1])
-        group.train(strategy, recipe=jax.tree.map(lambda leaf: leaf / 2, group.recipe))
-    assert group.executables.count == len(STRATEGIES)
-
-
-def test_other_shapes_are_other_programs():
-    """The control: what counts the groups' programs does tell shapes apart."""
-    executables = Executables()
-    double = jax.jit(lambda tree: jax.tree.map(lambda leaf: 2 * leaf, tree))
-    half = jax.jit(lambda tree: jax.tree.map(lambda leaf: leaf / 2, tree))
-    four, five = jnp.arange(4.0), jnp.arange(5.0)
-    program = executables.get(double, {"a": four})
-    np.testing.assert_array_equal(program({"a": four})["a"], [0, 2, 4, 6])
-    assert executables.get(double, {"a": four + 1}) is program
-    assert executables.count == 1
-    for count, args in enumerate(
-        [
-            (double, {"a": five}),
-            (double, {"a": four.astype(jnp.int32)}),
-            (double, {"b": four}),
-            (half, {"a": four}),
-        ],
-        start=2,
-    ):
-        assert executables.get(*args) is not program
-        assert executables.count == count
-    assert executables.seconds > 0
-
-
-@pytest.mark.parametrize(
-    ("requested", "members", "backend", "expected"),
-    [
-        ("auto", 1, "cpu", "loop"),
-        ("auto", 2, "cpu", "unroll"),
-        ("auto", 4, "cpu", "unroll"),
-        ("auto", 5, "cpu", "loop"),
-        ("auto", 1, "gpu", "loop"),
-        ("auto", 2, "gpu", "vmap"),
-        ("auto", 5, "tpu", "vmap"),
-        ("vmap", 2, "cpu", "vmap"),
-        ("unroll", 9, "gpu", "unroll"),
-        ("loop", 2, "gpu", "loop"),
-    ],
-)
-def test_auto_follows_its_written_rule(
-    monkeypatch, requested, members, backend, expected
-):
-    monkeypatch.setattr(jax, "default_backend", lambda: backend)
-    assert choose_strategy(requested, members) == expected
+        group.train(strategy, rates=group.rates / 2)
+    assert store.count("train_steps") == len(STRATEGIES)

@@ -35,7 +35,8 @@ def drawn(progress):
 def train(progress, name, epochs, flops=1.0):
     progress.start_stage(name, epochs)
     for epoch in range(1, epochs + 1):
-        progress.advance(name, epoch, epochs, flops, f"loss {epoch}")
+        progress.work(flops)
+        progress.advance(name, epoch, epochs, f"loss {epoch}")
 
 
 def test_a_file_gets_plain_lines_and_no_bars(caplog):
@@ -86,7 +87,8 @@ def test_the_bars_tell_how_far_and_how_long(monkeypatch):
     progress.start_stage("full_data-A", 4)
     for epoch in (1, 2):
         now[0] += 10.0
-        progress.advance("full_data-A", epoch, 4, 20.0, f"loss {1 / epoch}")
+        progress.work(20.0)
+        progress.advance("full_data-A", epoch, 4, f"loss {1 / epoch}")
     run, stage = drawn(progress)
     assert run.startswith("run ")
     assert "40%" in run  # 2 x 20 of 100
@@ -99,7 +101,8 @@ def test_the_bars_tell_how_far_and_how_long(monkeypatch):
 def test_work_left_out_counts_as_no_work():
     progress = RunProgress(100.0, make_console(terminal=True))
     progress.start_stage("A", 4)
-    progress.advance("A", 1, 4, 20.0, "")
+    progress.work(20.0)
+    progress.advance("A", 1, 4, "")
     assert "20%" in drawn(progress)[0]
     progress.skip(50.0)
     assert "40%" in drawn(progress)[0]

@@ -236,6 +236,7 @@ OTHERS = {
     "num_clusters": 1,
     "min_shared": 0.5,
     "strategy": "loop",
+    "precision": "bfloat16",
     "combine": "vote",
     "data__name": "folder",
     "data__dir": "images",

@@ -12,6 +12,7 @@ from mothernets_jax.stage_runner import plateaued
 from mothernets_jax.stages import make_task
 from mothernets_jax.training import (
     Augmentation,
+    StepInputs,
     TrainingData,
     epoch_order,
     make_member_step,
@@ -41,10 +42,7 @@ def test_a_step_is_the_one_computed_by_hand():
     state, metrics = step(
         new_state({"params": params, "batch_stats": {}}),
         data,
-        jnp.arange(6),
-        jax.random.key(0),
-        0.1,
-        0.01,
+        StepInputs(jnp.arange(6), jax.random.key(0), 0.1, 0.01, True),
     )
 
     x = (images.reshape(6, 4) - 128.0) / 64.0

@@ -15,6 +15,7 @@ from mothernets_jax.hatching import hatch
 from mothernets_jax.models import init, unit_outputs
 from mothernets_jax.training import (
     Augmentation,
+    StepInputs,
     TrainingData,
     make_member_step,
     new_state,
@@ -55,8 +56,9 @@ def correlations(split, family):
         ]
 
     before = measure()
+    inputs = StepInputs(jnp.arange(EXAMPLES), key, 0.1, 0.0, True)
     for _ in range(STEPS):
-        state, _ = step(state, data, jnp.arange(EXAMPLES), key, 0.1, 0.0)
+        state, _ = step(state, data, inputs)
     return before, measure()
 
 

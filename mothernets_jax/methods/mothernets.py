@@ -15,7 +15,7 @@ from mothernets_jax.architectures import Architecture
 from mothernets_jax.augment import normalise
 from mothernets_jax.channels import Split
 from mothernets_jax.clustering import Cluster, cluster
-from mothernets_jax.compilation import Executables
+from mothernets_jax.compilation import Executables, ProgramStore
 from mothernets_jax.evaluation import predict_logits
 from mothernets_jax.hatching import hatch, perturb
 from mothernets_jax.methods.scratch import (
@@ -23,7 +23,7 @@ from mothernets_jax.methods.scratch import (
     same_architecture,
     start_at_random,
 )
-from mothernets_jax.models import Variables
+from mothernets_jax.models import Variables, abstract_variables
 from mothernets_jax.settings import Settings
 from mothernets_jax.stages import EVALUATION_BATCH, Stage, Start, Task
 from mothernets_jax.trees import named_key
@@ -68,7 +68,12 @@ def stages(
             recipe = settings.hatch_recipe
             # A cluster may part the replicas of one architecture, hence its number.
             label = f"{name}-{label_of(names)}"
-            result.append(Stage(NAME, label, architecture, names, recipe, start))
+            prepare = functools.partial(
+                _prepare_hatching, task, settings, parent, architecture
+            )
+            result.append(
+                Stage(NAME, label, architecture, names, recipe, start, (name,), prepare)
+            )
     return tuple(result)
 
 
@@ -139,9 +144,24 @@ def _start_hatched(
     return Start(variables, checks)
 
 
+def _prepare_hatching(
+    task: Task,
+    settings: Settings,
+    parent: _Parent,
+    architecture: Architecture,
+    store: ProgramStore,
+) -> None:
+    """Compiles what `_start_hatched` will use, in the background."""
+    shapes = abstract_variables(parent.architecture, task.input_shape, task.num_classes)
+    examples = min(EVALUATION_BATCH, len(task.dataset.train_labels))
+    images = jax.ShapeDtypeStruct((examples, *task.input_shape), jnp.float32)
+    grow = _make_hatch(parent.architecture, architecture, settings.hatch.split)  # type: ignore[arg-type]
+    store.prepare(grow, shapes, task.key, images)
+
+
 @functools.cache
 def _make_hatch(mother: Architecture, member: Architecture, split: Split):
-    def grow(variables, key, images):
+    def hatch_member(variables, key, images):
         return hatch(variables, mother, member, key, images=images, split=split)
 
-    return jax.jit(grow)
+    return jax.jit(hatch_member)

@@ -1,0 +1,83 @@
+"""What the devices are called, compute in, and can do at most."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+Device = Any  # jax.Device, which type checkers take for a variable
+
+PRECISIONS = ("auto", "float32", "bfloat16")
+
+# Dense bfloat16 TFLOP/s of a chip by the beginning of its name, longer ones first where
+# two fit; from the makers' data sheets (without sparsity).
+_PEAK_TFLOPS = {
+    "NVIDIA B200": 2250.0,
+    "NVIDIA GH200": 990.0,
+    "NVIDIA H200": 989.0,
+    "NVIDIA H100 PCIe": 756.0,
+    "NVIDIA H100": 989.0,
+    "NVIDIA A100": 312.0,
+    "NVIDIA L40S": 362.0,
+    "NVIDIA L4": 121.0,
+    "TPU v4": 275.0,
+    "TPU v5 lite": 197.0,
+    "TPU v5e": 197.0,
+    "TPU v5": 459.0,
+    "TPU v6 lite": 918.0,
+    "TPU v6e": 918.0,
+}
+
+
+def device_name() -> str:
+    """The devices in use: their number and their kind."""
+    return f"{jax.device_count()} x {jax.devices()[0].device_kind}"
+
+
+def compute_dtype(precision: str) -> jax.typing.DTypeLike | None:
+    """In which dtype hidden layers are trained; None for that of the variables.
+
+    Args:
+        precision: `auto` is bfloat16 on accelerators and float32 on CPUs, which only
+            emulate bfloat16.
+
+    Raises:
+        ValueError: an unknown precision.
+    """
+    if precision not in PRECISIONS:
+        raise ValueError(f"precision is {precision!r}: expected one of {PRECISIONS}")
+    if precision == "auto":
+        precision = "float32" if jax.default_backend() == "cpu" else "bfloat16"
+    return jnp.bfloat16 if precision == "bfloat16" else None
+
+
+def peak_flops(device_kind: str, dtype: jax.typing.DTypeLike | None) -> float | None:
+    """A chip's peak FLOP/s in bfloat16; None where it is unknown, or for other dtypes.
+
+    Args:
+        device_kind: as `jax.Device.device_kind`.
+        dtype: from `compute_dtype`.
+    """
+    if dtype != jnp.bfloat16:
+        return None
+    for beginning, tflops in _PEAK_TFLOPS.items():
+        if device_kind.startswith(beginning):
+            return tflops * 1e12
+    return None
+
+
+def describe_speed(
+    images: int, flops: float, seconds: float, dtype: jax.typing.DTypeLike | None
+) -> str:
+    """Throughput in a few words: images and FLOPs a second, share of the peak.
+
+    Args:
+        images: trained on.
+        flops: that this took.
+        seconds: that this took, on one device.
+        dtype: from `compute_dtype`.
+    """
+    rate = flops / seconds
+    peak = peak_flops(jax.devices()[0].device_kind, dtype)
+    share = f"{rate / peak:.1%} of peak" if peak else "peak unknown"
+    return f"{images / seconds:,.0f} images/s, {rate / 1e12:.3g} TFLOP/s ({share})"

@@ -1,0 +1,147 @@
+"""Run stages in the order of their needs, on all devices, and save what they give."""
+
+import functools
+import queue
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from mothernets_jax import checkpoints
+from mothernets_jax.compilation import Executables, ProgramStore
+from mothernets_jax.devices import Device
+from mothernets_jax.models import Variables, abstract_variables
+from mothernets_jax.progress import RunProgress
+from mothernets_jax.run_log import append_metrics
+from mothernets_jax.stage_runner import StageResult, prepare_stage, run_stage
+from mothernets_jax.stages import Stage, Task, planned_flops
+from mothernets_jax.strategies import StrategyMemory
+
+
+class Execution(NamedTuple):
+    """How stages are run.
+
+    Attributes:
+        workdir: the run's folder.
+        strategy: `auto` or one of `groups.STRATEGIES`.
+        memory: the run's choices of strategies.
+        store: compiled programs.
+        progress: told of every epoch.
+    """
+
+    workdir: Path
+    strategy: str
+    memory: StrategyMemory
+    store: ProgramStore
+    progress: RunProgress
+
+    def folder(self, stage: Stage) -> Path:
+        """Where a stage's result is saved."""
+        return stage_folder(self.workdir, stage)
+
+
+def stage_folder(workdir: Path, stage: Stage) -> Path:
+    """Where a stage's result is saved in a run's folder."""
+    return workdir / "stages" / stage.name
+
+
+def run_stages(
+    stages: Sequence[Stage], task: Task, execution: Execution
+) -> tuple[dict[str, Variables], list[dict[str, Any]]]:
+    """Every stage's result: restored where it is done, else trained and saved.
+
+    Stages whose needs are met run side by side. As long as there are at least as many
+    of them as devices, each has a device to itself, the longest first; otherwise the
+    devices are divided evenly among them.
+
+    Args:
+        stages: of one method.
+        task: on what, and on which devices.
+        execution: how.
+
+    Returns:
+        All trained variables by network, and the stages' records in their order.
+    """
+    for stage in stages:
+        if checkpoints.read_record(execution.folder(stage)) is None:
+            prepare_stage(stage, task, execution.strategy, execution.store)
+    trained: dict[str, Variables] = {}
+    records: dict[str, dict[str, Any]] = {}
+    while len(records) < len(stages):
+        ready = [
+            stage
+            for stage in stages
+            if stage.name not in records and trained.keys() >= set(stage.needs)
+        ]
+        for stage, result in _side_by_side(ready, task, trained, execution):
+            trained |= result.variables
+            records[stage.name] = result.record
+    return trained, [records[stage.name] for stage in stages]
+
+
+def _side_by_side(
+    stages: Sequence[Stage],
+    task: Task,
+    trained: Mapping[str, Variables],
+    execution: Execution,
+) -> list[tuple[Stage, StageResult]]:
+    """Runs stages that do not need one another."""
+    if len(task.devices) == 1:
+        return [
+            (stage, _run_or_restore(stage, task, trained, execution))
+            for stage in stages
+        ]
+    places = _divide(task.devices, len(stages))
+    free: queue.SimpleQueue[tuple[Device, ...]] = queue.SimpleQueue()
+    for devices in places:
+        free.put(devices)
+
+    def run(stage: Stage) -> tuple[Stage, StageResult]:
+        devices = free.get()
+        try:
+            placed = task._replace(devices=devices)
+            return stage, _run_or_restore(stage, placed, trained, execution)
+        finally:
+            free.put(devices)
+
+    longest_first = sorted(stages, key=lambda stage: -planned_flops(stage, task))
+    with ThreadPoolExecutor(len(places), "stage") as pool:
+        return list(pool.map(run, longest_first))
+
+
+def _divide(devices: tuple[Device, ...], stages: int) -> list[tuple[Device, ...]]:
+    """As many parts as there are stages, at most one for each device."""
+    parts = min(stages, len(devices))
+    size = len(devices) // parts
+    return [devices[i * size : (i + 1) * size] for i in range(parts)]
+
+
+def _run_or_restore(
+    stage: Stage, task: Task, trained: Mapping[str, Variables], execution: Execution
+) -> StageResult:
+    folder, progress = execution.folder(stage), execution.progress
+    record = checkpoints.read_record(folder)
+    if record is not None:
+        progress.message(f"{stage.name}: done already")
+        shapes = abstract_variables(
+            stage.architecture, task.input_shape, task.num_classes
+        )
+        template = dict.fromkeys(stage.members, shapes)
+        return StageResult(checkpoints.restore(folder, template), record)
+    result = run_stage(
+        stage,
+        task,
+        trained,
+        strategy=execution.strategy,
+        memory=execution.memory,
+        executables=Executables(execution.store),
+        progress=progress,
+        log=functools.partial(append_metrics, execution.workdir / "metrics.jsonl"),
+    )
+    checkpoints.save(folder, result.variables, result.record)
+    for name, check in result.record["checks"].items():
+        progress.message(
+            f"{name} hatched: its logits differed from its MotherNet's by at most "
+            f"{check['relative_logit_difference']:.1e} of the largest"
+        )
+    return result

@@ -1,0 +1,225 @@
+"""The moving parts of a stage: its members' states and the program that trains them."""
+
+import time
+from collections.abc import Callable, Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from mothernets_jax import groups
+from mothernets_jax.compilation import Executables, ProgramStore
+from mothernets_jax.groups import StepsInputs
+from mothernets_jax.models import Variables
+from mothernets_jax.optim import learning_rates
+from mothernets_jax.placement import fetch, place
+from mothernets_jax.stages import Stage, Task
+from mothernets_jax.training import Metrics, new_state
+from mothernets_jax.trees import named_key, unstack
+
+# A call trains for about so long, after which progress is shown.
+_CALL_SECONDS = 1.0
+_TRIALS, _TRIAL_STEPS = 3, 3
+
+
+class GroupTrainer:
+    """Trains the members of a stage by one strategy, an epoch at a time.
+
+    With `loop` every member is a group of its own, else all are one.
+
+    Attributes:
+        steps_per_epoch: batches that the training split fills.
+        compile_seconds: that the program took, whenever it was compiled.
+    """
+
+    def __init__(
+        self,
+        stage: Stage,
+        task: Task,
+        variables: Sequence[Variables],
+        strategy: str,
+        executables: Executables,
+    ):
+        """Puts everything on the task's devices and compiles the program.
+
+        Args:
+            stage: what to train.
+            task: on what, and where.
+            variables: where each member starts; copied.
+            strategy: one of `groups.STRATEGIES`.
+            executables: compiled programs.
+        """
+        recipe = stage.recipe
+        self.steps_per_epoch = len(task.dataset.train_labels) // recipe.batch_size
+        total_steps = self.steps_per_epoch * recipe.epochs
+        self._rates = learning_rates(
+            recipe.schedule,
+            recipe.learning_rate,
+            total_steps=total_steps,
+            warmup_steps=min(
+                round(self.steps_per_epoch * recipe.warmup_epochs), total_steps
+            ),
+        ).reshape(recipe.epochs, self.steps_per_epoch)
+        self._keys = [
+            named_key(task.key, stage.method, name, "train") for name in stage.members
+        ]
+        self._stage, self._task, self._executables = stage, task, executables
+        self._size = 1 if strategy == "loop" else len(stage.members)
+        self._placement = place(task.devices, self._size, recipe.batch_size)
+        self._data = jax.device_put(task.training_data, self._placement.everywhere)
+        states = [new_state(member) for member in variables]
+        self._groups = [
+            jax.device_put(
+                groups.new_group(self._fill(states[i : i + self._size])),
+                self._placement.by_member,
+            )
+            for i in range(0, len(states), self._size)
+        ]
+        self._call_steps = 1  # until it is known how long a step takes
+        function = groups.make_steps(
+            stage.architecture,
+            task.augmentation,
+            strategy,
+            task.dtype,
+            self._placement.mesh,
+        )
+        inputs = self._inputs(0, 0, [True] * len(states))
+        args = (self._groups[0], self._data, inputs, *_bounds(0, 1))
+        self._program = executables.get(function, *args)
+        self.compile_seconds = executables.store.program(function, *args).seconds
+
+    def run_epoch(
+        self,
+        epoch: int,
+        active: Sequence[bool],
+        advance: Callable[[float], None] = lambda share: None,
+    ) -> float:
+        """Trains the active members for an epoch.
+
+        Args:
+            epoch: from 0.
+            active: which members train; the others are left as they were.
+            advance: told, after each call, which share of the epoch it was.
+
+        Returns:
+            The seconds it took, without those spent on compiling.
+        """
+        seconds = 0.0
+        busy = [i for i in range(len(self._groups)) if any(self._own(i, active))]
+        for i in busy:
+            inputs = self._inputs(epoch, i, active)
+            self._groups[i] = groups.without_sums(self._groups[i])
+            first = 0
+            while first < self.steps_per_epoch:
+                stop = min(first + self._call_steps, self.steps_per_epoch)
+                spent = self._call(i, inputs, first, stop)
+                self._call_steps = max(1, round(_CALL_SECONDS * (stop - first) / spent))
+                advance((stop - first) / self.steps_per_epoch / len(busy))
+                seconds += spent
+                first = stop
+        return seconds
+
+    def seconds_per_step(self) -> float:
+        """The median time of a step of all members, over a few; they are trained."""
+        inputs = self._inputs(0, 0, [True] * len(self._keys))
+        self._call(0, inputs, 0, 1)  # the first call of a program is slower
+        stop = min(_TRIAL_STEPS, self.steps_per_epoch)
+        times = [self._call(0, inputs, 0, stop) / stop for _ in range(_TRIALS)]
+        return float(np.median(times)) * len(self._groups)
+
+    def metrics(self) -> list[Metrics]:
+        """Each member's means over the last epoch that it trained."""
+        sums = fetch([group.sums for group in self._groups])
+        return [
+            jax.tree.map(lambda value: float(value) / self.steps_per_epoch, member)
+            for group in sums
+            for member in unstack(group, self._size)
+        ]
+
+    def mean_rate(self, epoch: int) -> float:
+        """The mean learning rate of an epoch."""
+        return float(self._rates[epoch].mean())
+
+    def variables(self) -> dict[str, Variables]:
+        """The members' variables as they stand, on the first of the devices."""
+        groups_variables = [group.members.variables for group in self._groups]
+        if self._placement.mesh is not None:
+            groups_variables = jax.device_put(
+                fetch(groups_variables), self._task.devices[0]
+            )
+        each = [
+            variables
+            for group in groups_variables
+            for variables in unstack(group, self._size)
+        ]
+        return dict(zip(self._stage.members, each, strict=True))
+
+    def _call(self, group: int, inputs: StepsInputs, first: int, stop: int) -> float:
+        """Does some steps of a group; returns the seconds they took."""
+        started = time.perf_counter()
+        state = self._program(
+            self._groups[group], self._data, inputs, *_bounds(first, stop)
+        )
+        self._groups[group] = jax.block_until_ready(state)
+        return time.perf_counter() - started
+
+    def _inputs(self, epoch: int, group: int, active: Sequence[bool]) -> StepsInputs:
+        """What a group's steps need in an epoch."""
+        keys = [jax.random.fold_in(key, epoch) for key in self._own(group, self._keys)]
+        args = (jnp.stack(self._fill(keys)),)
+        examples = len(self._task.dataset.train_labels)
+        draw = groups.make_orders(examples, self._stage.recipe.batch_size)
+        indices, step_keys = self._executables.get(draw, *args)(*args)
+        members = len(args[0])
+        rates = jnp.broadcast_to(self._rates[epoch], (members, self.steps_per_epoch))
+        decay = jnp.full(members, self._stage.recipe.weight_decay, jnp.float32)
+        own = self._own(group, active)
+        trains = jnp.asarray([*own, *[False] * (members - len(own))])
+        inputs = StepsInputs(indices, step_keys, rates, decay, trains)
+        return jax.device_put(inputs, self._placement.by_member)
+
+    def _own(self, group: int, of_members: Sequence) -> Sequence:
+        """A group's part of something that each member has one of."""
+        return of_members[group * self._size : (group + 1) * self._size]
+
+    def _fill(self, of_members: Sequence) -> list:
+        """Repeats the last until each device has as many; the copies never train."""
+        missing = -len(of_members) % self._placement.slots
+        return [*of_members, *[of_members[-1]] * missing]
+
+
+def prepare_training(
+    stage: Stage, task: Task, variables: Variables, strategy: str, store: ProgramStore
+) -> None:
+    """Compiles in the background what a `GroupTrainer` will use on one device.
+
+    Args:
+        stage: what will be trained.
+        task: on what.
+        variables: shapes of a member's.
+        strategy: `auto` begins with the program of a single member.
+        store: where compiled programs are kept.
+    """
+    batch_size, examples = stage.recipe.batch_size, len(task.dataset.train_labels)
+    members = 1 if strategy in ("auto", "loop") else len(stage.members)
+    strategy = "loop" if members == 1 else strategy
+    keys = jax.ShapeDtypeStruct((members,), task.key.dtype)
+    orders = groups.make_orders(examples, batch_size)
+    store.prepare(orders, keys)
+
+    def arguments(variables, keys):
+        state = groups.new_group([new_state(variables)] * members)
+        indices, step_keys = orders(keys)
+        rates, decay = jnp.zeros(step_keys.shape), jnp.zeros(members)
+        inputs = StepsInputs(indices, step_keys, rates, decay, jnp.ones(members, bool))
+        return state, inputs
+
+    state, inputs = jax.eval_shape(arguments, variables, keys)
+    function = groups.make_steps(
+        stage.architecture, task.augmentation, strategy, task.dtype
+    )
+    store.prepare(function, state, task.training_data, inputs, *_bounds(0, 1))
+
+
+def _bounds(first: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
+    return np.asarray(first, np.int32), np.asarray(stop, np.int32)

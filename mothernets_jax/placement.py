@@ -1,0 +1,64 @@
+"""Where a group is trained: on one device, or divided among several.
+
+A group's members lie along one axis of a mesh and the images of a batch along the
+other. References: `jax.shard_map`.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from jax.experimental import multihost_utils
+from jax.sharding import AxisType, Mesh, NamedSharding, Sharding, SingleDeviceSharding
+from jax.sharding import PartitionSpec as P
+
+from mothernets_jax.devices import Device
+from mothernets_jax.groups import BATCH_AXIS, MEMBERS_AXIS
+
+
+class Placement(NamedTuple):
+    """Where the arrays of a group are.
+
+    Attributes:
+        mesh: of members and batches; None for one device.
+        by_member: of arrays with a leading member axis.
+        everywhere: of arrays that every device needs whole.
+        slots: the number of members must be a multiple of this.
+    """
+
+    mesh: Mesh | None
+    by_member: Sharding
+    everywhere: Sharding
+    slots: int
+
+
+def place(devices: Sequence[Device], members: int, batch_size: int) -> Placement:
+    """Divides members first, since they never talk to each other, then batches.
+
+    Args:
+        devices: what may be used; those that a batch cannot be divided among are not.
+        members: stepped together.
+        batch_size: images of one member's step.
+    """
+    for count in range(len(devices), 1, -1):
+        for rows in range(min(members, count), 0, -1):
+            columns = count // rows
+            if rows * columns == count and batch_size % columns == 0:
+                mesh = jax.make_mesh(
+                    (rows, columns),
+                    (MEMBERS_AXIS, BATCH_AXIS),
+                    axis_types=(AxisType.Auto, AxisType.Auto),
+                    devices=devices[:count],
+                )
+                by_member = NamedSharding(mesh, P(MEMBERS_AXIS))
+                return Placement(mesh, by_member, NamedSharding(mesh, P()), rows)
+    one = SingleDeviceSharding(devices[0])
+    return Placement(None, one, one, 1)
+
+
+def fetch(tree: Any) -> Any:
+    """Arrays, wherever they are divided, as NumPy arrays on every host."""
+    if all(leaf.is_fully_addressable for leaf in jax.tree.leaves(tree)):
+        return jax.device_get(tree)
+    return jax.tree.map(np.asarray, multihost_utils.process_allgather(tree, tiled=True))

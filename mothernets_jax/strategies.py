@@ -1,0 +1,116 @@
+"""Which strategy steps a group: as asked for, or the fastest in a short trial.
+
+The choice is remembered in the run's folder, since strategies agree to rounding only: a
+run that goes on after an interruption must not change its own.
+"""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from mothernets_jax import checkpoints
+from mothernets_jax.compilation import Executables
+from mothernets_jax.group_trainer import GroupTrainer
+from mothernets_jax.models import Variables
+from mothernets_jax.stages import Stage, Task
+
+_log = logging.getLogger(__name__)
+
+# A trial is worth its compilation where a program this many times as fast as single
+# members would save more time than compiling it is expected to take.
+_HOPED_FOR_SPEED = 1.5
+# Compiled steps of more members than this take longer to compile than they can save.
+_MOST_UNROLLED = 4
+
+
+class StrategyMemory:
+    """The choices of a run: device, architecture, batch, members, dtype -> strategy."""
+
+    def __init__(self, path: Path | None = None):
+        """Reads the file if it is there.
+
+        Args:
+            path: a JSON file; None keeps the choices in memory only.
+
+        Raises:
+            ValueError: the file is damaged.
+        """
+        self._path = path
+        self.choices: dict[str, dict[str, Any]] = {}
+        if path is not None and path.exists():
+            self.choices = checkpoints.read_json(path)
+
+    def remember(self, key: str, choice: dict[str, Any]) -> None:
+        """Adds a choice and writes the file."""
+        self.choices[key] = choice
+        if self._path is not None:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            checkpoints.write_json(self._path, self.choices)
+
+
+def settled(requested: str, members: int) -> str | None:
+    """The strategy, where it can be told without a trial."""
+    if members == 1:
+        return "loop"  # all strategies are the same, and this is what they reduce to
+    return None if requested == "auto" else requested
+
+
+def choose_strategy(
+    requested: str,
+    stage: Stage,
+    task: Task,
+    variables: Sequence[Variables],
+    executables: Executables,
+    memory: StrategyMemory,
+) -> str:
+    """The strategy for a stage; `auto` times a few steps where that can pay.
+
+    Args:
+        requested: `auto` or one of `groups.STRATEGIES`.
+        stage: whose members are to be trained.
+        task: on what.
+        variables: where each member starts.
+        executables: compiled programs.
+        memory: choices made before; a new one is added.
+    """
+    members = len(stage.members)
+    strategy = settled(requested, members)
+    if strategy is not None:
+        return strategy
+    key = _key(stage, task)
+    if key in memory.choices:
+        return memory.choices[key]["strategy"]
+    steps = stage.recipe.epochs * (
+        len(task.dataset.train_labels) // stage.recipe.batch_size
+    )
+    loop = GroupTrainer(stage, task, variables, "loop", executables)
+    seconds = {"loop": loop.seconds_per_step()}
+    could_save = steps * seconds["loop"] * (1 - 1 / _HOPED_FOR_SPEED)
+    other = "unroll" if jax.default_backend() == "cpu" else "vmap"
+    too_many = other == "unroll" and members > _MOST_UNROLLED
+    if not too_many and could_save > members * loop.compile_seconds:
+        trial = GroupTrainer(stage, task, variables, other, executables)
+        seconds[other] = trial.seconds_per_step()
+    strategy = min(seconds, key=seconds.__getitem__)
+    memory.remember(key, {"strategy": strategy, "seconds_per_step": seconds})
+    timed = ", ".join(f"{name} {1e3 * s:.2f} ms" for name, s in seconds.items())
+    _log.info("%s: %s (a step of all members: %s)", stage.name, strategy, timed)
+    return strategy
+
+
+def _key(stage: Stage, task: Task) -> str:
+    """All that the fastest strategy depends on."""
+    dtype = task.training_data.mean.dtype if task.dtype is None else task.dtype
+    return ", ".join(
+        (
+            f"{len(task.devices)} x {task.devices[0].device_kind}",
+            str(stage.architecture),
+            f"batch {stage.recipe.batch_size}",
+            f"{len(stage.members)} members",
+            jnp.dtype(dtype).name,
+        )
+    )
