@@ -12,7 +12,7 @@ from mothernets_jax.compilation import Executables, ProgramStore
 from mothernets_jax.groups import StepsInputs
 from mothernets_jax.models import Variables
 from mothernets_jax.optim import learning_rates
-from mothernets_jax.placement import fetch, place
+from mothernets_jax.placement import fetch, place, put
 from mothernets_jax.stages import Stage, Task
 from mothernets_jax.training import Metrics, new_state
 from mothernets_jax.trees import named_key, unstack
@@ -66,10 +66,10 @@ class GroupTrainer:
         self._stage, self._task, self._executables = stage, task, executables
         self._size = 1 if strategy == "loop" else len(stage.members)
         self._placement = place(task.devices, self._size, recipe.batch_size)
-        self._data = jax.device_put(task.training_data, self._placement.everywhere)
+        self._data = put(task.training_data, self._placement.everywhere)
         states = [new_state(member) for member in variables]
         self._groups = [
-            jax.device_put(
+            put(
                 groups.new_group(self._fill(states[i : i + self._size])),
                 self._placement.by_member,
             )
@@ -141,12 +141,12 @@ class GroupTrainer:
         return float(self._rates[epoch].mean())
 
     def variables(self) -> dict[str, Variables]:
-        """The members' variables as they stand, on the first of the devices."""
+        """The members' variables as they stand, on the first of this host's devices."""
         groups_variables = [group.members.variables for group in self._groups]
         if self._placement.mesh is not None:
-            groups_variables = jax.device_put(
-                fetch(groups_variables), self._task.devices[0]
-            )
+            own = self._placement.by_member.addressable_devices
+            first = min(own, key=lambda device: device.id)
+            groups_variables = jax.device_put(fetch(groups_variables), first)
         each = [
             variables
             for group in groups_variables
@@ -176,7 +176,7 @@ class GroupTrainer:
         own = self._own(group, active)
         trains = jnp.asarray([*own, *[False] * (members - len(own))])
         inputs = StepsInputs(indices, step_keys, rates, decay, trains)
-        return jax.device_put(inputs, self._placement.by_member)
+        return put(inputs, self._placement.by_member)
 
     def _own(self, group: int, of_members: Sequence) -> Sequence:
         """A group's part of something that each member has one of."""

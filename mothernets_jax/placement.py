@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.experimental import multihost_utils
 from jax.sharding import AxisType, Mesh, NamedSharding, Sharding, SingleDeviceSharding
@@ -55,6 +56,20 @@ def place(devices: Sequence[Device], members: int, batch_size: int) -> Placement
                 return Placement(mesh, by_member, NamedSharding(mesh, P()), rows)
     one = SingleDeviceSharding(devices[0])
     return Placement(None, one, one, 1)
+
+
+def put(tree: Any, sharding: Sharding) -> Any:
+    """Arrays that every host has, placed as told; each host keeps its own part."""
+    if sharding.is_fully_addressable:
+        return jax.device_put(tree, sharding)
+
+    def scatter(leaf: jax.Array) -> jax.Array:
+        if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+            return jax.random.wrap_key_data(scatter(jax.random.key_data(leaf)))
+        values = np.asarray(leaf)
+        return jax.make_array_from_callback(values.shape, sharding, values.__getitem__)
+
+    return jax.tree.map(scatter, tree)
 
 
 def fetch(tree: Any) -> Any:

@@ -1,0 +1,135 @@
+"""Trains groups on one device and divided among eight; prints what it saw as JSON.
+
+A program of its own, since the number of devices is fixed when JAX starts.
+"""
+
+import json
+import os
+import re
+import sys
+
+os.environ.setdefault("XLA_FLAGS", "--xla_force_host_platform_device_count=8")
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from mothernets_jax.architectures import vgg
+from mothernets_jax.compilation import Executables, ProgramStore
+from mothernets_jax.data.dataset import split
+from mothernets_jax.group_trainer import GroupTrainer
+from mothernets_jax.groups import (
+    STRATEGIES,
+    StepsInputs,
+    make_orders,
+    make_steps,
+    new_group,
+)
+from mothernets_jax.models import init
+from mothernets_jax.placement import fetch, place
+from mothernets_jax.settings import Recipe
+from mothernets_jax.stages import Stage, Start, make_task
+from mothernets_jax.training import new_state
+
+NETWORK = vgg("(3:4) | (1:6)")
+SIDE, CLASSES, BATCH = 6, 4, 16
+RECIPE = Recipe(2, BATCH, 0.05, 1e-4, "cosine", 0.5, "epochs", 1)
+
+
+def make_problem():
+    """A task on random images."""
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (90, SIDE, SIDE, 3), np.uint8)
+    labels = rng.integers(0, CLASSES, 90).astype(np.int32)
+    names = tuple("abcd")
+    dataset = split(images, labels, images[:8], labels[:8], names)
+    return make_task(dataset, crop_padding=1, flip=True, seed=0, batch_size=BATCH)
+
+
+def starts_of(members):
+    shape = (SIDE, SIDE, 3)
+    keys = jax.random.split(jax.random.key(0), members)
+    return [init(NETWORK, key, shape, CLASSES) for key in keys]
+
+
+def train(task, members, strategy, devices):
+    """Variables by member after two epochs of a stage."""
+    names = tuple(f"member{i}" for i in range(members))
+    starts = starts_of(members)
+    stage = Stage("m", "s", NETWORK, names, RECIPE, lambda *_: Start({}, {}))
+    placed = task._replace(devices=tuple(devices))
+    trainer = GroupTrainer(stage, placed, starts, strategy, Executables(ProgramStore()))
+    for epoch in range(RECIPE.epochs):
+        trainer.run_epoch(epoch, [True] * members)
+    return jax.device_get((trainer.variables(), [tuple(m) for m in trainer.metrics()]))
+
+
+def largest_difference(one, other):
+    def of_leaf(a, b):
+        return float(np.abs(a - b).max() / max(np.abs(b).max(), 1e-2))
+
+    return max(jax.tree.leaves(jax.tree.map(of_leaf, one, other)))
+
+
+def describe_program(task, members, strategy):
+    """The collectives in the compiled program, and what a device holds."""
+    placement = place(jax.devices(), members, BATCH)
+    state = new_group([new_state(start) for start in starts_of(members)])
+    state = jax.device_put(state, placement.by_member)
+    keys = jax.random.split(jax.random.key(1), members)
+    indices, step_keys = make_orders(len(task.dataset.train_labels), BATCH)(keys)
+    steps = step_keys.shape[1]
+    inputs = StepsInputs(
+        indices,
+        step_keys,
+        jnp.full((members, steps), 0.1),
+        jnp.zeros(members),
+        jnp.ones(members, bool),
+    )
+    inputs = jax.device_put(inputs, placement.by_member)
+    data = jax.device_put(task.training_data, placement.everywhere)
+    function = make_steps(
+        NETWORK, task.augmentation, strategy, task.dtype, placement.mesh
+    )
+    program = function.lower(state, data, inputs, np.int32(0), np.int32(1)).compile()
+    text = program.as_text()
+    state = program(state, data, inputs, np.int32(0), np.int32(1))
+    held = {
+        len(shard.data)
+        for leaf in jax.tree.leaves(state)
+        for shard in leaf.addressable_shards
+    }
+    devices = {len(leaf.sharding.device_set) for leaf in jax.tree.leaves(state)}
+    names = ("all-gather", "all-reduce", "all-to-all", "collective-permute")
+    return {
+        "mesh": dict(placement.mesh.shape),
+        "collectives": {n: len(re.findall(rf"{n}[.\w-]*\(", text)) for n in names},
+        "members_held_by_a_device": sorted(held),
+        "devices": sorted(devices),
+    }
+
+
+def main():
+    task = make_problem()
+    results = []
+    for members, strategy in ((2, "unroll"), (2, "loop"), (3, "vmap")):
+        assert strategy in STRATEGIES
+        alone = train(task, members, strategy, jax.devices()[:1])
+        together = train(task, members, strategy, jax.devices())
+        start = fetch(starts_of(members))
+        results.append(
+            {
+                "members": members,
+                "strategy": strategy,
+                "difference": largest_difference(together, alone),
+                "learned": largest_difference(
+                    alone[0]["member0"]["params"], start[0]["params"]
+                ),
+            }
+        )
+    programs = [describe_program(task, m, s) for m, s in ((2, "unroll"), (8, "vmap"))]
+    json.dump({"trained": results, "programs": programs}, sys.stdout)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,38 @@
+"""One of two processes that train one group together; the first prints JSON.
+
+python two_processes.py ADDRESS PROCESS_ID
+"""
+
+import json
+import os
+import sys
+
+os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=2"
+
+import jax
+
+address, process = sys.argv[1], int(sys.argv[2])
+jax.config.update("jax_cpu_collectives_implementation", "gloo")
+jax.distributed.initialize(address, num_processes=2, process_id=process)
+
+from many_devices import largest_difference, make_problem, train
+
+
+def main():
+    task = make_problem()
+    together = train(task, 2, "vmap", jax.devices())
+    alone = train(task, 2, "vmap", jax.local_devices()[:1])
+    difference = largest_difference(together, alone)
+    if process == 0:
+        json.dump(
+            {
+                "difference": difference,
+                "devices": jax.device_count(),
+                "own_devices": jax.local_device_count(),
+            },
+            sys.stdout,
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,99 @@
+"""Eight forced devices, and two processes, learn what one device learns.
+
+The programs under scripts/ do the work, since the number of devices is fixed when JAX
+starts.
+"""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+SCRIPTS = Path(__file__).parent / "scripts"
+
+
+def start(script, *arguments):
+    env = {name: value for name, value in os.environ.items() if name != "XLA_FLAGS"}
+    return subprocess.Popen(
+        [sys.executable, SCRIPTS / script, *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=env,
+    )
+
+
+def output_of(process):
+    out, err = process.communicate(timeout=240)
+    assert process.returncode == 0, err
+    return out
+
+
+@pytest.fixture(scope="module")
+def eight():
+    return json.loads(output_of(start("many_devices.py")))
+
+
+def test_eight_devices_learn_what_one_learns(eight):
+    for trained in eight["trained"]:
+        assert trained["difference"] < 1e-4, trained
+        assert trained["learned"] > 0.1  # the control: there was something to compare
+    assert [t["members"] for t in eight["trained"]] == [2, 2, 3]
+
+
+def test_members_never_talk_to_each_other(eight):
+    for program in eight["programs"]:
+        collectives = program["collectives"]
+        assert collectives.pop("all-reduce") > 0  # over the parts of a batch
+        assert set(collectives.values()) == {0}, program
+
+
+def test_each_device_holds_its_own_members_only(eight):
+    meshes = [program["mesh"] for program in eight["programs"]]
+    assert meshes == [{"members": 2, "batch": 4}, {"members": 8, "batch": 1}]
+    for program in eight["programs"]:
+        assert program["members_held_by_a_device"] == [1]
+        assert program["devices"] == [8]
+
+
+def test_two_processes_learn_what_one_device_learns():
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        port = free.getsockname()[1]
+    both = [start("two_processes.py", f"localhost:{port}", i) for i in (0, 1)]
+    first, _ = [output_of(process) for process in both]
+    found = json.loads(first.splitlines()[-1])
+    assert found["devices"] == 4
+    assert found["own_devices"] == 2
+    assert found["difference"] < 1e-4
+
+
+def test_a_whole_run_on_four_devices(tmp_path):
+    """Stages side by side, or devices divided among them, change nothing."""
+    runs = {
+        devices: start("whole_run.py", devices, tmp_path / str(devices))
+        for devices in (1, 4)
+    }
+    results = {}
+    for devices, process in runs.items():
+        output_of(process)
+        path = tmp_path / str(devices) / "results.json"
+        results[devices] = json.loads(path.read_text())["methods"]
+    for method, one in results[1].items():
+        four = results[4][method]
+        assert [s["name"] for s in four["stages"]] == [s["name"] for s in one["stages"]]
+        for mine, theirs in zip(four["stages"], one["stages"], strict=True):
+            for member, history in theirs["history"].items():
+                np.testing.assert_allclose(
+                    mine["history"][member]["train_loss"],
+                    history["train_loss"],
+                    rtol=1e-3,
+                )
+        assert four["cost"] == one["cost"]
+        error = one["ensemble"]["average"]["error"]
+        assert four["ensemble"]["average"]["error"] == pytest.approx(error, abs=0.01)
