@@ -15,6 +15,7 @@ from typing import Any
 
 from mothernets_jax.architectures import Architecture, parse
 from mothernets_jax.combine import COMBINATIONS
+from mothernets_jax.schedules import SCHEDULES
 
 STOP_RULES = ("epochs", "plateau")
 
@@ -202,8 +203,8 @@ def _check_ranges(settings: Settings, methods: tuple[str, ...]) -> None:
         )
     one_of(("auto", "vmap", "unroll", "loop"), "strategy")
     one_of(tuple(COMBINATIONS), "combine")
-    one_of(("cosine", "step", "constant"), "train.schedule")
-    one_of(("cosine", "step", "constant"), "hatch.schedule")
+    one_of(tuple(SCHEDULES), "train.schedule")
+    one_of(tuple(SCHEDULES), "hatch.schedule")
     one_of(STOP_RULES, "train.stop")
     one_of(("random", "equal"), "hatch.split")
     if not settings.methods:

@@ -14,8 +14,8 @@ from mothernets_jax.compilation import Executables
 from mothernets_jax.evaluation import predict_logits
 from mothernets_jax.groups import choose_strategy, make_epoch, train_epoch
 from mothernets_jax.models import Variables
-from mothernets_jax.optim import learning_rates
 from mothernets_jax.progress import RunProgress
+from mothernets_jax.schedules import learning_rates
 from mothernets_jax.stages import EVALUATION_BATCH, Stage, Task, epoch_flops
 from mothernets_jax.training import MemberState, new_state
 from mothernets_jax.trees import named_key

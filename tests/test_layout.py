@@ -8,7 +8,8 @@ ROOT = Path(__file__).parents[1]
 
 # A module imports lower floors only. A new one fails until it is given a floor here.
 FLOORS = [
-    "architectures trees channels layers augment metrics optim run_log progress data",
+    "architectures trees channels layers augment metrics schedules optim run_log"
+    + " progress data",
     "presets costs mothernet checkpoints combine compilation plots",
     "models clustering report",
     "hatching training evaluation settings",
@@ -24,8 +25,8 @@ ABOVE = {"launch", "configs", "tests", "benchmarks"}
 
 # These load without JAX, and so does all that they import when they are loaded.
 JAX_FREE = set(
-    "architectures presets costs mothernet clustering settings data combine metrics "
-    "run_log progress plots report".split()
+    "architectures presets costs mothernet clustering schedules settings data combine "
+    "metrics run_log progress plots report".split()
 )
 JAX = {"jax", "jaxlib", "flax", "optax", "chex", "orbax"}
 
