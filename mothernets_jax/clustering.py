@@ -64,19 +64,7 @@ def cluster(
     names = tuple(architectures)
     if not names:
         raise ValueError("there is no architecture to cluster: give at least one")
-    if num_clusters is not None and min_shared is not None:
-        raise ValueError(
-            f"num_clusters={num_clusters} and min_shared={min_shared} are both given: "
-            "give one of them"
-        )
-    if num_clusters is not None and not 1 <= num_clusters <= len(names):
-        raise ValueError(
-            f"num_clusters is {num_clusters}: expected 1 to {len(names)}, the number "
-            "of ensemble members"
-        )
-    if min_shared is not None and not 0 <= min_shared <= 1:
-        raise ValueError(f"min_shared is {min_shared}: expected a share from 0 to 1")
-
+    check_knobs(len(names), num_clusters, min_shared)
     members = tuple(architectures.values())
     gain = _make_gain(members, min_shared or 0.0, input_shape, num_classes)
     search = _search_all if len(names) <= EXACT_LIMIT else _search_greedily
@@ -94,6 +82,33 @@ def cluster(
         )
         for mask in sorted(division, key=lambda mask: mask & -mask)
     )
+
+
+def check_knobs(
+    num_members: int, num_clusters: int | None, min_shared: float | None
+) -> None:
+    """Refuses what `cluster` cannot be asked for, whatever the members.
+
+    Args:
+        num_members: of the ensemble.
+        num_clusters: as for `cluster`.
+        min_shared: as for `cluster`.
+
+    Raises:
+        ValueError: both knobs given, or one out of range.
+    """
+    if num_clusters is not None and min_shared is not None:
+        raise ValueError(
+            f"num_clusters is {num_clusters} and min_shared is {min_shared}: give one "
+            "of them"
+        )
+    if num_clusters is not None and not 1 <= num_clusters <= num_members:
+        raise ValueError(
+            f"num_clusters is {num_clusters}: expected 1 to {num_members}, the number "
+            "of ensemble members"
+        )
+    if min_shared is not None and not 0 <= min_shared <= 1:
+        raise ValueError(f"min_shared is {min_shared}: expected a share from 0 to 1")
 
 
 def _make_gain(

@@ -133,9 +133,7 @@ class _GroupTrainer:
             recipe.schedule,
             recipe.learning_rate,
             total_steps=self._steps * recipe.epochs,
-            warmup_steps=min(
-                round(self._steps * recipe.warmup_epochs), self._steps * recipe.epochs
-            ),
+            warmup_steps=round(self._steps * recipe.warmup_epochs),
         )
         self._weight_decay = jnp.asarray(recipe.weight_decay, jnp.float32)
         self._keys = [

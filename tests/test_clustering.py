@@ -72,7 +72,7 @@ def test_v5(knobs, expected):
 @pytest.mark.parametrize(
     ("knobs", "message"),
     [
-        ({"num_clusters": 2, "min_shared": 0.5}, "are both given: give one of them"),
+        ({"num_clusters": 2, "min_shared": 0.5}, "min_shared is 0.5: give one of them"),
         ({"num_clusters": 0}, "num_clusters is 0: expected 1 to 5"),
         ({"num_clusters": 6}, "num_clusters is 6: expected 1 to 5"),
         ({"min_shared": -0.1}, "min_shared is -0.1: expected a share from 0 to 1"),
