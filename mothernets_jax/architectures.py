@@ -7,10 +7,13 @@ matched and hatched section by section and position by position, whatever the un
 """
 
 import dataclasses
+import numbers
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
 HEAD_NAME = "head"
+LARGEST_SIZE = 1_000_000  # of a filter or a width
+MOST_LAYERS = 1_000  # in a block or in the dense section
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,6 +82,16 @@ class Architecture:
                 raise ValueError(f"block {number} is empty: give it a layer, e.g. 3:64")
         if not self.blocks and not self.dense:
             raise ValueError("the network has no hidden layer: give it at least one")
+        most = max(map(len, self.sections))
+        if most > MOST_LAYERS:
+            raise ValueError(
+                f"the network has {most:,} layers in a row without pooling: expected "
+                f"at most {MOST_LAYERS:,}"
+            )
+        if not isinstance(self.batch_norm, bool):
+            raise ValueError(
+                f"batch_norm is {self.batch_norm!r}: expected True or False"
+            )
 
     @property
     def family(self) -> str:
@@ -141,8 +154,10 @@ def vgg(
     """
     if isinstance(blocks, str):
         layers = tuple(_parse_block(block, blocks) for block in blocks.split("|"))
+    elif isinstance(blocks, Iterable):
+        layers = tuple(_conv_block(block) for block in blocks)
     else:
-        layers = tuple(tuple(Conv(*layer) for layer in block) for block in blocks)
+        raise ValueError(f"blocks are {blocks!r}: expected text such as '(3:64)x2'")
     if not layers:
         raise ValueError("the network has no block: write one such as '(3:64)x2'")
     return Architecture(layers, _dense_section(dense), batch_norm)
@@ -211,11 +226,12 @@ def named_units(architecture: Architecture) -> Iterator[tuple[str, Unit]]:
 
 def scale_width(architecture: Architecture, width: float) -> Architecture:
     """Every layer's width times `width`, rounded, at least 1."""
-    if not width > 0:
-        raise ValueError(f"width is {width}: expected a factor above 0, such as 0.25")
+    is_number = isinstance(width, numbers.Real) and not isinstance(width, bool)
+    if not is_number or not 0 < width <= LARGEST_SIZE:
+        raise ValueError(f"width is {width!r}: expected a factor above 0, such as 0.25")
 
     def scaled(size: int) -> int:
-        return max(1, round(size * width))
+        return max(1, round(size * float(width)))
 
     blocks = tuple(
         tuple(Conv(conv.filter_size, scaled(conv.filters)) for conv in block)
@@ -225,8 +241,21 @@ def scale_width(architecture: Architecture, width: float) -> Architecture:
     return dataclasses.replace(architecture, blocks=blocks, dense=dense)
 
 
+def _conv_block(block: Sequence[tuple[int, int]]) -> tuple[Conv, ...]:
+    if not isinstance(block, Iterable) or isinstance(block, str | bytes):
+        raise ValueError(f"block {block!r} is no list of layers such as [(3, 64)]")
+    layers = tuple(block)
+    for layer in layers:
+        if not isinstance(layer, tuple | list) or len(layer) != 2:
+            raise ValueError(
+                f"layer {layer!r} of block {block!r} is no pair (filter size, filters) "
+                "such as (3, 64)"
+            )
+    return tuple(Conv(filter_size, filters) for filter_size, filters in layers)
+
+
 def _dense_section(units: Iterable[int]) -> tuple[Dense, ...]:
-    if not isinstance(units, Iterable):
+    if not isinstance(units, Iterable) or isinstance(units, str | bytes):
         raise ValueError(f"units are {units!r}: expected one number a layer, as (64,)")
     return tuple(Dense(number) for number in units)
 
@@ -252,9 +281,10 @@ def _parse_block(block: str, notation: str) -> tuple[Conv, ...]:
         )
     layers: list[Conv] = []
     for filter_size, filters, count in re.findall(_LAYER_PATTERN, block):
-        if count and int(count) == 0:
+        if count and not 1 <= int(count) <= MOST_LAYERS:
             raise ValueError(
-                f"a layer of {notation!r} is repeated 0 times: leave it out"
+                f"a layer of {notation!r} is repeated {count} times: expected 1 to "
+                f"{MOST_LAYERS:,} times; or leave it out"
             )
         layers += [Conv(int(filter_size), int(filters))] * int(count or 1)
     return tuple(layers)
@@ -270,5 +300,8 @@ def _parse_units(units: str, notation: str) -> tuple[int, ...]:
 
 
 def _check_positive_int(what: str, value: int) -> None:
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise ValueError(f"{what} is {value!r}: expected a whole number above 0")
+    is_int = isinstance(value, int) and not isinstance(value, bool)
+    if not is_int or not 1 <= value <= LARGEST_SIZE:
+        raise ValueError(
+            f"{what} is {value!r}: expected a whole number from 1 to {LARGEST_SIZE:,}"
+        )

@@ -10,13 +10,15 @@ A set of members is a bit mask: bit i is the i-th architecture of the given dict
 
 import dataclasses
 import functools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import random
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from mothernets_jax.architectures import Architecture
 from mothernets_jax.costs import num_params
 from mothernets_jax.mothernet import mothernet, obstacle
 
 EXACT_LIMIT = 12  # members up to which all divisions are searched
+RESTARTS = 20  # of the search beyond that, up to 25 members
 
 # The reused parameters of a set of members; None where it cannot be a cluster.
 Gain = Callable[[int], int | None]
@@ -40,7 +42,7 @@ def cluster(
 ) -> tuple[Cluster, ...]:
     """Divides an ensemble into clusters that reuse the most parameters.
 
-    Exact up to 12 members; beyond, greedy merging with a search by moves and swaps.
+    Exact up to 12 members; beyond, the best of several searches by moves and swaps.
     Deterministic. With neither knob: the fewest clusters that can be connected.
 
     Args:
@@ -62,19 +64,7 @@ def cluster(
     names = tuple(architectures)
     if not names:
         raise ValueError("there is no architecture to cluster: give at least one")
-    if num_clusters is not None and min_shared is not None:
-        raise ValueError(
-            f"num_clusters={num_clusters} and min_shared={min_shared} are both given: "
-            "give one of them"
-        )
-    if num_clusters is not None and not 1 <= num_clusters <= len(names):
-        raise ValueError(
-            f"num_clusters is {num_clusters}: expected 1 to {len(names)}, the number "
-            "of ensemble members"
-        )
-    if min_shared is not None and not 0 <= min_shared <= 1:
-        raise ValueError(f"min_shared is {min_shared}: expected a share from 0 to 1")
-
+    check_knobs(len(names), num_clusters, min_shared)
     members = tuple(architectures.values())
     gain = _make_gain(members, min_shared or 0.0, input_shape, num_classes)
     search = _search_all if len(names) <= EXACT_LIMIT else _search_greedily
@@ -94,28 +84,63 @@ def cluster(
     )
 
 
+def check_knobs(
+    num_members: int, num_clusters: int | None, min_shared: float | None
+) -> None:
+    """Refuses what `cluster` cannot be asked for, whatever the members.
+
+    Args:
+        num_members: of the ensemble.
+        num_clusters: as for `cluster`.
+        min_shared: as for `cluster`.
+
+    Raises:
+        ValueError: both knobs given, or one out of range.
+    """
+    if num_clusters is not None and min_shared is not None:
+        raise ValueError(
+            f"num_clusters is {num_clusters} and min_shared is {min_shared}: give one "
+            "of them"
+        )
+    if num_clusters is not None and not 1 <= num_clusters <= num_members:
+        raise ValueError(
+            f"num_clusters is {num_clusters}: expected 1 to {num_members}, the number "
+            "of ensemble members"
+        )
+    if min_shared is not None and not 0 <= min_shared <= 1:
+        raise ValueError(f"min_shared is {min_shared}: expected a share from 0 to 1")
+
+
 def _make_gain(
     members: Sequence[Architecture],
     min_shared: float,
     input_shape: tuple[int, int, int],
     num_classes: int,
 ) -> Gain:
-    sizes = {a: num_params(a, input_shape, num_classes) for a in members}
-    size_of_mother: dict[frozenset[Architecture], int] = {}
+    def size(architecture: Architecture) -> int:
+        return num_params(architecture, input_shape, num_classes)
+
+    # Members of one architecture are told by the first of them.
+    first_alike = [members.index(member) for member in members]
+    sizes = [size(member) for member in members]
+    connected = [
+        sum(1 << j for j, other in enumerate(members) if not obstacle(member, other))
+        for member in members
+    ]
+
+    @functools.cache
+    def size_of_mother(distinct: frozenset[int]) -> int:
+        return size(mothernet(members[i] for i in distinct))
 
     @functools.cache
     def gain(mask: int) -> int | None:
-        cluster_members = [members[i] for i in _bits(mask)]
-        distinct = frozenset(cluster_members)
-        if any(obstacle(cluster_members[0], other) for other in distinct):
+        if any(mask & ~connected[i] for i in _bits(mask)):
             return None
-        if distinct not in size_of_mother:
-            mother = mothernet(cluster_members)
-            size_of_mother[distinct] = num_params(mother, input_shape, num_classes)
-        shared = size_of_mother[distinct]
-        if any(shared < min_shared * sizes[member] for member in distinct):
+        distinct = frozenset(first_alike[i] for i in _bits(mask))
+        shared = size_of_mother(distinct)
+        if any(shared < min_shared * sizes[i] for i in distinct):
             return None
-        return (len(cluster_members) - 1) * shared
+        return (mask.bit_count() - 1) * shared
 
     return gain
 
@@ -144,11 +169,34 @@ def _search_all(count: int, num_clusters: int | None, gain: Gain) -> list[int] |
 def _search_greedily(
     count: int, num_clusters: int | None, gain: Gain
 ) -> list[int] | None:
-    """A good division of many members: merge the best pair, then move and swap."""
+    """A good division of many members: the best of several that moves cannot improve.
+
+    The first is merged greedily. For each restart the merges see random shares of what
+    they are worth, since one search alone may end a third below the best division.
+    """
+    draws = random.Random(0)
+    # A search takes time in the square of the members, or more: fewer for many.
+    restarts = RESTARTS * min(1, 25**2 / count**2)
+    shares = [lambda: 1.0, *[draws.random] * round(restarts)]
+    starts = [_merge(count, num_clusters, gain, share) for share in shares]
+    if num_clusters is not None and len(starts[0]) > num_clusters:
+        return None
+    divisions = [_improve(start, gain) for start in dict.fromkeys(starts)]
+
+    def merit(division: list[int]) -> tuple[int, int]:
+        return -len(division), sum(gain(mask) or 0 for mask in division)
+
+    return max(divisions, key=merit)
+
+
+def _merge(
+    count: int, num_clusters: int | None, gain: Gain, share: Callable[[], float]
+) -> tuple[int, ...]:
+    """Merges the best pair, again and again; each looks worth a share of what it is."""
     division = [1 << i for i in range(count)]
     while num_clusters is None or len(division) > num_clusters:
         merges = [
-            (merged - (gain(a) or 0) - (gain(b) or 0), -i, -j)
+            (share() * merged - (gain(a) or 0) - (gain(b) or 0), -i, -j)
             for i, a in enumerate(division)
             for j, b in enumerate(division[:i])
             if (merged := gain(a | b)) is not None
@@ -157,8 +205,12 @@ def _search_greedily(
             break
         _, i, j = max(merges)
         division[-j] |= division.pop(-i)
-    if num_clusters is not None and len(division) > num_clusters:
-        return None
+    return tuple(division)
+
+
+def _improve(start: Iterable[int], gain: Gain) -> list[int]:
+    """Moves and swaps members for as long as more is reused."""
+    division = list(start)
     while (improved := _better_neighbour(division, gain)) is not None:
         division = improved
     return division

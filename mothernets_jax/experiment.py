@@ -17,7 +17,8 @@ from mothernets_jax.methods import METHODS
 from mothernets_jax.methods.mothernets import clusters_of
 from mothernets_jax.plan import describe_clusters, print_plan
 from mothernets_jax.progress import RunProgress
-from mothernets_jax.report import comparison_table, write_report
+from mothernets_jax.report import write_report
+from mothernets_jax.report_tables import comparison_table
 from mothernets_jax.results import summarise
 from mothernets_jax.run_log import provenance
 from mothernets_jax.settings import Settings

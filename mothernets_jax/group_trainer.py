@@ -11,8 +11,8 @@ from mothernets_jax import groups
 from mothernets_jax.compilation import Executables, ProgramStore
 from mothernets_jax.groups import StepsInputs
 from mothernets_jax.models import Variables
-from mothernets_jax.optim import learning_rates
 from mothernets_jax.placement import fetch, place, put
+from mothernets_jax.schedules import learning_rates
 from mothernets_jax.stages import Stage, Task
 from mothernets_jax.training import Metrics, new_state
 from mothernets_jax.trees import named_key, unstack
@@ -56,9 +56,7 @@ class GroupTrainer:
             recipe.schedule,
             recipe.learning_rate,
             total_steps=total_steps,
-            warmup_steps=min(
-                round(self.steps_per_epoch * recipe.warmup_epochs), total_steps
-            ),
+            warmup_steps=round(self.steps_per_epoch * recipe.warmup_epochs),
         ).reshape(recipe.epochs, self.steps_per_epoch)
         self._keys = [
             named_key(task.key, stage.method, name, "train") for name in stage.members

@@ -14,9 +14,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from mothernets_jax.architectures import Architecture, parse
+from mothernets_jax.clustering import check_knobs
 from mothernets_jax.combine import COMBINATIONS
+from mothernets_jax.schedules import SCHEDULES
 
 STOP_RULES = ("epochs", "plateau")
+MOST_MEMBERS = 1_000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -120,6 +123,7 @@ def from_config(config: Mapping[str, Any], methods: tuple[str, ...]) -> Settings
     settings = _build(Settings, config, "config")
     _check_ranges(settings, methods)
     _check_architectures(settings)
+    _check_ensemble(settings)
     return settings
 
 
@@ -187,7 +191,7 @@ def _check_ranges(settings: Settings, methods: tuple[str, ...]) -> None:
 
     for path in ("replicas", "train.epochs", "train.batch_size", "hatch.epochs"):
         at_least(1, path)
-    for path in ("num_clusters", "train.patience_epochs", "data.image_size"):
+    for path in ("train.patience_epochs", "data.image_size"):
         at_least(1, path)
     for path in ("seed", "data.fold", "data.crop_padding", "train.weight_decay"):
         at_least(0, path)
@@ -197,15 +201,20 @@ def _check_ranges(settings: Settings, methods: tuple[str, ...]) -> None:
         at_least(0, path)
     if settings.seed >= 2**32:
         raise ValueError(f"config.seed is {settings.seed}: expected less than 2**32")
-    if settings.min_shared is not None and not 0 <= settings.min_shared <= 1:
-        raise ValueError(
-            f"config.min_shared is {settings.min_shared}: expected a share from 0 to 1"
+    for group in ("train", "hatch"):
+        epochs, warmup = (
+            _get(settings, f"{group}.{name}") for name in ("epochs", "warmup_epochs")
         )
+        if warmup > epochs:
+            raise ValueError(
+                f"config.{group}.warmup_epochs is {warmup}: expected at most "
+                f"config.{group}.epochs, which is {epochs}"
+            )
     one_of(("auto", "vmap", "unroll", "loop"), "strategy")
     one_of(("auto", "float32", "bfloat16"), "precision")
     one_of(tuple(COMBINATIONS), "combine")
-    one_of(("cosine", "step", "constant"), "train.schedule")
-    one_of(("cosine", "step", "constant"), "hatch.schedule")
+    one_of(tuple(SCHEDULES), "train.schedule")
+    one_of(tuple(SCHEDULES), "hatch.schedule")
     one_of(STOP_RULES, "train.stop")
     one_of(("random", "equal"), "hatch.split")
     if not settings.methods:
@@ -242,8 +251,18 @@ def _check_architectures(settings: Settings) -> None:
             parse(notation)
         except ValueError as error:
             raise ValueError(f"config.architectures.{name}: {error}") from None
-    if settings.num_clusters is not None and settings.min_shared is not None:
+
+
+def _check_ensemble(settings: Settings) -> None:
+    """How many members there are, and what is asked of their clusters."""
+    count = len(settings.architectures) * settings.replicas
+    if count > MOST_MEMBERS:
         raise ValueError(
-            f"config.num_clusters is {settings.num_clusters} and config.min_shared is "
-            f"{settings.min_shared}: give one of them"
+            f"config.replicas is {settings.replicas}, which makes {count:,} members of "
+            f"{len(settings.architectures)} architectures: expected at most "
+            f"{MOST_MEMBERS:,} members"
         )
+    try:
+        check_knobs(count, settings.num_clusters, settings.min_shared)
+    except ValueError as error:
+        raise ValueError(f"config.{error}") from None

@@ -1,4 +1,4 @@
-"""Pytrees and keys: stack and unstack members, compare, derive keys from names."""
+"""Pytrees and keys: stack and unstack members, derive keys from names."""
 
 import zlib
 from collections.abc import Sequence
@@ -38,9 +38,3 @@ def named_key(key: jax.Array, *names: str) -> jax.Array:
     for name in names:
         key = jax.random.fold_in(key, zlib.crc32(name.encode()))
     return key
-
-
-def largest_difference(one: PyTree, other: PyTree) -> float:
-    """The largest absolute difference of two trees' entries; NaN if there is one."""
-    differences = jax.tree.map(lambda a, b: jnp.abs(a - b).max(), one, other)
-    return float(jnp.stack(jax.tree.leaves(differences)).max())

@@ -3,8 +3,9 @@
 import dataclasses
 import re
 
+import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mothernets_jax.architectures import (
@@ -76,7 +77,7 @@ def test_vgg_reads_text_and_data(blocks):
     [
         (lambda: vgg("(4:8)"), "filter size 4 is even"),
         (lambda: vgg([[(2, 8)]]), "filter size 2 is even"),
-        (lambda: vgg("(0:8)"), "filter size is 0: expected a whole number above 0"),
+        (lambda: vgg("(0:8)"), "filter size is 0: expected a whole number from 1 to"),
         (lambda: vgg("(3:0)"), "number of filters is 0"),
         (lambda: vgg([[(-3, 8)]]), "filter size is -3"),
         (lambda: vgg([[(3, 8.0)]]), "number of filters is 8.0"),
@@ -89,7 +90,18 @@ def test_vgg_reads_text_and_data(blocks):
         (lambda: vgg([[(3, 8)], []]), "block 2 is empty"),
         (lambda: vgg(""), "block 1 is empty"),
         (lambda: vgg([]), "the network has no block"),
-        (lambda: vgg("(3:8)x0"), "is repeated 0 times: leave it out"),
+        (lambda: vgg("(3:8)x0"), "is repeated 0 times: expected 1 to 1,000 times"),
+        (lambda: vgg("(3:8)x999999999"), "is repeated 999999999 times: expected 1"),
+        (lambda: vgg("(3:8)x600 (3:8)x600"), "has 1,200 layers in a row"),
+        (lambda: mlp([8] * 1001), "has 1,001 layers in a row without pooling"),
+        (lambda: vgg([[3, 8]]), "layer 3 of block [3, 8] is no pair (filter size, fil"),
+        (lambda: vgg([[(3, 8, 1)]]), "layer (3, 8, 1) of block [(3, 8, 1)] is no pair"),
+        (lambda: vgg(["(3:8)"]), "block '(3:8)' is no list of layers such as [(3, 64)"),
+        (lambda: vgg([3, 8]), "block 3 is no list of layers such as [(3, 64)]"),
+        (lambda: vgg(3), "blocks are 3: expected text such as '(3:64)x2'"),
+        (lambda: vgg("(3:1000001)"), "filters is 1000001: expected a whole number fr"),
+        (lambda: vgg("(3:8)", batch_norm="no"), "batch_norm is 'no': expected True or"),
+        (lambda: mlp((8,), batch_norm=1), "batch_norm is 1: expected True or False"),
         (lambda: vgg("(3:8) (3;8)"), "cannot read block '(3:8) (3;8)' of"),
         (lambda: vgg("(3:8) | 3:8"), "cannot read block '3:8' of '(3:8) | 3:8'"),
         (lambda: vgg("(3:-8)"), "cannot read block '(3:-8)'"),
@@ -99,6 +111,8 @@ def test_vgg_reads_text_and_data(blocks):
         (lambda: mlp((True,)), "number of units is True"),
         (lambda: mlp((64.0,)), "number of units is 64.0"),
         (lambda: mlp(("64",)), "number of units is '64'"),
+        (lambda: mlp("64"), "units are '64': expected one number a layer, as (64,)"),
+        (lambda: mlp(64), "units are 64: expected one number a layer"),
         (lambda: parse(64), "architecture 64 is not text such as 'mlp 64 32'"),
         (lambda: parse(""), "starts with '': expected 'mlp' or 'vgg'"),
         (lambda: parse("resnet 64"), "starts with 'resnet': expected 'mlp' or 'vgg'"),
@@ -116,11 +130,74 @@ def test_vgg_reads_text_and_data(blocks):
         ),
         (lambda: scale_width(mlp((8,)), -0.5), "width is -0.5"),
         (lambda: scale_width(mlp((8,)), float("nan")), "width is nan"),
+        (lambda: scale_width(mlp((8,)), float("inf")), "width is inf"),
+        (lambda: scale_width(mlp((8,)), True), "width is True: expected a factor"),
+        (lambda: scale_width(mlp((8,)), "2"), "width is '2': expected a factor"),
+        (lambda: scale_width(mlp((8,)), 1e6), "number of units is 8000000"),
     ],
 )
 def test_refused(make, message):
     with pytest.raises(ValueError, match=re.escape(message)):
         make()
+
+
+# Whatever is given: a network that can be written and read again, or a ValueError.
+
+ATOMS = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.sampled_from([1, 3, 8, 10**30])
+    | st.floats()
+    | st.text(max_size=3)
+    | st.binary(max_size=3)
+    | st.complex_numbers()
+    | st.sampled_from([np.int64(8), np.float32(0.5), np.True_, np.ones((1, 2))])
+)
+ANYTHING = st.recursive(
+    ATOMS,
+    lambda values: (
+        st.lists(values, max_size=3)
+        | st.lists(values, max_size=3).map(tuple)
+        | st.dictionaries(st.integers(), values, max_size=2)
+    ),
+    max_leaves=12,
+)
+FLAGS = st.booleans() | ANYTHING
+# Notation with a few characters too many, too few or in other places.
+NOTATION = (MLPS | VGGS).map(str)
+FRAGMENTS = st.text("vgmlp batch_norm dense;:()|x0139²٣\n", max_size=12)
+DAMAGED = st.builds(
+    lambda text, start, end, new: text[:start] + new + text[end:],
+    NOTATION,
+    *[st.integers(0, 60)] * 2,
+    FRAGMENTS,
+)
+
+
+@settings(max_examples=300)
+@given(st.data())
+def test_anything_makes_a_network_or_a_value_error(data):
+    make = data.draw(
+        st.sampled_from(
+            [
+                lambda draw: mlp(draw(ANYTHING), batch_norm=draw(FLAGS)),
+                lambda draw: vgg(
+                    draw(BLOCKS | FRAGMENTS | ANYTHING),
+                    dense=draw(st.just(()) | ANYTHING),
+                    batch_norm=draw(FLAGS),
+                ),
+                lambda draw: parse(draw(DAMAGED | FRAGMENTS | ANYTHING)),
+                lambda draw: scale_width(draw(MLPS | VGGS), draw(ATOMS)),
+            ]
+        )
+    )
+    try:
+        network = make(data.draw)
+    except ValueError:
+        return
+    assert parse(str(network)) == network
+    assert hash(parse(str(network))) == hash(network)
 
 
 def test_frozen_and_hashable():

@@ -8,10 +8,12 @@ ROOT = Path(__file__).parents[1]
 
 # A module imports lower floors only. A new one fails until it is given a floor here.
 FLOORS = [
-    "architectures trees channels layers augment metrics optim run_log progress data",
-    "devices presets costs mothernet checkpoints combine compilation plots",
-    "models clustering report",
-    "hatching training evaluation settings",
+    "architectures trees channels layers augment metrics schedules optim run_log"
+    + " progress data style devices",
+    "presets costs mothernet checkpoints combine compilation findings plot_errors"
+    + " plot_curves",
+    "models clustering plot_plan report_tables",
+    "hatching training evaluation settings report",
     "groups ensemble",
     "stages placement",
     "methods group_trainer results",
@@ -26,8 +28,9 @@ ABOVE = {"launch", "configs", "tests", "benchmarks"}
 
 # These load without JAX, and so does all that they import when they are loaded.
 JAX_FREE = set(
-    "architectures presets costs mothernet clustering settings data combine metrics "
-    "run_log progress plots report".split()
+    "architectures presets costs mothernet clustering schedules settings data combine "
+    "metrics run_log progress style findings plot_errors plot_curves plot_plan "
+    "report_tables report".split()
 )
 JAX = {"jax", "jaxlib", "flax", "optax", "chex", "orbax"}
 

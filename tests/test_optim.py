@@ -1,49 +1,11 @@
-"""Schedules against their formulas, the optimiser against the rule written out."""
+"""The optimiser against its rule, written out."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-import pytest
 
-from mothernets_jax.optim import SCHEDULES, learning_rates, sgd
-
-PEAK, WARMUP, DECAY = 0.3, 4, 16
-STEPS = np.arange(DECAY)
-
-FORMULAS = {
-    "cosine": PEAK / 2 * (1 + np.cos(np.pi * STEPS / DECAY)),
-    "step": PEAK * np.repeat([1, 0.1, 0.01], [8, 4, 4]),
-    "constant": np.full(DECAY, PEAK),
-}
-
-
-def test_every_schedule_has_its_formula():
-    assert set(SCHEDULES) == set(FORMULAS)
-
-
-@pytest.mark.parametrize("schedule", FORMULAS)
-@pytest.mark.parametrize("warmup_steps", [0, 1, WARMUP])
-def test_schedules(schedule, warmup_steps):
-    rates = learning_rates(
-        schedule, PEAK, total_steps=warmup_steps + DECAY, warmup_steps=warmup_steps
-    )
-    assert rates.dtype == np.float32 and rates.shape == (warmup_steps + DECAY,)
-    # The first step already moves, and the last of the warm-up is at the peak.
-    ramp = [PEAK * (i + 1) / warmup_steps for i in range(warmup_steps)]
-    np.testing.assert_allclose(rates, [*ramp, *FORMULAS[schedule]], rtol=1e-5)
-
-
-@pytest.mark.parametrize("schedule", FORMULAS)
-def test_schedule_that_is_all_warmup(schedule):
-    rates = learning_rates(schedule, 1.0, total_steps=4, warmup_steps=4)
-    np.testing.assert_allclose(rates, [0.25, 0.5, 0.75, 1.0])
-
-
-def test_unknown_schedule():
-    with pytest.raises(ValueError, match="schedule is 'linear': expected one of"):
-        learning_rates("linear", 0.1, total_steps=3)  # type: ignore[arg-type]
-
+from mothernets_jax.optim import sgd
 
 PARAMS = {
     "conv": {

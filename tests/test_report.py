@@ -14,7 +14,10 @@ from matplotlib.colors import to_rgb
 from matplotlib.image import imread
 from rich.console import Console
 
-from mothernets_jax import plots, report
+from mothernets_jax import report, style
+from mothernets_jax.findings import headline
+from mothernets_jax.plot_plan import family_of
+from mothernets_jax.report_tables import comparison_table
 
 ARCHITECTURES = {  # blocks, and parameters
     "V13": ("(3:64)x2 | (3:128)x2 | (3:256)x2", 9_410_000),
@@ -190,7 +193,7 @@ def test_the_comparison_on_the_page_and_in_the_terminal():
     assert rows[0] == expected
     assert [row["of full data"] for row in rows] == ["38%", "100%", "59%"]
 
-    table = report.comparison_table(results)
+    table = comparison_table(results)
     names = [str(column.header).replace("\n", " ") for column in table.columns]
     assert names == ["method", *list(expected)[1:]]
     assert [str(next(column.cells)) for column in table.columns] == cells
@@ -203,7 +206,7 @@ def test_the_comparison_on_the_page_and_in_the_terminal():
 def test_no_share_without_full_data_and_no_markup_in_names():
     results = fake_results(("mothernets", "[red]x[/b]"))
     assert "of full data" not in without_plots(results).tables[0][1]
-    table = report.comparison_table(results)
+    table = comparison_table(results)
     assert not any("full" in str(column.header) for column in table.columns)
     assert "[red]x[/b]" in map(str, table.columns[0].cells)
 
@@ -247,19 +250,19 @@ def test_every_network_is_on_the_page(page):
 def test_the_headline_says_what_was_found(case):
     numbers, finding, share = case.split(": ")
     ours, theirs, *flops = map(float, numbers.split())
-    assert report.headline(fake_results(errors=(ours, theirs), flops=flops)) == (
+    assert headline(fake_results(errors=(ours, theirs), flops=flops)) == (
         f"The MotherNets ensemble makes {finding}, with {share} of its training FLOPs."
     )
 
 
 def test_headlines_without_the_pair():
-    assert report.headline(fake_results(methods=("full_data",))) == (
+    assert headline(fake_results(methods=("full_data",))) == (
         "The full-data ensemble of 10 networks makes 2.1% errors; its networks alone "
         "make 4.3% on average."
     )
     trio = fake_results(("bagging", "fge", "snapshot"), (0.3, 0.1, 0.1), (1, 1, 1))
     expected = "Of 3 methods, FGE and Snapshot make the fewest errors: 10.0%."
-    assert report.headline(trio) == expected
+    assert headline(trio) == expected
 
 
 @pytest.mark.parametrize("images", [(36, 45), (45, 36), (36, 99), (99, 36)])
@@ -310,13 +313,13 @@ def test_plots_are_drawn(page, workdir):
     assert {*images} == {*report._drawings(fake_results())}
     for path in images.values():
         pixels = imread(path)[..., :3]
-        assert pixels.shape[1] == 2 * plots.WIDE
+        assert pixels.shape[1] == 2 * style.WIDE
         for colour in ("#0072b2", "#f0b057" if path.stem == "plan" else "#d55e00"):
             near = np.abs(pixels - to_rgb(colour)).max(axis=-1) < 0.25
             assert near.sum() > 100, path
     svgs = [ElementTree.fromstring(svg) for svg in page.svgs()]
     widths = [float(svg.attrib["viewBox"].split()[2]) for svg in svgs]
-    assert sorted(widths) == 4 * [plots.NARROW] + 4 * [plots.WIDE]
+    assert sorted(widths) == 4 * [style.NARROW] + 4 * [style.WIDE]
     assert all("MotherNet" in "".join(svg.itertext()) for svg in svgs)
 
 
@@ -325,7 +328,7 @@ def test_the_plan_draws_what_a_member_inherits():
     cluster["architecture"] = "vgg (3:4) | (3:8); batch_norm"
     for member in cluster["members"]:
         member["architecture"] = "vgg (5:8) (3:8) | (3:8); dense 9; batch_norm"
-    mother, member = report._family(cluster)
+    mother, member = family_of(cluster)
     assert mother.layers == (((4, 4, False),), ((8, 8, False),), ())
     block1 = ((4, 8, True), (0, 8, False))
     assert member.layers == (block1, ((8, 8, False),), ((0, 9, False),))
@@ -335,7 +338,7 @@ def test_the_plan_draws_what_a_member_inherits():
 
 def test_hatched_curves_start_where_their_mothernet_ended():
     draw = report._drawings(fake_results())["learning_curves"]
-    hatched, scratch = draw(plots.WIDE).axes
+    hatched, scratch = draw(style.WIDE).axes
     lines = {tuple(line.get_xdata()): line.get_ydata() for line in hatched.lines}
     assert set(lines) == {(1, 2, 3), (3, 4, 5, 6), (3,)}  # (3,): the end's dot
     assert list(lines[3, 4, 5, 6]) == [0.1, 0.5, 0.3, 0.1]
@@ -344,8 +347,8 @@ def test_hatched_curves_start_where_their_mothernet_ended():
 
 def test_methods_keep_their_colours():
     names = ["one", "full_data", "two", "mothernets", "three", "four", "five", "six"]
-    assert len({*plots.method_styles(names).values()}) == len(names)
-    assert plots.method_styles(names)["full_data"] == ("#d55e00", "s")
+    assert len({*style.method_styles(names).values()}) == len(names)
+    assert style.method_styles(names)["full_data"] == ("#d55e00", "s")
 
 
 ONE = {"methods": ("full_data",), "errors": (0.0,), "flops": (1e9,)}
@@ -383,8 +386,8 @@ def test_one_member_of_unknown_notation(tmp_path):
 
 def test_the_same_results_give_the_same_picture(page):
     draw = report._drawings(fake_results())["member_errors"]
-    with rc_context(plots.STYLE):
-        assert report._picture(draw(plots.WIDE), draw(plots.NARROW)) in page.source
+    with rc_context(style.STYLE):
+        assert report._picture(draw(style.WIDE), draw(style.NARROW)) in page.source
 
 
 def test_a_failure_leaves_the_old_page(tmp_path, monkeypatch):

@@ -74,7 +74,8 @@ BAD = [
     # Out of range.
     ({"seed": -1}, "config.seed is -1", "expected 0 or more"),
     ({"replicas": 0}, "config.replicas is 0", "expected 1 or more"),
-    ({"num_clusters": 0}, "config.num_clusters is 0", "expected 1 or more"),
+    ({"num_clusters": 0}, "config.num_clusters is 0", "expected 1 to 4, the number"),
+    ({"num_clusters": 5}, "config.num_clusters is 5", "expected 1 to 4, the number"),
     ({"train__epochs": 0}, "config.train.epochs is 0", "expected 1 or more"),
     ({"train__batch_size": 0}, "config.train.batch_size is 0", "1 or more"),
     ({"train__learning_rate": -0.1}, "config.train.learning_rate is -0.1", "0 or more"),
@@ -111,9 +112,22 @@ BAD = [
     (
         {"num_clusters": 2, "min_shared": 0.5},
         "config.num_clusters is 2",
-        "config.min_shared is 0.5",
+        "min_shared is 0.5",
         "give one of them",
     ),
+    (
+        {"train__epochs": 2, "train__warmup_epochs": 2.5},
+        "config.train.warmup_epochs is 2.5",
+        "expected at most config.train.epochs, which is 2",
+    ),
+    (
+        {"hatch__epochs": 1, "hatch__warmup_epochs": 1.01},
+        "config.hatch.warmup_epochs is 1.01",
+        "expected at most config.hatch.epochs, which is 1",
+    ),
+    # More members than anybody trains; a typing error, which would build them all.
+    ({"replicas": 501}, "config.replicas is 501", "1,002 members of 2 architectures"),
+    ({"replicas": 10**15}, "config.replicas is 1000000000000000", "at most 1,000"),
     # Keys are made of 32 bits: this seed would repeat the run of seed 0.
     ({"seed": 2**32}, "config.seed is 4294967296"),
     ({"min_shared": 1.5}, "config.min_shared is 1.5"),
@@ -202,6 +216,14 @@ def test_replicas_are_numbered_members_of_one_architecture(replicas, expected):
     members = make(replicas=replicas).members
     assert members == {name: mlp(hidden) for name, hidden in expected.items()}
     assert list(members) == list(expected)
+
+
+def test_the_most_that_is_allowed():
+    assert len(make(replicas=500).members) == 1000
+    assert make(replicas=2, num_clusters=4).num_clusters == 4
+    settings = make(train__epochs=2, train__warmup_epochs=2, hatch__epochs=1)
+    assert settings.train.warmup_epochs == settings.train.epochs
+    assert settings.hatch_recipe.warmup_epochs <= settings.hatch_recipe.epochs
 
 
 def test_hatched_members_train_by_train_where_hatch_says_nothing():

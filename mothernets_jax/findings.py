@@ -1,0 +1,79 @@
+"""A finished run's findings in words, whichever way they fall."""
+
+import math
+from collections.abc import Iterable
+
+from mothernets_jax.style import method_label, percent
+
+
+def headline(results: dict) -> str:
+    """The run's finding in one sentence, whichever way it falls."""
+    methods = results["methods"]
+    errors = {name: average_error(method) for name, method in methods.items()}
+    if "mothernets" in methods and "full_data" in methods:
+        ours, theirs = errors["mothernets"], errors["full_data"]
+        # One decimal, or more where only they tell two different errors apart.
+        apart = (d for d in (1, 2, 3) if percent(ours, d) != percent(theirs, d))
+        decimals = 1 if ours == theirs else next(apart, 4)
+        verdict = "as many as full-data training"
+        if ours != theirs:
+            verdict = "fewer" if ours < theirs else "more"
+            verdict += f" than full-data training’s {percent(theirs, decimals)}"
+        return (
+            f"The MotherNets ensemble makes {percent(ours, decimals)} errors, "
+            f"{verdict}, with {share_of_full_data(methods, 'mothernets')} of its "
+            "training FLOPs."
+        )
+    if len(methods) > 1:
+        best = min(errors.values())
+        winners = [method_label(name) for name in methods if errors[name] == best]
+        return (
+            f"Of {len(methods)} methods, {' and '.join(winners)} "
+            f"{'makes' if len(winners) == 1 else 'make'} the fewest errors: "
+            f"{percent(best, 1)}."
+        )
+    [(name, method)] = methods.items()
+    error, alone = percent(errors[name], 1), percent(method["mean_member_error"], 1)
+    label = "full-data" if name == "full_data" else method_label(name)
+    count = len(method["members"])
+    if count == 1:
+        return f"The {label} ensemble of one network makes {error} errors."
+    return (
+        f"The {label} ensemble of {count} networks makes {error} errors; "
+        f"its networks alone make {alone} on average."
+    )
+
+
+def remarks(results: dict) -> Iterable[str]:
+    """What the headline leaves out: how sure it is, and who is better still."""
+    methods, count = results["methods"], results["data"]["test_examples"]
+    if not {"mothernets", "full_data"} <= set(methods):
+        return
+    errors = {name: average_error(method) for name, method in methods.items()}
+    ours, theirs = errors["mothernets"], errors["full_data"]
+    if ours != theirs:
+        # Two standard errors of the difference, as if the two had nothing in common.
+        noise = 2 * math.sqrt((ours * (1 - ours) + theirs * (1 - theirs)) / count)
+        gap = abs(ours - theirs)
+        yield (
+            f"The two differ by {round(gap * count):,} of {count:,} test images"
+            f"{', too few to say which is better' if gap < noise else ''}."
+        )
+    best = min(errors, key=lambda name: errors[name])
+    if errors[best] < min(ours, theirs):
+        yield (
+            f"Of all {len(methods)} methods, {method_label(best)} makes the fewest "
+            f"errors: {percent(errors[best], 1)}, with "
+            f"{share_of_full_data(methods, best)} of full-data training’s FLOPs."
+        )
+
+
+def average_error(method: dict) -> float:
+    """The test error of a method's ensemble, its probabilities averaged."""
+    return method["ensemble"]["average"]["error"]
+
+
+def share_of_full_data(methods: dict, name: str) -> str:
+    """A method's training FLOPs as a percentage of those of full-data training."""
+    ours, theirs = (methods[n]["cost"]["train_flops"] for n in (name, "full_data"))
+    return percent(ours / theirs, 0 if ours > 0.1 * theirs else 1) if theirs else "–"

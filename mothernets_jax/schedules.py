@@ -1,0 +1,65 @@
+"""Learning rates of every step, by name, without JAX so that settings can read them."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+
+def _cosine(progress: np.ndarray) -> np.ndarray:
+    return (1 + np.cos(np.pi * progress)) / 2
+
+
+def _step(progress: np.ndarray) -> np.ndarray:
+    return np.where(progress < 0.5, 1.0, np.where(progress < 0.75, 0.1, 0.01))
+
+
+# Shares of the peak, given how much of what follows the warm-up is done, 0 to below 1.
+SCHEDULES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "cosine": _cosine,
+    "step": _step,
+    "constant": np.ones_like,
+}
+
+
+def learning_rates(
+    schedule: str,
+    peak: float,
+    *,
+    total_steps: int,
+    warmup_steps: int = 0,
+) -> np.ndarray:
+    """The learning rate of every step.
+
+    A linear warm-up to the peak, then: `cosine` to 0 (`peak / 2 (1 + cos(pi t))` with t
+    from 0 to 1 over the steps that remain), `step` a tenth after a half of the steps
+    that remain and another tenth after three quarters, `constant` the peak.
+
+    Args:
+        schedule: its name.
+        peak: the largest learning rate.
+        total_steps: steps in all, warm-up included.
+        warmup_steps: at most `total_steps`.
+
+    Returns:
+        float32 [total_steps].
+
+    Raises:
+        ValueError: an unknown schedule, or a warm-up longer than the whole.
+
+    >>> learning_rates("step", 1.0, total_steps=6, warmup_steps=2).tolist()
+    [0.5, 1.0, 1.0, 1.0, 0.1, 0.01]
+    """
+    if schedule not in SCHEDULES:
+        raise ValueError(
+            f"schedule is {schedule!r}: expected one of {', '.join(SCHEDULES)}"
+        )
+    if not 0 <= warmup_steps <= total_steps:
+        raise ValueError(
+            f"warmup_steps is {warmup_steps}: expected 0 to {total_steps}, the steps "
+            "in all"
+        )
+    # Step 0 already moves: the ramp takes its values after each of its steps.
+    warmup = np.arange(1, warmup_steps + 1) / max(1, warmup_steps)
+    decay_steps = total_steps - warmup_steps
+    decay = SCHEDULES[schedule](np.arange(decay_steps) / max(1, decay_steps))
+    return (peak * np.concatenate([warmup, decay])).astype(np.float32)

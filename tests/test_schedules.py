@@ -1,0 +1,79 @@
+"""Schedules against Optax's and against values worked out by hand."""
+
+import re
+
+import numpy as np
+import optax
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mothernets_jax.schedules import SCHEDULES, learning_rates
+
+STEPS = np.arange(40)
+
+
+def of_optax(schedule, peak, steps):
+    """Optax's schedule over the steps after the warm-up."""
+    if schedule == "cosine":
+        return optax.cosine_decay_schedule(peak, steps)
+    if schedule == "step":
+        # The first steps by which a half and three quarters are done.
+        drops = {-(-steps // 2): 0.1}
+        drops[-(-steps * 3 // 4)] = drops.get(-(-steps * 3 // 4), 1) * 0.1
+        return optax.piecewise_constant_schedule(peak, drops)
+    return {"constant": optax.constant_schedule}[schedule](peak)
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
+@given(
+    peak=st.floats(1e-3, 10.0),
+    warmup_steps=st.integers(0, STEPS.size),
+    decay_steps=st.integers(1, STEPS.size),
+)
+def test_schedules_are_those_of_optax(schedule, peak, warmup_steps, decay_steps):
+    rates = learning_rates(
+        schedule,
+        peak,
+        total_steps=warmup_steps + decay_steps,
+        warmup_steps=warmup_steps,
+    )
+    # The first step already moves, and the last of the warm-up is at the peak.
+    warmup = optax.linear_schedule(0.0, peak, max(1, warmup_steps))(1 + STEPS)
+    decay = of_optax(schedule, peak, decay_steps)(STEPS)
+    decay = np.broadcast_to(decay, STEPS.shape)  # Optax's constant is one number
+    expected = np.append(np.asarray(warmup)[:warmup_steps], decay[:decay_steps])
+    assert rates.dtype == np.float32
+    np.testing.assert_allclose(rates, expected, rtol=1e-5, atol=1e-6 * peak)
+
+
+@pytest.mark.parametrize(
+    ("steps", "expected"),
+    [
+        (0, []),
+        (1, [1]),
+        (2, [1, 0.1]),
+        (3, [1, 1, 0.1]),
+        (4, [1, 1, 0.1, 0.01]),
+        (5, [1, 1, 1, 0.1, 0.01]),
+        (8, [1, 1, 1, 1, 0.1, 0.1, 0.01, 0.01]),
+    ],
+)
+def test_few_steps_begin_at_the_peak_too(steps, expected):
+    rates = learning_rates("step", 1.0, total_steps=steps)
+    np.testing.assert_allclose(rates, expected)
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
+def test_schedule_that_is_all_warmup(schedule):
+    rates = learning_rates(schedule, 1.0, total_steps=4, warmup_steps=4)
+    np.testing.assert_allclose(rates, [0.25, 0.5, 0.75, 1.0])
+
+
+def test_refused():
+    with pytest.raises(ValueError, match=r"schedule is 'linear': expected one of cos"):
+        learning_rates("linear", 0.1, total_steps=3)
+    for warmup_steps in (-1, 4):
+        message = f"warmup_steps is {warmup_steps}: expected 0 to 3, the steps in all"
+        with pytest.raises(ValueError, match=re.escape(message)):
+            learning_rates("step", 0.1, total_steps=3, warmup_steps=warmup_steps)
