@@ -72,9 +72,8 @@ def load_image_folder(directory: str, *, image_size: int | None = None) -> Array
         image_cache.write(cache_file, fingerprint, images)
     train_labels, test_labels = _labels(train), _labels(test)
     num_train = len(train_labels)
-    # Copied: a view would keep the training images in memory, split or not.
-    test_images = images[num_train:].copy()
-    return images[:num_train], train_labels, test_images, test_labels, tuple(train)
+    train_images, test_images = images[:num_train], images[num_train:]
+    return train_images, train_labels, test_images, test_labels, tuple(train)
 
 
 # Finding the files.
