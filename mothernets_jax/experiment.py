@@ -11,6 +11,7 @@ from rich.console import Console
 
 from mothernets_jax import checkpoints, data
 from mothernets_jax.compilation import Executables
+from mothernets_jax.data import counts
 from mothernets_jax.ensemble import ENSEMBLES_FOLDER, Ensemble, Member
 from mothernets_jax.methods import METHODS
 from mothernets_jax.methods.mothernets import clusters_of
@@ -283,6 +284,7 @@ def _describe_data(settings: Settings, task: Task) -> dict[str, Any]:
         "test_examples": len(dataset.test_labels),
         "input_shape": list(dataset.input_shape),
         "class_names": list(dataset.class_names),
+        **counts.describe(dataset),
     }
 
 
