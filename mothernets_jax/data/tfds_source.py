@@ -1,6 +1,6 @@
 """Image classification data sets of TFDS, read without TensorFlow.
 
-Labels are read at once, images only where they are used: `train_examples` keeps what
+All labels are read, images only where they are used: `train_examples` keeps what
 is decoded small. Pillow decodes, as for folders, so both give the same pixels.
 
 Axes: examples, height, width, channels.
@@ -83,8 +83,8 @@ def _keys(builder: Any, name: str) -> tuple[str, str]:
     ):
         raise ValueError(
             f"the data set {name!r} is not one of 8-bit images with one class each; it "
-            f"maps {keys} and holds {', '.join(features)}. Choose another, or write "
-            "its images into folders: --config.data.name=folder."
+            f"maps {keys} and holds {', '.join(sorted(features))}. Choose another, or "
+            "write its images into folders: --config.data.name=folder."
         )
     return keys
 
