@@ -5,6 +5,7 @@ wrong with MotherNets and 0.56% with full data at 2.2 times the training FLOPs (
 fold, one seed; five folds are in docs/measurements.md).
 
 python launch.py --config=configs/vgg_ensemble.py
+python launch.py --config=configs/vgg_ensemble.py:cifar10
 python launch.py --config=configs/vgg_ensemble.py:folder --config.data.dir=IMAGES
 python launch.py --config=configs/vgg_ensemble.py --config.hatch.epochs=8
 """
@@ -14,7 +15,14 @@ from ml_collections.config_dict import placeholder
 
 from mothernets_jax.presets import v5
 
-WIDTHS = {"digits": 0.125, "folder": 1.0, "folder_thin": 0.25}
+WIDTHS = {
+    "digits": 0.125,
+    "folder": 1.0,
+    "folder_thin": 0.25,
+    "cifar10": 1.0,
+    "cifar100": 1.0,
+    "svhn": 1.0,
+}
 
 
 def get_config(preset: str = "digits") -> ConfigDict:
@@ -23,7 +31,8 @@ def get_config(preset: str = "digits") -> ConfigDict:
     Args:
         preset: `digits`, scikit-learn's 8x8 digits with V5 at an eighth of the widths
             and two members of each architecture; `folder`, V5 on a folder of images;
-            `folder_thin`, the same at a quarter of the widths.
+            `folder_thin`, the same at a quarter of the widths; `cifar10`, `cifar100`,
+            `svhn`, V5 on these data sets, read with TFDS.
     """
     if preset not in WIDTHS:
         raise ValueError(
@@ -43,14 +52,14 @@ def get_config(preset: str = "digits") -> ConfigDict:
             "precision": "auto",  # bfloat16 on accelerators, float32 elsewhere
             "combine": "average",
             "data": {
-                "name": "digits" if digits else "folder",
+                "name": preset.removesuffix("_thin"),
                 "dir": "",
                 "fold": 0,
                 "train_examples": placeholder(int),  # all
                 "validation_fraction": 0.1,
                 "image_size": placeholder(int),  # all images have one size
                 "crop_padding": 1 if digits else 4,
-                "flip": not digits,
+                "flip": preset not in ("digits", "svhn"),  # a mirrored digit is none
             },
             "train": {
                 "epochs": 30,

@@ -10,6 +10,7 @@ from rich.console import Console
 
 from mothernets_jax import checkpoints, data
 from mothernets_jax.compilation import Executables, ProgramStore
+from mothernets_jax.data import counts
 from mothernets_jax.devices import compute_dtype, device_name
 from mothernets_jax.ensemble import ENSEMBLES_FOLDER, Ensemble, Member
 from mothernets_jax.execution import Execution, run_stages, stage_folder
@@ -245,4 +246,5 @@ def _describe_data(settings: Settings, task: Task) -> dict[str, Any]:
         "test_examples": len(dataset.test_labels),
         "input_shape": list(dataset.input_shape),
         "class_names": list(dataset.class_names),
+        **counts.describe(dataset),
     }

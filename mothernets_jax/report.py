@@ -81,6 +81,7 @@ def _page(results: dict, pictures: dict[str, str]) -> str:
         train_examples=f"{data['train_examples']:,}",
         validation_examples=f"{data['validation_examples']:,}",
         test_examples=f"{data['test_examples']:,}",
+        copies=_copies(data),
         comparison=html_table(comparison(results), colours=colours),
         metric=metric_of(methods),
         members="\n".join(member_tables(results)),
@@ -90,6 +91,17 @@ def _page(results: dict, pictures: dict[str, str]) -> str:
             for key, value in results["provenance"].items()
         ),
     )
+
+
+def _copies(data: dict) -> str:
+    """How many test images are training images too, where that was looked at."""
+    copies = data.get("test_images_in_train")
+    if copies is None:  # A run of an older version.
+        return ""
+    if copies == 1:
+        return "1 test image is an exact copy of a training image."
+    number = f"{copies:,}" if copies else "No"
+    return f"{number} test images are exact copies of training images."
 
 
 def _drawings(results: dict) -> dict[str, Callable[[int], Figure | None]]:

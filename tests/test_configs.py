@@ -58,7 +58,8 @@ def hint(path):
 
 def test_there_are_configs():
     assert "vgg_ensemble" in CONFIGS
-    assert {"digits", "folder", "folder_thin"} <= set(presets_of("vgg_ensemble"))
+    expected = {"digits", "folder", "folder_thin", "cifar10", "cifar100", "svhn"}
+    assert expected <= set(presets_of("vgg_ensemble"))
 
 
 @pytest.mark.parametrize(("name", "preset"), CASES)
@@ -119,6 +120,9 @@ def test_the_commands_of_its_docstring_can_be_given(name):
     [
         ("digits", 1 / 8, (16, 32, 64)),
         ("folder", 1, (128, 256, 512)),
+        ("cifar10", 1, (128, 256, 512)),
+        ("cifar100", 1, (128, 256, 512)),
+        ("svhn", 1, (128, 256, 512)),
         ("folder_thin", 1 / 4, (32, 64, 128)),
     ],
 )
@@ -131,3 +135,20 @@ def test_vgg_ensemble_is_v5_at_the_width_of_its_preset(preset, width, filters):
     assert found["V16A"] == parse(f"vgg {v16a} | (3:{b})x2 (1:{c}); batch_norm")
     assert settings.replicas == (2 if preset == "digits" else 1)
     assert settings.methods == ("mothernets", "full_data")
+
+
+@pytest.mark.parametrize(
+    ("preset", "name", "flip"),
+    [
+        ("digits", "digits", False),
+        ("folder", "folder", True),
+        ("folder_thin", "folder", True),
+        ("cifar10", "cifar10", True),
+        ("cifar100", "cifar100", True),
+        ("svhn", "svhn", False),
+    ],
+)
+def test_vgg_ensemble_mirrors_no_digits(preset, name, flip):
+    settings = freeze(load("vgg_ensemble", preset))
+    assert settings.data.name == name
+    assert settings.data.flip is flip

@@ -1,9 +1,12 @@
 """The data sets: what is in each split, which digits, and what is refused."""
 
+import logging
+
 import numpy as np
 import pytest
 
 from mothernets_jax.data import Dataset, load
+from mothernets_jax.data.counts import describe
 from mothernets_jax.data.dataset import split
 from mothernets_jax.data.digits import load_digits_fold
 
@@ -128,6 +131,54 @@ def test_split_refuses(counts, options, message):
         split_classes(counts, **options)
 
 
+@pytest.mark.parametrize(
+    ("train_labels", "test_labels", "message"),
+    [
+        (
+            [0, 1, 2, 3],
+            [0],
+            r"1 of 4 training images .* no class \(3, say\); expected 0 to 2, .* 3 c",
+        ),
+        ([0, 1, 2], [1, -1, -1], r"2 of 3 test images .* \(-1, say\); expected 0 to 2"),
+    ],
+)
+def test_split_refuses_labels_that_are_no_class(train_labels, test_labels, message):
+    images = [numbered_images(len(labels)) for labels in (train_labels, test_labels)]
+    labels = [np.array(labels) for labels in (train_labels, test_labels)]
+    with pytest.raises(ValueError, match=message):
+        split(images[0], labels[0], images[1], labels[1], tuple("abc"))
+
+
+# What is counted.
+
+
+def test_classes_and_copies_are_counted_and_logged(caplog):
+    caplog.set_level(logging.INFO, logger="mothernets_jax")
+    images, labels = numbered_images(1200), np.arange(1200, dtype=np.int32) % 3
+    data = split(images, labels, images[:1], labels[:1], tuple("abc"))._replace(
+        train_images=images[:1000],
+        train_labels=np.repeat([0, 1, 2], [300, 300, 400]),
+        validation_images=images[[5, 1100, 5]],
+        validation_labels=np.array([0, 2, 2]),
+        test_images=images[[999, 1000, 0, 1001]],
+        test_labels=np.array([1, 1, 1, 1]),
+    )
+    assert describe(data) == {
+        "class_counts": {
+            "train": [300, 300, 400],
+            "validation": [1, 0, 2],
+            "test": [0, 4, 0],
+        },
+        "test_images_in_train": 2,
+        "validation_images_in_train": 2,
+    }
+    classes, copies = caplog.messages
+    assert classes.endswith(
+        "train 300 to 400, validation 0 to 2, test 0 to 4; 3 classes."
+    )
+    assert copies.endswith("images: 2 of 3 validation images, 2 of 4 test images.")
+
+
 # Digits.
 
 
@@ -215,8 +266,8 @@ def test_load_splits_the_digits():
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [
-        ("digit", {}, "'digit', expected one of digits, folder. Did you mean 'digits'"),
-        ("cifar", {}, r"unknown data set 'cifar', expected one of digits, folder\.$"),
+        ("digit", {}, "'digit', expected one of digits, folder, cifar10, .* 'digits'"),
+        ("xyz", {}, r"unknown data set 'xyz', expected one of digits, .*tfds:NAME\.$"),
         ("folder", {}, r"no image folder is given; .*--config\.data\.dir=PATH"),
         (
             "digits",

@@ -71,6 +71,11 @@ def test_results_hold_what_users_lean_on(finished):
         assert {"train_seconds", "compile_seconds", "eval_seconds"} <= set(
             entry["clocks"]
         )
+    described = results["data"]
+    for split in ("train", "validation", "test"):
+        of_class = described["class_counts"][split]
+        assert len(of_class) == 10 and sum(of_class) == described[f"{split}_examples"]
+    assert described["test_images_in_train"] == 0  # the digits are all different
     checks = results["methods"]["mothernets"]["hatching"]
     assert set(checks) == {"A_1", "A_2", "B_1", "B_2"}
     assert all(c["relative_logit_difference"] < 1e-5 for c in checks.values())

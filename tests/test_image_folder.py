@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mothernets_jax.data import image_folder, load
+from mothernets_jax.data import decoding, load
 from mothernets_jax.data.image_folder import load_image_folder
 
 CLASSES = ("ant", "bee", "cow")
@@ -272,10 +272,10 @@ def test_load_splits_a_folder(folder):
 def no_decoding(monkeypatch):
     """From the call of this on, decoding fails."""
 
-    def refuse(path, image_size):
-        raise RuntimeError(f"decoded {path}")
+    def refuse(encoded, image_size):
+        raise RuntimeError(f"decoded {encoded.name}")
 
-    return lambda: monkeypatch.setattr(image_folder, "_decode", refuse)
+    return lambda: monkeypatch.setattr(decoding, "decode", refuse)
 
 
 def test_cache_spares_decoding(folder, cache_home, no_decoding):
@@ -320,13 +320,13 @@ CHANGES = ["touched", "grown", "added", "removed", "renamed", "class renamed"]
 def test_a_changed_folder_is_decoded_again(folder, cache_home, monkeypatch, how):
     load_image_folder(str(folder))
     change_file(folder, how)
-    decode, decoded = image_folder._decode, []
+    decode, decoded = decoding.decode, []
 
-    def record(path, image_size):
-        decoded.append(path)
-        return decode(path, image_size)
+    def record(encoded, image_size):
+        decoded.append(encoded.name)
+        return decode(encoded, image_size)
 
-    monkeypatch.setattr(image_folder, "_decode", record)
+    monkeypatch.setattr(decoding, "decode", record)
     changed = load_image_folder(str(folder))
     images = [str(p) for p in folder.rglob("*") if p.is_file()]
     assert set(decoded) == set(images)

@@ -51,6 +51,11 @@ MISTAKES = [
     ([CONFIG, "--config.methods=('mothernet',)"], "did you mean 'mothernets'"),
     ([CONFIG + ":folder"], "--config.data.dir=PATH"),
     ([CONFIG + ":folder", "--config.data.dir=/no/such"], "/no/such"),
+    ([CONFIG, "--config.data.name=cifar"], "Did you mean 'cifar10'"),
+    (
+        [CONFIG, "--config.data.name=imagenet", "--config.data.dir=/no/such"],
+        "python -m mothernets_jax.data.prepare imagenet /no/such",
+    ),
     ([CONFIG, "--config.num_clusters=99"], "num_clusters is 99"),
     ([CONFIG, "--config.train.batch_size=9999"], "batch_size is 9999"),
     ([CONFIG, "--workdir=README.md"], "README.md is a file"),

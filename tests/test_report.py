@@ -238,6 +238,21 @@ def test_every_network_is_on_the_page(page):
 
 
 @pytest.mark.parametrize(
+    ("copies", "sentence"),
+    [
+        (0, "No test images are exact copies of training images."),
+        (1, "1 test image is an exact copy of a training image."),
+        (1204, "1,204 test images are exact copies of training images."),
+    ],
+)
+def test_test_images_among_the_training_images_are_told(copies, sentence):
+    results = fake_results()
+    assert "exact cop" not in without_plots(results).text  # an older version's run
+    results["data"]["test_images_in_train"] = copies
+    assert sentence in without_plots(results).text
+
+
+@pytest.mark.parametrize(
     "case",
     [  # errors and FLOPs of MotherNets and of full-data training: what is to be said
         ".0213 .0249 38 100: 2.1% errors, fewer than full-data training’s 2.5%: 38%",

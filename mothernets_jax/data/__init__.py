@@ -1,5 +1,14 @@
 """Data sets by name, all as one `Dataset`.
 
+| name | what | options |
+|---|---|---|
+| `digits` | scikit-learn's handwritten digits, 8x8 | `fold` |
+| `folder` | your own images | `directory`, `image_size` |
+| `cifar10`, `cifar100`, `mnist`, `fashion_mnist` | TFDS, same names | likewise |
+| `svhn` | TFDS's `svhn_cropped`, without its split "extra" | likewise |
+| `imagenet` | TFDS's `imagenet2012`, tested on "validation" | likewise |
+| `tfds:NAME` | any other set of labelled images in TFDS | likewise |
+
 A new kind of data is a new file with a function that returns `Arrays`, and an entry
 in each of the two tables below.
 """
@@ -10,18 +19,23 @@ from collections.abc import Callable
 from mothernets_jax.data.dataset import Arrays, Dataset, split
 from mothernets_jax.data.digits import load_digits_fold
 from mothernets_jax.data.image_folder import load_image_folder
+from mothernets_jax.data.tfds_builder import PREFIX, TFDS_NAMES, is_tfds
+from mothernets_jax.data.tfds_source import load_tfds
 
 __all__ = ["Dataset", "load"]
 
 _LOADERS: dict[str, Callable[..., Arrays]] = {
     "digits": load_digits_fold,
     "folder": load_image_folder,
+    "tfds": load_tfds,
 }
 # The options of `load` that each loader takes, as keyword arguments.
 _OPTIONS: dict[str, tuple[str, ...]] = {
     "digits": ("fold",),
     "folder": ("directory", "image_size"),
+    "tfds": ("name", "directory", "image_size"),
 }
+_NAMES = ("digits", "folder", *TFDS_NAMES, f"{PREFIX}NAME")
 
 
 def load(
@@ -36,38 +50,42 @@ def load(
     """Loads a data set and keeps a part of its training set for validation.
 
     Args:
-      name: "digits" or "folder".
-      directory: of a folder: where its train/ and test/ are.
+      name: one of the table above.
+      directory: of a folder: where its train/ and test/ are; of TFDS: where it keeps
+        its data sets, empty for its default.
       fold: of the digits: which fifth is the test set, 0 to 4.
       train_examples: how many images train; None for all that are left.
       validation_fraction: of the training set, in [0, 1).
-      image_size: of a folder: resize to this height and width, in pixels; None where
-        the images have one size already.
+      image_size: of a folder and of TFDS: resize to this height and width, in
+        pixels; None where the images have one size already.
 
     Raises:
       ValueError: an unknown name, an option that this data set does not have, or
         what the loader or `dataset.split` refuses.
-      FileNotFoundError: the folder, or a part of it, is missing.
+      FileNotFoundError: the folder or a part of it is missing, or the data set of
+        TFDS is not there and cannot be fetched.
     """
-    if name not in _LOADERS:
-        close = difflib.get_close_matches(name, _LOADERS, n=1)
+    if name not in _NAMES and not is_tfds(name):
+        close = difflib.get_close_matches(name, _NAMES, n=1)
         hint = f" Did you mean {close[0]!r}?" if close else ""
         raise ValueError(
-            f"unknown data set {name!r}, expected one of {', '.join(_LOADERS)}.{hint}"
+            f"unknown data set {name!r}, expected one of {', '.join(_NAMES)}.{hint}"
         )
+    kind = "tfds" if is_tfds(name) else name
     options = {"directory": directory, "fold": fold, "image_size": image_size}
     # Training on the digits because only the folder's path was given, and not its
     # kind, would be a silent and expensive mistake.
     unset = {"directory": "", "fold": 0, "image_size": None}
     for option, value in options.items():
-        if value != unset[option] and option not in _OPTIONS[name]:
+        if value != unset[option] and option not in _OPTIONS[kind]:
             takers = [other for other in _OPTIONS if option in _OPTIONS[other]]
             raise ValueError(
                 f"{option}={value!r} is given, but the data set {name!r} has no such "
                 f"option (only {', '.join(takers)}). Leave it out, or choose "
                 f"--config.data.name={takers[0]}."
             )
-    arrays = _LOADERS[name](**{key: options[key] for key in _OPTIONS[name]})
+    options["name"] = name
+    arrays = _LOADERS[kind](**{key: options[key] for key in _OPTIONS[kind]})
     return split(
         *arrays,
         validation_fraction=validation_fraction,

@@ -4,13 +4,30 @@ Axes: examples, height, width, channels. Pixels are uint8 (0..255) throughout; a
 network sees `(images - mean) / std`.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 
+from mothernets_jax.data import checks
+
+
+class Lazy(NamedTuple):
+    """Images or labels that are read only when a `Dataset` is made of them.
+
+    Attributes:
+      shape: (examples, height, width, channels) of images, (examples,) of labels.
+      read: from numbers of examples, int [n], to the array of them, [n, ...].
+    """
+
+    shape: tuple[int, ...]
+    read: Callable[[np.ndarray], np.ndarray]
+
+
 # What a loader returns: train_images uint8 [examples, height, width, channels],
-# train_labels int32 [examples], test_images, test_labels (likewise), class_names.
-Arrays = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, tuple[str, ...]]
+# train_labels int [examples], test_images, test_labels (likewise), class_names.
+Array = np.ndarray | Lazy
+Arrays = tuple[Array, Array, Array, Array, tuple[str, ...]]
 
 # Which images validate is fixed for good: a run that could draw its own (from its
 # seed, say) might train a member on images that another member is validated on.
@@ -56,10 +73,10 @@ class Dataset(NamedTuple):
 
 
 def split(
-    train_images: np.ndarray,
-    train_labels: np.ndarray,
-    test_images: np.ndarray,
-    test_labels: np.ndarray,
+    train_images: Array,
+    train_labels: Array,
+    test_images: Array,
+    test_labels: Array,
     class_names: tuple[str, ...],
     *,
     validation_fraction: float = 0.1,
@@ -74,46 +91,46 @@ def split(
 
     Args:
       train_images: uint8 [examples, height, width, channels], all that may train.
-      train_labels: int32 [examples].
+      train_labels: int [examples].
       test_images: uint8 [test examples, height, width, channels].
-      test_labels: int32 [test examples].
+      test_labels: int [test examples].
       class_names: one name a class.
       validation_fraction: of the training set, in [0, 1); 0 keeps none.
       train_examples: how many of the remaining images train; None for all.
 
     Raises:
-      ValueError: a fraction or number of examples that the images cannot give, or a
-        class without training images.
+      ValueError: a fraction or number of examples that the images cannot give, a
+        class without training images, a label that is none of the classes, or lazy
+        images that would not fit into memory.
     """
-    assert train_images.dtype == test_images.dtype == np.uint8
-    assert train_images.shape[1:] == test_images.shape[1:] and train_images.ndim == 4
-    _check_every_class_trains(train_labels, class_names)
-    total = len(train_images)
-    validation_examples = _count_validation(
-        total, validation_fraction, num_classes=len(class_names)
-    )
-    available = total - validation_examples
-    if train_examples is None:
-        train_examples = available
-    if not len(class_names) <= train_examples <= available:
-        raise ValueError(
-            f"train_examples={train_examples}, but there are {available} training "
-            f"images in {len(class_names)} classes ({validation_examples} of {total} "
-            f"are kept for validation). Give {len(class_names)} to {available}, or "
-            "leave it out to train on all of them."
-        )
+    assert train_images.shape[1:] == test_images.shape[1:]
+    fractions = {
+        "num_classes": len(class_names),
+        "validation_fraction": validation_fraction,
+        "train_examples": train_examples,
+    }
+    if isinstance(train_images, Lazy):
+        # Before even the labels are read, which can take minutes.
+        sizes = _count_examples(train_images.shape[0], **fractions)
+        height, width, channels = train_images.shape[1:]
+        checks.check_memory((*sizes, test_images.shape[0]), (height, width, channels))
+    train_labels, test_labels = _in_memory(train_labels), _in_memory(test_labels)
+    for part, labels in (("training", train_labels), ("test", test_labels)):
+        checks.check_labels(part, labels, class_names)
+    checks.check_every_class_trains(train_labels, class_names)
 
+    train_size, validation_size = _count_examples(len(train_labels), **fractions)
     order = _stratified_order(train_labels)
-    train = order[:train_examples]
-    validation = order[available:]
-    train_split = train_images[train]
+    train, validation = order[:train_size], order[len(order) - validation_size :]
+    train_split = _take(train_images, train)
     mean, std = _channel_statistics(train_split)
     return Dataset(
         train_images=train_split,
         train_labels=train_labels[train].astype(np.int32),
-        validation_images=train_images[validation],
+        validation_images=_take(train_images, validation),
         validation_labels=train_labels[validation].astype(np.int32),
-        test_images=test_images,
+        # A copy too: a view might keep all of the loader's images in memory.
+        test_images=_in_memory(test_images),
         test_labels=test_labels.astype(np.int32),
         class_names=tuple(class_names),
         mean=mean,
@@ -121,16 +138,37 @@ def split(
     )
 
 
-def _check_every_class_trains(labels: np.ndarray, class_names: tuple[str, ...]) -> None:
-    counts = np.bincount(labels, minlength=len(class_names))
-    assert len(counts) == len(class_names), "a label without a class name"
-    empty = [class_names[label] for label in np.flatnonzero(counts == 0)]
-    if empty:
+def _take(array: Array, examples: np.ndarray) -> np.ndarray:
+    """The examples of these numbers, as an array of their own."""
+    return array.read(examples) if isinstance(array, Lazy) else array[examples]
+
+
+def _in_memory(array: Array) -> np.ndarray:
+    return _take(array, np.arange(array.shape[0]))
+
+
+def _count_examples(
+    total: int,
+    *,
+    num_classes: int,
+    validation_fraction: float,
+    train_examples: int | None,
+) -> tuple[int, int]:
+    """How many of `total` training images train, and how many validate."""
+    validation_examples = _count_validation(
+        total, validation_fraction, num_classes=num_classes
+    )
+    available = total - validation_examples
+    if train_examples is None:
+        train_examples = available
+    if not num_classes <= train_examples <= available:
         raise ValueError(
-            f"no training images of class {', '.join(map(repr, empty))}; every one of "
-            f"the {len(class_names)} classes needs at least one. Add images or remove "
-            "the class."
+            f"train_examples={train_examples}, but there are {available} training "
+            f"images in {num_classes} classes ({validation_examples} of {total} "
+            f"are kept for validation). Give {num_classes} to {available}, or "
+            "leave it out to train on all of them."
         )
+    return train_examples, validation_examples
 
 
 def _count_validation(total: int, fraction: float, *, num_classes: int) -> int:

@@ -6,28 +6,19 @@ arrays are kept in the user's cache folder until a file is added, removed or cha
 Axes: examples, height, width, channels.
 """
 
-import contextlib
 import hashlib
-import logging
 import os
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from mothernets_jax.data import image_cache
+from mothernets_jax.data import decoding, image_cache
 from mothernets_jax.data.dataset import Arrays
-
-_log = logging.getLogger(__name__)
 
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif", ".ppm")
 _LAYOUT = "expected DIR/train/<class>/ and DIR/test/<class>/ with the images in them"
 _HINT_DIRECTORY = "Set --config.data.dir=PATH."
-_HINT_SIZE = "Give a size to resize them all to, e.g. --config.data.image_size=32."
-# Images a thread decodes at a time: few enough for a smooth progress bar.
-_CHUNK_IMAGES = 64
 
 
 class _File(NamedTuple):
@@ -60,11 +51,7 @@ def load_image_folder(directory: str, *, image_size: int | None = None) -> Array
         classes in test/ than in train/, a class without images, an image that cannot
         be read, or images of different sizes.
     """
-    if image_size is not None and image_size < 1:
-        raise ValueError(
-            f"image_size={image_size}, expected at least 1 pixel. "
-            "Set e.g. --config.data.image_size=32, or leave it out to keep the size."
-        )
+    decoding.check_size(image_size)
     root = _find_folder(directory)
     train, test = _list_classes(root / "train"), _list_classes(root / "test")
     _check_classes(root, train, test)
@@ -74,13 +61,19 @@ def load_image_folder(directory: str, *, image_size: int | None = None) -> Array
     fingerprint = _fingerprint(root, files)
     images = image_cache.read(cache_file, fingerprint)
     if images is None:
-        images = _decode_all(files, image_size)
+        images = decoding.decode_all(
+            lambda chunk: [
+                decoding.Encoded(files[i].path, files[i].path) for i in chunk
+            ],
+            len(files),
+            image_size=image_size,
+            purpose=" (once; then they are cached)",
+        )
         image_cache.write(cache_file, fingerprint, images)
     train_labels, test_labels = _labels(train), _labels(test)
     num_train = len(train_labels)
-    # Copied: a view would keep the training images in memory, split or not.
-    test_images = images[num_train:].copy()
-    return images[:num_train], train_labels, test_images, test_labels, tuple(train)
+    train_images, test_images = images[:num_train], images[num_train:]
+    return train_images, train_labels, test_images, test_labels, tuple(train)
 
 
 # Finding the files.
@@ -159,80 +152,3 @@ def _fingerprint(root: Path, files: list[_File]) -> str:
         relative = path.removeprefix(str(root))
         digest.update(os.fsencode(f"{relative}\0{size_bytes}\0{modified_ns}\n"))
     return digest.hexdigest()
-
-
-# Decoding.
-
-
-def _decode_all(files: list[_File], image_size: int | None) -> np.ndarray:
-    """Decodes with a thread for each core: Pillow's decoders release the GIL.
-
-    (Two threads decode photographs twice as fast as one; 32x32 images gain nothing.)
-
-    Returns:
-      uint8 [files, height, width, channels]; channels is 1 where all are grey, else 3.
-    """
-    height, width, _ = _decode(files[0].path, image_size).shape
-    images = np.empty((len(files), height, width, 3), np.uint8)
-    grey = np.empty(len(files), np.bool_)
-
-    def decode_chunk(start: int) -> int:
-        chunk = range(start, min(start + _CHUNK_IMAGES, len(files)))
-        for i in chunk:
-            image = _decode(files[i].path, image_size)
-            if image.shape[:2] != (height, width):
-                raise ValueError(
-                    f"{files[i].path} is {image.shape[0]}x{image.shape[1]} pixels "
-                    f"(height x width), but {files[0].path} is {height}x{width}; "
-                    f"expected one size. {_HINT_SIZE}"
-                )
-            images[i] = image  # A grey image fills all three channels.
-            grey[i] = image.shape[2] == 1
-        return len(chunk)
-
-    starts = range(0, len(files), _CHUNK_IMAGES)
-    with _progress(len(files)) as advance, ThreadPoolExecutor(os.cpu_count()) as pool:
-        for num_decoded in pool.map(decode_chunk, starts):
-            advance(num_decoded)
-    return np.ascontiguousarray(images[..., :1]) if grey.all() else images
-
-
-def _decode(path: str, image_size: int | None) -> np.ndarray:
-    """One image as uint8 [height, width, channels], with 1 channel if it is grey."""
-    from PIL import Image
-
-    try:
-        with Image.open(path) as image:
-            if image.mode.startswith(("I", "F")):
-                raise ValueError(f"it has more than 8 bits a pixel ({image.mode})")
-            mode = "L" if image.mode in ("1", "L", "LA") else "RGB"
-            if image.mode == "P":
-                # Straight to RGB, Pillow warns where colours are part transparent.
-                image = image.convert("RGBA")
-            image = image.convert(mode)
-            if image_size is not None:
-                size = (image_size, image_size)
-                image = image.resize(size, Image.Resampling.BILINEAR)
-            pixels = np.asarray(image)
-    except Exception as error:  # By format: OSError, SyntaxError, struct.error, ...
-        raise ValueError(
-            f"cannot read the image {path}: {error}; expected a whole 8-bit image. "
-            "Replace or remove the file."
-        ) from error
-    return pixels if pixels.ndim == 3 else pixels[..., np.newaxis]
-
-
-@contextlib.contextmanager
-def _progress(num_images: int) -> Iterator[Callable[[int], None]]:
-    """A progress bar on a terminal, else one line in the log."""
-    from rich.console import Console
-    from rich.progress import Progress
-
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        _log.info("Decoding %d images (once; then they are cached).", num_images)
-        yield lambda num_decoded: None
-        return
-    with Progress(console=console, transient=True) as bar:
-        task = bar.add_task("Decoding images (once)", total=num_images)
-        yield lambda num_decoded: bar.advance(task, num_decoded)

@@ -1,0 +1,74 @@
+"""What every data set must fulfil, whatever it was read from."""
+
+import math
+import os
+
+import numpy as np
+
+# Of the machine's memory, for the images of a data set; the rest is for training.
+_MEMORY_SHARE = 0.5
+
+
+def check_labels(part: str, labels: np.ndarray, class_names: tuple[str, ...]) -> None:
+    """Refuses labels that are none of the classes.
+
+    Args:
+      part: whose labels they are, for the message.
+      labels: int [examples].
+      class_names: one name a class.
+
+    Raises:
+      ValueError: a label below 0, or without a class name.
+    """
+    wrong = labels[(labels < 0) | (labels >= len(class_names))]
+    if len(wrong):
+        raise ValueError(
+            f"{len(wrong):,} of {len(labels):,} {part} images have a label that is no "
+            f"class ({wrong[0]}, say); expected 0 to {len(class_names) - 1}, as there "
+            f"are {len(class_names)} class names. Correct the labels or add the class; "
+            "-1 mostly stands for an image without a label, which is of no use here."
+        )
+
+
+def check_every_class_trains(labels: np.ndarray, class_names: tuple[str, ...]) -> None:
+    """Refuses a class without training images.
+
+    Args:
+      labels: int [examples], indices into `class_names`.
+      class_names: one name a class.
+
+    Raises:
+      ValueError: names the classes that are empty.
+    """
+    counts = np.bincount(labels, minlength=len(class_names))
+    empty = [class_names[label] for label in np.flatnonzero(counts == 0)]
+    if empty:
+        raise ValueError(
+            f"no training images of class {', '.join(map(repr, empty))}; every one of "
+            f"the {len(class_names)} classes needs at least one. Add images or remove "
+            "the class."
+        )
+
+
+def check_memory(examples: tuple[int, int, int], shape: tuple[int, int, int]) -> None:
+    """Refuses images that do not fit, before the first is decoded.
+
+    Args:
+      examples: how many images train, validate and test.
+      shape: (height, width, channels) of one image.
+
+    Raises:
+      ValueError: they would take more than half of the machine's memory.
+    """
+    needed = sum(examples) * math.prod(shape)
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    if needed > _MEMORY_SHARE * memory:
+        train, validation, test = examples
+        raise ValueError(
+            f"{train:,} training, {validation:,} validation and {test:,} test images "
+            f"of {shape[0]}x{shape[1]} pixels take {needed / 2**30:,.1f} GiB; expected "
+            f"at most {_MEMORY_SHARE:.0%} of this machine's memory of "
+            f"{memory / 2**30:,.1f} GiB. Set a smaller --config.data.image_size (half "
+            "the size takes a quarter), --config.data.train_examples or "
+            "--config.data.validation_fraction."
+        )

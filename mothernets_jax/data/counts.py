@@ -1,0 +1,68 @@
+"""What a data set is made of, in numbers: its classes, and what it holds twice.
+
+Axes: examples, height, width, channels.
+"""
+
+import hashlib
+import logging
+from typing import Any
+
+import numpy as np
+
+from mothernets_jax.data.dataset import Dataset
+
+_log = logging.getLogger(__name__)
+
+
+def describe(dataset: Dataset) -> dict[str, Any]:
+    """Counts a data set's images and logs, in two lines, how they are spread.
+
+    Returns:
+      By name, as in `results.json`: `class_counts`, for each split the number of
+      images of each class, in the order of `class_names`; `test_images_in_train` and
+      `validation_images_in_train`, how many have an exact copy among the training
+      images (with whatever label).
+    """
+    splits = {
+        "train": (dataset.train_images, dataset.train_labels),
+        "validation": (dataset.validation_images, dataset.validation_labels),
+        "test": (dataset.test_images, dataset.test_labels),
+    }
+    counts = {
+        name: np.bincount(labels, minlength=dataset.num_classes)
+        for name, (_, labels) in splits.items()
+    }
+    _log.info(
+        "Images of each class: %s; %d classes.",
+        ", ".join(_spread(name, of_class) for name, of_class in counts.items()),
+        dataset.num_classes,
+    )
+    seen = set(_digests(dataset.train_images))
+    copies = {
+        name: sum(digest in seen for digest in _digests(splits[name][0]))
+        for name in ("validation", "test")
+    }
+    _log.info(
+        "Exact copies of training images: %s.",
+        ", ".join(
+            f"{count:,} of {len(splits[name][0]):,} {name} images"
+            for name, count in copies.items()
+        ),
+    )
+    return {
+        "class_counts": {name: of_class.tolist() for name, of_class in counts.items()},
+        "test_images_in_train": copies["test"],
+        "validation_images_in_train": copies["validation"],
+    }
+
+
+def _spread(split: str, counts: np.ndarray) -> str:
+    """For example "train 4,499 to 4,501"."""
+    least, most = counts.min(), counts.max()
+    return f"{split} {least:,}" + (f" to {most:,}" if least != most else "")
+
+
+def _digests(images: np.ndarray) -> list[bytes]:
+    """16 bytes for each image, the same for the same pixels."""
+    images = np.ascontiguousarray(images)
+    return [hashlib.blake2b(image, digest_size=16).digest() for image in images]
