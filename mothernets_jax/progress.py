@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.progress import (
     BarColumn,
     Progress,
+    TaskID,
     TaskProgressColumn,
     TextColumn,
     TimeElapsedColumn,
@@ -43,7 +44,8 @@ class RunProgress:
         )
         self._draws = self._bars.console.is_terminal
         self._run = self._bars.add_task("run", total=total_flops, latest="")
-        self._stage = self._bars.add_task("", total=None, latest="", visible=False)
+        self._stages: dict[str, TaskID] = {}
+        self._ended: set[str] = set()  # their bars stay until the next one comes
 
     def __enter__(self) -> Self:
         if self._draws:
@@ -56,9 +58,10 @@ class RunProgress:
 
     def start_stage(self, name: str, epochs: int) -> None:
         """A stage of so many epochs begins."""
-        self._bars.reset(
-            self._stage, description=name, total=epochs, latest="", visible=True
-        )
+        for ended in self._ended:
+            self._bars.remove_task(self._stages.pop(ended))
+        self._ended.clear()
+        self._stages[name] = self._bars.add_task(name, total=epochs, latest="")
         if not self._draws:
             _log.info("%s: training, up to %d epochs", name, epochs)
 
@@ -75,10 +78,14 @@ class RunProgress:
             epochs: at most so many.
             latest: the newest figures, in a few words.
         """
-        self._bars.update(self._stage, advance=1, latest=latest)
+        self._bars.update(self._stages[name], advance=1, latest=latest)
         # About ten lines a stage say enough in a log file.
         if not self._draws and (epoch == epochs or epoch % max(1, epochs // 10) == 0):
             _log.info("%s: epoch %d/%d, %s", name, epoch, epochs, latest)
+
+    def end_stage(self, name: str) -> None:
+        """A stage is done, though perhaps in fewer epochs than it might have taken."""
+        self._ended.add(name)
 
     def skip(self, flops: float) -> None:
         """Work that was planned turned out unnecessary."""

@@ -124,6 +124,7 @@ def run_stage(
         speed = describe_speed(images, now_training, seconds, task.dtype)
         latest = f"{_latest(histories.values())}, {speed}"
         progress.advance(stage.name, epoch + 1, recipe.epochs, latest)
+    progress.end_stage(stage.name)
     epochs = {name: len(h["train_loss"]) for name, h in histories.items()}
     record = {
         "name": stage.name,

@@ -5,6 +5,7 @@ run that goes on after an interruption must not change its own.
 """
 
 import logging
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -40,16 +41,18 @@ class StrategyMemory:
             ValueError: the file is damaged.
         """
         self._path = path
+        self._lock = threading.Lock()
         self.choices: dict[str, dict[str, Any]] = {}
         if path is not None and path.exists():
             self.choices = checkpoints.read_json(path)
 
     def remember(self, key: str, choice: dict[str, Any]) -> None:
-        """Adds a choice and writes the file."""
-        self.choices[key] = choice
-        if self._path is not None:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            checkpoints.write_json(self._path, self.choices)
+        """Adds a choice and writes the file; stages side by side may do so at once."""
+        with self._lock:
+            self.choices[key] = choice
+            if self._path is not None:
+                self._path.parent.mkdir(parents=True, exist_ok=True)
+                checkpoints.write_json(self._path, self.choices)
 
 
 def settled(requested: str, members: int) -> str | None:

@@ -37,6 +37,7 @@ def train(progress, name, epochs, flops=1.0):
     for epoch in range(1, epochs + 1):
         progress.work(flops)
         progress.advance(name, epoch, epochs, f"loss {epoch}")
+    progress.end_stage(name)
 
 
 def test_a_file_gets_plain_lines_and_no_bars(caplog):
@@ -118,6 +119,22 @@ def test_a_new_stage_starts_from_nothing():
     progress.start_stage("B", 2)
     assert drawn(progress)[1].startswith("B ")
     assert " 0%" in drawn(progress)[1]
+
+
+def test_stages_side_by_side_have_a_bar_each():
+    progress = RunProgress(10.0, make_console(terminal=True))
+    progress.start_stage("A", 2)
+    progress.start_stage("B", 4)
+    progress.advance("A", 1, 2, "")
+    progress.advance("B", 1, 4, "")
+    _, first, second = drawn(progress)
+    assert first.startswith("A ")
+    assert "50%" in first
+    assert second.startswith("B ")
+    assert "25%" in second
+    progress.end_stage("A")  # early
+    progress.start_stage("C", 1)
+    assert [line[0] for line in drawn(progress)[1:]] == ["B", "C"]
 
 
 @pytest.mark.parametrize("terminal", [False, True])

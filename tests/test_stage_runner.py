@@ -75,6 +75,9 @@ class Account:
     def advance(self, name, epoch, epochs, latest):
         pass
 
+    def end_stage(self, name):
+        pass
+
     def skip(self, flops):
         self.skipped += flops
 
