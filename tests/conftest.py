@@ -14,6 +14,7 @@ import hypothesis
 import pytest
 
 SEED = pytest.StashKey[int]()
+collect_ignore = ["scripts"]  # programs that tests start
 CI = bool(os.environ.get("CI"))
 
 
