@@ -1,5 +1,6 @@
 """Run an experiment: methods, their stages in order, evaluation, report."""
 
+import contextlib
 import logging
 import time
 from collections.abc import Mapping, Sequence
@@ -110,14 +111,16 @@ def train_and_evaluate(
     task = _load_task(settings)
     stages = _stages(task, settings)
     _claim(workdir, settings)
+    with contextlib.ExitStack() as stack:
+        if store is None:
+            store = stack.enter_context(contextlib.closing(ProgramStore()))
+        trained = _train_methods(task, settings, stages, workdir, console, store)
     results = {
         "name": name,
         "provenance": provenance(command, device_name()),
         "data": _describe_data(settings, task),
         "plan": _describe_clusters(task, settings),
-        "methods": _train_methods(
-            task, settings, stages, workdir, console, store or ProgramStore()
-        ),
+        "methods": trained,
     }
     checkpoints.write_json(workdir / _RESULTS, results)
     return results

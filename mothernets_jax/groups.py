@@ -76,7 +76,6 @@ class StepsInputs(NamedTuple):
 StepsFunction = Callable[..., GroupState]
 
 
-@functools.cache
 def make_steps(
     architecture: Architecture,
     augmentation: Augmentation,
@@ -99,6 +98,18 @@ def make_steps(
         mesh: with axes `MEMBERS_AXIS` and `BATCH_AXIS`, to divide members and batches
             among several devices; both sizes must divide theirs. None for one device.
     """
+    # However it is called, the same function for the same computation.
+    return _make_steps(architecture, augmentation, strategy, dtype, mesh)
+
+
+@functools.cache
+def _make_steps(
+    architecture: Architecture,
+    augmentation: Augmentation,
+    strategy: str,
+    dtype: jax.typing.DTypeLike | None,
+    mesh: Mesh | None,
+) -> StepsFunction:
     batch_axis = BATCH_AXIS if mesh is not None else None
     member_step = make_member_step(
         architecture, augmentation, dtype=dtype, batch_axis=batch_axis

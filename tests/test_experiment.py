@@ -38,14 +38,14 @@ def settings_of(**overrides):
     return from_config(config, tuple(METHODS))
 
 
-def run(workdir, settings):
+def run(workdir, settings, store=STORE):
     return experiment.train_and_evaluate(
         settings,
         name="tiny",
         workdir=workdir,
         command="test",
         console=Console(file=StringIO()),
-        store=STORE,
+        store=store,
     )
 
 
@@ -201,6 +201,25 @@ def test_an_interrupted_run_ends_in_the_same_results(finished, tmp_path, monkeyp
             run(workdir, settings_of())
     assert len(list((workdir / "stages").glob("*/record.json"))) == 2
     assert without_clocks(run(workdir, settings_of())) == without_clocks(results)
+
+
+@pytest.mark.parametrize("strategy", ["loop", "vmap"])
+def test_replicas_share_their_programs(tmp_path, strategy):
+    """A MotherNet and two architectures: three programs, however many replicas."""
+    networks = {"A": "mlp 8 20; batch_norm", "B": "mlp 12 10; batch_norm"}
+    for replicas in (1, 2):
+        settings = settings_of(
+            methods=("mothernets",),
+            architectures=networks,
+            strategy=strategy,
+            replicas=replicas,
+        )
+        store = ProgramStore()
+        run(tmp_path / f"{replicas}", settings, store)
+        assert store.count("train_steps") == 1 + len(networks)
+        assert store.count("hatch_member") == len(networks)
+        assert store.count("forward") == 1 + len(networks)
+        store.close()
 
 
 def test_another_experiments_folder_is_refused(finished):

@@ -14,11 +14,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-SCRIPTS = Path(__file__).parent / "scripts"
+ROOT = Path(__file__).parents[1]
+SCRIPTS = ROOT / "tests" / "scripts"
 
 
 def start(script, *arguments):
     env = {name: value for name, value in os.environ.items() if name != "XLA_FLAGS"}
+    env["PYTHONPATH"] = str(ROOT)
     return subprocess.Popen(
         [sys.executable, SCRIPTS / script, *map(str, arguments)],
         stdout=subprocess.PIPE,

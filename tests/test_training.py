@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from scipy.special import log_softmax, softmax
 
-from mothernets_jax.architectures import mlp
+from mothernets_jax.architectures import mlp, vgg
 from mothernets_jax.data.dataset import Dataset
+from mothernets_jax.models import init
 from mothernets_jax.stage_runner import plateaued
 from mothernets_jax.stages import make_task
 from mothernets_jax.training import (
@@ -67,6 +68,36 @@ def test_a_step_is_the_one_computed_by_hand():
     loss = -(log_softmax(logits, axis=1) * onehot).sum(1).mean()
     np.testing.assert_allclose(metrics.loss, loss, rtol=1e-5)
     np.testing.assert_allclose(metrics.accuracy, (logits.argmax(1) == labels).mean())
+
+
+def test_a_step_in_bfloat16_keeps_its_state_in_float32():
+    network = vgg("(3:8) | (3:8)", dense=(8,))
+    rng = np.random.default_rng(0)
+    data = TrainingData(
+        jnp.asarray(rng.integers(0, 256, (32, 8, 8, 3), np.uint8)),
+        jnp.asarray(rng.integers(0, 3, 32).astype(np.int32)),
+        jnp.full(3, 128.0),
+        jnp.full(3, 74.0),
+    )
+    inputs = StepInputs(jnp.arange(32), jax.random.key(0), 0.1, 1e-3, True)
+    start = init(network, jax.random.key(0), (8, 8, 3), 3)
+    found = {}
+    for dtype in (None, jnp.bfloat16):
+        step = make_member_step(network, Augmentation(0, flip=False), dtype=dtype)
+        state, metrics = jax.jit(step)(new_state(start), data, inputs)
+        assert {leaf.dtype for leaf in jax.tree.leaves(state)} == {jnp.dtype("float32")}
+        found[dtype] = jax.device_get((state.params, metrics.loss))
+    (exact, loss), (rounded, rounded_loss) = found.values()
+    assert rounded_loss == pytest.approx(loss, rel=0.02)
+    moves = [
+        jax.tree.map(lambda new, old: np.asarray(new - old), params, start["params"])
+        for params in (exact, rounded)
+    ]
+    for one, other in zip(*map(jax.tree.leaves, moves), strict=True):
+        cosine = (one * other).sum() / np.sqrt((one**2).sum() * (other**2).sum())
+        assert cosine > 0.95
+    # The control: it did compute in another precision.
+    assert rounded_loss != loss
 
 
 def test_an_epoch_sees_no_image_twice():

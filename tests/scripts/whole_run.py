@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 
 os.environ["XLA_FLAGS"] = f"--xla_force_host_platform_device_count={sys.argv[1]}"
-sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from rich.console import Console
 
