@@ -12,6 +12,8 @@ from typing import Any
 
 import jax
 
+from mothernets_jax.user_cache import user_cache_folder
+
 
 class Program:
     """A program, compiled by whoever comes first.
@@ -123,8 +125,7 @@ def use_persistent_cache() -> None:
 
     Programs for a CPU hold its instructions, so that each kind of CPU has a folder.
     """
-    home = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
-    folder = Path(home, "mothernets_jax", "programs", _processor())
+    folder = user_cache_folder() / "programs" / _processor()
     if jax.config.jax_compilation_cache_dir is None:  # type: ignore[attr-defined]
         jax.config.update("jax_compilation_cache_dir", str(folder))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)

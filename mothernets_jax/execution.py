@@ -35,10 +35,6 @@ class Execution(NamedTuple):
     store: ProgramStore
     progress: RunProgress
 
-    def folder(self, stage: Stage) -> Path:
-        """Where a stage's result is saved."""
-        return stage_folder(self.workdir, stage)
-
 
 def stage_folder(workdir: Path, stage: Stage) -> Path:
     """Where a stage's result is saved in a run's folder."""
@@ -63,7 +59,7 @@ def run_stages(
         All trained variables by network, and the stages' records in their order.
     """
     for stage in stages:
-        if checkpoints.read_record(execution.folder(stage)) is None:
+        if checkpoints.read_record(stage_folder(execution.workdir, stage)) is None:
             prepare_stage(stage, task, execution.strategy, execution.store)
     trained: dict[str, Variables] = {}
     records: dict[str, dict[str, Any]] = {}
@@ -119,7 +115,7 @@ def _divide(devices: tuple[Device, ...], stages: int) -> list[tuple[Device, ...]
 def _run_or_restore(
     stage: Stage, task: Task, trained: Mapping[str, Variables], execution: Execution
 ) -> StageResult:
-    folder, progress = execution.folder(stage), execution.progress
+    folder, progress = stage_folder(execution.workdir, stage), execution.progress
     record = checkpoints.read_record(folder)
     if record is not None:
         progress.message(f"{stage.name}: done already")

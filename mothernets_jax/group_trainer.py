@@ -13,7 +13,7 @@ from mothernets_jax.groups import StepsInputs
 from mothernets_jax.models import Variables
 from mothernets_jax.placement import fetch, place, put
 from mothernets_jax.schedules import learning_rates
-from mothernets_jax.stages import Stage, Task
+from mothernets_jax.stages import Stage, Task, steps_per_epoch
 from mothernets_jax.training import Metrics, new_state
 from mothernets_jax.trees import named_key, unstack
 
@@ -50,7 +50,7 @@ class GroupTrainer:
             executables: compiled programs.
         """
         recipe = stage.recipe
-        self.steps_per_epoch = len(task.dataset.train_labels) // recipe.batch_size
+        self.steps_per_epoch = steps_per_epoch(recipe, task)
         total_steps = self.steps_per_epoch * recipe.epochs
         self._rates = learning_rates(
             recipe.schedule,

@@ -12,7 +12,7 @@ from mothernets_jax.clustering import Cluster
 from mothernets_jax.costs import num_params, train_flops
 from mothernets_jax.methods.mothernets import mothernet_name
 from mothernets_jax.mothernet import matched_units
-from mothernets_jax.stages import Stage, Task, planned_flops
+from mothernets_jax.stages import Stage, Task, planned_flops, steps_per_epoch
 from mothernets_jax.strategies import settled
 
 
@@ -203,8 +203,7 @@ def _costs(stages: Mapping[str, Sequence[Stage]], task: Task) -> Group:
 def _scratch_flops(stages: Sequence[Stage], task: Task) -> float:
     """Training FLOPs of a MotherNets ensemble's members by the MotherNets' recipe."""
     recipe = stages[0].recipe
-    examples = len(task.dataset.train_labels)
-    images = examples // recipe.batch_size * recipe.batch_size * recipe.epochs
+    images = steps_per_epoch(recipe, task) * recipe.batch_size * recipe.epochs
     mothers = {stage.label for stage in stages if stage.members == (stage.label,)}
     return sum(
         images

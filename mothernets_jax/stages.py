@@ -132,10 +132,14 @@ def make_task(
     )
 
 
+def steps_per_epoch(recipe: Recipe, task: Task) -> int:
+    """Whole batches in the training split; what is left over sits an epoch out."""
+    return len(task.dataset.train_labels) // recipe.batch_size
+
+
 def epoch_flops(stage: Stage, task: Task) -> float:
     """Training FLOPs of one epoch of one member."""
-    batch_size = stage.recipe.batch_size
-    images = len(task.dataset.train_labels) // batch_size * batch_size
+    images = steps_per_epoch(stage.recipe, task) * stage.recipe.batch_size
     return images * train_flops(stage.architecture, task.input_shape, task.num_classes)
 
 

@@ -17,7 +17,7 @@ from mothernets_jax import checkpoints
 from mothernets_jax.compilation import Executables
 from mothernets_jax.group_trainer import GroupTrainer
 from mothernets_jax.models import Variables
-from mothernets_jax.stages import Stage, Task
+from mothernets_jax.stages import Stage, Task, steps_per_epoch
 
 _log = logging.getLogger(__name__)
 
@@ -87,9 +87,7 @@ def choose_strategy(
     key = _key(stage, task)
     if key in memory.choices:
         return memory.choices[key]["strategy"]
-    steps = stage.recipe.epochs * (
-        len(task.dataset.train_labels) // stage.recipe.batch_size
-    )
+    steps = stage.recipe.epochs * steps_per_epoch(stage.recipe, task)
     loop = GroupTrainer(stage, task, variables, "loop", executables)
     seconds = {"loop": loop.seconds_per_step()}
     could_save = steps * seconds["loop"] * (1 - 1 / _HOPED_FOR_SPEED)

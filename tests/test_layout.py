@@ -9,8 +9,8 @@ ROOT = Path(__file__).parents[1]
 # A module imports lower floors only. A new one fails until it is given a floor here.
 FLOORS = [
     "architectures trees channels layers augment metrics schedules optim run_log"
-    + " progress data style devices",
-    "presets costs mothernet checkpoints combine compilation findings plot_errors"
+    + " progress style devices user_cache",
+    "data presets costs mothernet checkpoints combine compilation findings plot_errors"
     + " plot_curves",
     "models clustering plot_plan report_tables",
     "hatching training evaluation settings report",
@@ -29,8 +29,8 @@ ABOVE = {"launch", "configs", "tests", "benchmarks"}
 # These load without JAX, and so does all that they import when they are loaded.
 JAX_FREE = set(
     "architectures presets costs mothernet clustering schedules settings data combine "
-    "metrics run_log progress style findings plot_errors plot_curves plot_plan "
-    "report_tables report".split()
+    "metrics run_log progress user_cache style findings plot_errors plot_curves "
+    "plot_plan report_tables report".split()
 )
 JAX = {"jax", "jaxlib", "flax", "optax", "chex", "orbax"}
 

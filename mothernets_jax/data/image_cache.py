@@ -15,6 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
+from mothernets_jax.user_cache import user_cache_folder
+
 _log = logging.getLogger(__name__)
 
 # Raise whenever the same files would decode to other arrays.
@@ -23,9 +25,8 @@ _VERSION = 1
 
 def path_for(root: Path, image_size: int | None) -> Path:
     """Where the images of the folder `root`, resized to `image_size`, are cached."""
-    home = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
     key = hashlib.sha256(os.fsencode(f"{_VERSION}\n{root}\n{image_size}")).hexdigest()
-    return Path(home, "mothernets_jax", f"folder-{key[:16]}.npz")
+    return user_cache_folder() / f"folder-{key[:16]}.npz"
 
 
 def read(path: Path, fingerprint: str) -> np.ndarray | None:
