@@ -67,6 +67,35 @@ def widening_map(
     return ChannelMap(source, mother_channels)
 
 
+def fresh_map(channels: int) -> ChannelMap:
+    """No channel copies anything."""
+    return ChannelMap(jnp.full(channels, FRESH), 0)
+
+
+def appended_map(mother_channels: int, member_channels: int) -> ChannelMap:
+    """The first channels copy themselves; the others are fresh."""
+    source = jnp.arange(member_channels)
+    return ChannelMap(
+        jnp.where(source < mother_channels, source, FRESH), mother_channels
+    )
+
+
+def concatenate(first: ChannelMap, second: ChannelMap) -> ChannelMap:
+    """The map of channels side by side, of both the mother and the member."""
+    offset = first.mother_channels
+    moved = jnp.where(second.source == FRESH, FRESH, second.source + offset)
+    source = jnp.concatenate([first.source, moved])
+    return ChannelMap(source, offset + second.mother_channels)
+
+
+def restrict(channel_map: ChannelMap, mother_channels: int) -> ChannelMap:
+    """The map as a reader sees it that the mother gives only the first channels."""
+    if channel_map.mother_channels == mother_channels:
+        return channel_map
+    heard = channel_map.source < mother_channels
+    return ChannelMap(jnp.where(heard, channel_map.source, FRESH), mother_channels)
+
+
 def draw_shares(
     key: jax.Array,
     readers: Mapping[str, tuple[ChannelMap, int]],
@@ -113,26 +142,41 @@ def draw_shares(
 
 
 def grow_kernel(
-    kernel: jax.Array, incoming: ChannelMap, outgoing: ChannelMap, shares: jax.Array
+    kernel: jax.Array,
+    incoming: ChannelMap,
+    outgoing: ChannelMap,
+    shares: jax.Array,
+    fresh: jax.Array | None = None,
 ) -> jax.Array:
     """A kernel that computes for each copied output what the mother's computes.
 
     Args:
         kernel: the mother's, [.., mother in, mother out].
         incoming: map of the channels that it reads.
-        outgoing: map of the channels that it writes; none of them fresh.
+        outgoing: map of the channels that it writes.
         shares: [member in, member out], from `draw_shares`; for a convolution with two
             leading axes of length 1.
+        fresh: [.., member in, member out], the weights of fresh outputs; None where
+            there are none.
 
     Returns:
         [.., member in, member out].
     """
-    return shares * kernel[..., incoming.source, :][..., outgoing.source]
+    grown = shares * kernel[..., incoming.source, :][..., outgoing.source]
+    return grown if fresh is None else jnp.where(outgoing.source == FRESH, fresh, grown)
 
 
-def grow_vector(vector: jax.Array, channel_map: ChannelMap) -> jax.Array:
-    """A bias, scale or running statistic of the grown layer, [member channels]."""
-    return vector[channel_map.source]
+def grow_vector(
+    vector: jax.Array, channel_map: ChannelMap, fresh: float = 0.0
+) -> jax.Array:
+    """A bias, scale or running statistic of the grown layer, [member channels].
+
+    Args:
+        vector: the mother's, [mother channels].
+        channel_map: of these channels.
+        fresh: the value of fresh channels.
+    """
+    return jnp.where(channel_map.source == FRESH, fresh, vector[channel_map.source])
 
 
 def enlarge_filter(kernel: jax.Array, filter_size: int) -> jax.Array:

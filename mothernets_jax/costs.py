@@ -4,50 +4,41 @@ Axes: none, this is arithmetic on architectures; `input_shape` is (height, width
 channels) of one image.
 """
 
+import math
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from mothernets_jax.architectures import Architecture, Conv
+from mothernets_jax.architectures import Architecture
+from mothernets_jax.architectures.operations import (
+    IMAGES,
+    Join,
+    Map,
+    Norm,
+    Operation,
+    Weight,
+    read_by,
+)
+
+Shape = tuple[int, int, int]
 
 
-class WeightLayer(NamedTuple):
-    """A weight layer in its place.
+class Cost(NamedTuple):
+    """Of one operation, on one image.
 
     Attributes:
-        kernel_size: number of weights.
-        positions: number of places of the output at which the kernel is applied.
-        width: output channels or units.
+        params: trainable parameters.
+        multiply_adds: of the forward pass; convolutions and dense layers only.
     """
 
-    kernel_size: int
-    positions: int
-    width: int
+    params: int
+    multiply_adds: int
 
 
 def pooled_sides(height: int, width: int) -> tuple[int, int]:
-    """Sides of the image after a block: halved while both are above 1."""
+    """Sides of the image after 2x2 pooling: halved while both are above 1."""
     if min(height, width) > 1:
         return height // 2, width // 2
     return height, width
-
-
-def weight_layers(
-    architecture: Architecture, input_shape: tuple[int, int, int], num_classes: int
-) -> Iterator[WeightLayer]:
-    """The hidden weight layers in order, then the linear head."""
-    height, width, channels = input_shape
-    if not architecture.blocks:
-        channels *= height * width
-    for section in architecture.sections:
-        for unit in section:
-            if isinstance(unit, Conv):
-                taps, positions = unit.filter_size**2, height * width
-            else:
-                taps, positions = 1, 1
-            yield WeightLayer(taps * channels * unit.width, positions, unit.width)
-            channels = unit.width
-        height, width = pooled_sides(height, width)
-    yield WeightLayer(channels * num_classes, 1, num_classes)
 
 
 def num_params(
@@ -60,14 +51,8 @@ def num_params(
         input_shape: (height, width, channels) of one image.
         num_classes: outputs of the linear head.
     """
-    *hidden, head = weight_layers(architecture, input_shape, num_classes)
-    # Batch normalisation has a scale and a bias per channel, a plain layer a bias.
-    per_channel = 2 if architecture.batch_norm else 1
-    return (
-        sum(layer.kernel_size + per_channel * layer.width for layer in hidden)
-        + head.kernel_size
-        + head.width
-    )
+    costs = _costs(architecture, input_shape, num_classes)
+    return sum(cost.params for cost in costs)
 
 
 def train_flops(
@@ -83,5 +68,46 @@ def train_flops(
         input_shape: (height, width, channels) of one image.
         num_classes: outputs of the linear head.
     """
-    layers = weight_layers(architecture, input_shape, num_classes)
-    return 6.0 * sum(layer.kernel_size * layer.positions for layer in layers)
+    costs = _costs(architecture, input_shape, num_classes)
+    return 6.0 * sum(cost.multiply_adds for cost in costs)
+
+
+def _costs(
+    architecture: Architecture, input_shape: tuple[int, int, int], num_classes: int
+) -> Iterator[Cost]:
+    height, width, channels = input_shape
+    shapes: dict[str, Shape] = {IMAGES: (height, width, channels)}
+    for operation in architecture.operations():
+        read = [shapes[name] for name in read_by(operation)]
+        made = shapes[operation.name] = _shape(operation, read, num_classes)
+        if isinstance(operation, Weight):
+            taps = (operation.filter_size or 1) ** 2
+            kernel = taps * read[0][2] * made[2]
+            bias = made[2] if operation.bias else 0
+            yield Cost(kernel + bias, kernel * made[0] * made[1])
+        elif isinstance(operation, Norm):
+            yield Cost(2 * made[2], 0)  # a scale and a bias
+
+
+def _shape(operation: Operation, read: list[Shape], num_classes: int) -> Shape:
+    """(height, width, channels) of what an operation makes; 1x1 without an image."""
+    height, width, channels = read[0]
+    match operation:
+        case Weight(width=None):
+            return height, width, num_classes
+        case Weight(width=filters, stride=stride):
+            assert filters is not None
+            return math.ceil(height / stride), math.ceil(width / stride), filters
+        case Map(kind="halve" | "mean_pool"):
+            return *pooled_sides(height, width), channels
+        case Map(kind="max_pool"):
+            return math.ceil(height / 2), math.ceil(width / 2), channels
+        case Map(kind="subsample", stride=stride):
+            return math.ceil(height / stride), math.ceil(width / stride), channels
+        case Map(kind="mean"):
+            return 1, 1, channels
+        case Map(kind="flatten"):
+            return 1, 1, height * width * channels
+        case Join(kind="concatenation"):
+            return height, width, sum(shape[2] for shape in read)
+    return read[0]

@@ -1,47 +1,76 @@
 """Hatch a member from its trained MotherNet: grow the pytree, keep the function.
 
-A walk along the member's units. Each is handed the map of the channels that reach it,
-grows out of the MotherNet's unit that it is matched to (or out of an identity, where
-nothing is matched), and hands on the map of its own channels.
+A walk along the member's operations. Each is handed the map of the channels that reach
+it, grows out of the MotherNet's operation that it continues (or is what its family says
+it is in an inserted unit), and hands on the map of its own channels. See `channels` for
+the algebra and `architectures.operations` for what a family says.
 """
 
-from collections.abc import Callable
+import math
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 
-from mothernets_jax.architectures import (
-    HEAD_NAME,
-    Architecture,
-    Conv,
-    Dense,
-    Unit,
-    named_units,
-    unit_names,
+from mothernets_jax.architectures import Architecture
+from mothernets_jax.architectures.operations import (
+    IMAGES,
+    Join,
+    Norm,
+    Operation,
+    Weight,
+    read_by,
 )
 from mothernets_jax.channels import (
     ChannelMap,
     Split,
+    appended_map,
+    concatenate,
     draw_shares,
     enlarge_filter,
+    fresh_map,
     grow_kernel,
     grow_vector,
     identity_map,
+    restrict,
     widening_map,
 )
 from mothernets_jax.layers import NORM_EPSILON
-from mothernets_jax.models import FEATURES_NAME, Variables, unit_outputs
-from mothernets_jax.mothernet import matched_units
+from mothernets_jax.models import Moments, Variables, measured_moments
+from mothernets_jax.moments import estimated_moments
+from mothernets_jax.mothernet import Match, matched_units
 from mothernets_jax.trees import named_key
 
 
-class Moments(NamedTuple):
-    """Mean and biased variance of each of the mother's channels, [channels]."""
+class Origin(NamedTuple):
+    """What a weight layer of the member grows from.
 
-    mean: jax.Array
-    variance: jax.Array
+    Attributes:
+        layer: in the mother's channels, a kernel, and a bias if there is one; None for
+            a layer that starts afresh.
+        incoming: map of the channels that it reads.
+        outgoing: map of the channels that it writes.
+    """
+
+    layer: dict | None
+    incoming: ChannelMap
+    outgoing: ChannelMap
+
+
+class Walk(NamedTuple):
+    """What a walk along the member's operations finds.
+
+    Attributes:
+        maps: of the channels of each value.
+        places: the mother's value that each value is a copy of.
+        origins: by weight layer.
+    """
+
+    maps: dict[str, ChannelMap]
+    places: dict[str, str]
+    origins: dict[str, Origin]
 
 
 def hatch(
@@ -57,8 +86,9 @@ def hatch(
     """A member's variables that compute exactly what its MotherNet computes.
 
     Wider layers copy channels, larger filters are padded with zeros, new layers start
-    as identities. Pure; can be jitted with `mother`, `member` and `split` static.
-    Computes in the dtype of the variables.
+    as identities, new residual units add nothing, and what new dense layers append is
+    not heard. Pure; can be jitted with `mother`, `member` and `split` static. Computes
+    in the dtype of the variables.
 
     Args:
         variables: the mother's `{"params": ..., "batch_stats": ...}`.
@@ -84,34 +114,34 @@ def hatch(
     """
     if split not in ("random", "equal"):
         raise ValueError(f"split is {split!r}: expected 'random' or 'equal'")
-    matches = matched_units(mother, member)
-    units = _mother_units(variables, mother, member, matches, images)
-    head = variables["params"][HEAD_NAME]
-    num_classes = head["bias"].shape[0]
-    maps = _channel_maps(member, units, num_classes, named_key(key, "copies"))
+    params, dtype = variables["params"], jax.tree.leaves(variables["params"])[0].dtype
+    walk = walk_along(params, mother, member, named_key(key, "copies"))
     shares = draw_shares(
         named_key(key, "shares"),
         {
-            name: (read, written.source.shape[0])
-            for name, (read, written) in maps.items()
+            name: (origin.incoming, origin.outgoing.source.shape[0])
+            for name, origin in walk.origins.items()
+            if origin.layer is not None
         },
         split,
-        head["kernel"].dtype,
+        dtype,
     )
+    weights = [op for op in member.operations() if isinstance(op, Weight)]
+    fresh = _draw_fresh(named_key(key, "fresh"), weights, walk.origins, dtype)
     grown = {
-        name: _grow_unit(unit, units[name], *maps[name], shares[name])
-        for name, unit in named_units(member)
+        weight.name: _grow_layer(
+            weight,
+            walk.origins[weight.name],
+            shares.get(weight.name),
+            fresh.get(weight.name),
+            dtype,
+        )
+        for weight in weights
     }
+    grown_norms = _grow_norms(variables, mother, member, walk, images, dtype)
     hatched = {
-        "params": {
-            **{name: unit["params"] for name, unit in grown.items()},
-            HEAD_NAME: _grow_layer(head, *maps[HEAD_NAME], shares[HEAD_NAME]),
-        },
-        "batch_stats": {
-            name: unit["batch_stats"]
-            for name, unit in grown.items()
-            if unit["batch_stats"]
-        },
+        "params": grown | {name: scale for name, (scale, _) in grown_norms.items()},
+        "batch_stats": {name: stats for name, (_, stats) in grown_norms.items()},
     }
     return perturb(hatched, named_key(key, "noise"), noise)
 
@@ -137,149 +167,230 @@ def perturb(variables: Variables, key: jax.Array, noise: float) -> Variables:
     return {**variables, "params": params}
 
 
-def _mother_units(
-    variables: Variables,
-    mother: Architecture,
-    member: Architecture,
-    matches: dict[str, str],
-    images: jax.Array | None,
-) -> dict[str, Variables]:
-    """What each of the member's units grows from: its match, or an identity.
+def walk_along(
+    params: dict, mother: Architecture, member: Architecture, key: jax.Array
+) -> Walk:
+    """Follows the member's operations and the channels that they hand on.
 
-    Returns:
-        `{"params": ..., "batch_stats": ...}` of the mother's widths by member's unit.
+    Args:
+        params: the mother's.
+        mother: its architecture.
+        member: the architecture to grow.
+        key: decides which channels are copied.
+
+    Raises:
+        ValueError: the member cannot be grown from the mother.
     """
-    params, stats = variables["params"], variables["batch_stats"]
-    moments_at = _moments(mother, variables, images)
-    units, place, channels = {}, "", 0  # where in the mother the walk stands
-    for name, unit in named_units(member):
-        if mother.blocks and isinstance(unit, Dense) and name == "dense1":
-            place = FEATURES_NAME
-        if name in matches:
-            place = matches[name]
-            units[name] = {"params": params[place], "batch_stats": stats.get(place, {})}
-            channels = params[place]["layer"]["kernel"].shape[-1]
-        else:
-            dtype = params[HEAD_NAME]["kernel"].dtype
-            units[name] = _identity_unit(unit, channels, moments_at(place), dtype)
-    return units
+    matches = matched_units(mother, member)
+    theirs = {operation.name: operation for operation in mother.operations()}
+    maps, places = {}, {IMAGES: IMAGES}
+    origins: dict[str, Origin] = {}
+    written: dict[str, ChannelMap] = {}  # by the name of the channels
+    for operation in member.operations():
+        name, first = _counterpart(operation, matches)
+        read = read_by(operation)
+        places[operation.name] = name if name in theirs else places[read[0]]
+        if isinstance(operation, Weight):
+            matched = isinstance(theirs.get(name or ""), Weight)
+            layer = params[name] if matched else None
+            if not maps:  # the first layer, always matched; images are never widened
+                maps[IMAGES] = identity_map(params[name]["kernel"].shape[-2])
+                maps |= {value: maps[IMAGES] for value in places}
+            channels = operation.channels or operation.name
+            origin = _origin(
+                operation,
+                layer,
+                first,
+                maps[read[0]],
+                written.get(channels),
+                named_key(key, channels),
+            )
+            origins[operation.name] = origin
+            maps[operation.name] = written[channels] = origin.outgoing
+        elif maps:
+            maps[operation.name] = maps[read[0]]
+            if isinstance(operation, Join) and operation.kind == "concatenation":
+                maps[operation.name] = concatenate(*(maps[value] for value in read))
+    return Walk(maps, places, origins)
 
 
-def _channel_maps(
-    member: Architecture,
-    units: dict[str, Variables],
-    num_classes: int,
-    key: jax.Array,
-) -> dict[str, tuple[ChannelMap, ChannelMap]]:
-    """The maps of the channels that each unit and the head read and write."""
-    kernels = {name: unit["params"]["layer"]["kernel"] for name, unit in units.items()}
-    incoming = identity_map(next(iter(kernels.values())).shape[-2])
-    maps = {}
-    for name, unit in named_units(member):
-        outgoing = widening_map(
-            named_key(key, name), kernels[name].shape[-1], unit.width
-        )
-        maps[name] = incoming, outgoing
-        incoming = outgoing
-    maps[HEAD_NAME] = incoming, identity_map(num_classes)
-    return maps
+def _counterpart(
+    operation: Operation, matches: Mapping[str, Match]
+) -> tuple[str | None, int]:
+    """The mother's operation by name, and the first of its channels that is continued.
+
+    None for an operation of an inserted unit. The mother may have no such operation, or
+    one of another kind.
+    """
+    if not operation.unit:
+        return operation.name, 0
+    if operation.unit not in matches:
+        return None, 0
+    unit, first_channel = matches[operation.unit]
+    return unit + operation.name.removeprefix(operation.unit), first_channel
 
 
-def _grow_unit(
-    unit: Unit,
-    variables: Variables,
+def _origin(
+    weight: Weight,
+    layer: dict | None,
+    first: int,
     incoming: ChannelMap,
-    outgoing: ChannelMap,
-    shares: jax.Array,
-) -> Variables:
-    """A unit's parameters and running statistics, grown between two maps."""
-    layer = dict(variables["params"]["layer"])
-    if isinstance(unit, Conv):
-        layer["kernel"] = enlarge_filter(layer["kernel"], unit.filter_size)
-    grown = {"layer": _grow_layer(layer, incoming, outgoing, shares)}
-    # What remains is a vector over the unit's channels, whatever it is.
-    norm, stats = jax.tree.map(
-        lambda leaf: grow_vector(leaf, outgoing),
-        (variables["params"].get("norm", {}), variables["batch_stats"]),
-    )
-    return {"params": {**grown, "norm": norm} if norm else grown, "batch_stats": stats}
+    outgoing: ChannelMap | None,
+    key: jax.Array,
+) -> Origin:
+    """What a weight layer grows from.
 
-
-def _grow_layer(
-    layer: dict, incoming: ChannelMap, outgoing: ChannelMap, shares: jax.Array
-) -> dict:
-    """A kernel, and a bias if there is one, grown between two maps."""
-    kernel = layer["kernel"]
-    shares = shares.reshape((1,) * (kernel.ndim - 2) + shares.shape)
-    grown = {"kernel": grow_kernel(kernel, incoming, outgoing, shares)}
-    if "bias" in layer:
-        grown["bias"] = grow_vector(layer["bias"], outgoing)
-    return grown
-
-
-def _identity_unit(
-    unit: Unit, channels: int, moments: Moments | None, dtype: jax.typing.DTypeLike
-) -> Variables:
-    """A unit of the mother's width that hands on what it receives, if not negative.
-
-    Its kernel is an identity, and its normalisation undoes itself: with scale
-    sqrt(variance + epsilon) and bias mean,
-    (x - mean) / sqrt(variance + epsilon) * scale + bias = x.
+    Args:
+        weight: the layer.
+        layer: parameters of the mother's layer that it continues; None if inserted.
+        first: the first of that layer's channels that it makes.
+        incoming: map of the value that it reads.
+        outgoing: map of the channels that it writes, where others have done so.
+        key: decides which channels are copied.
     """
-    kernel = jnp.eye(channels, dtype=dtype)
-    if isinstance(unit, Conv):
-        kernel = kernel[None, None]
-    if moments is None:  # without normalisation a bias stands in its place
-        layer = {"kernel": kernel, "bias": jnp.zeros(channels, dtype)}
-        return {"params": {"layer": layer}, "batch_stats": {}}
-    mean, variance = moments
-    scale = jnp.sqrt(variance + NORM_EPSILON)
-    norm = {"scale": scale, "bias": mean}
+    if layer is None and weight.inserted_as != "identity":
+        assert weight.width is not None
+        return Origin(None, incoming, outgoing or fresh_map(weight.width))
+    if layer is None:
+        layer = _identity(weight, incoming.mother_channels)
+    incoming = restrict(incoming, layer["kernel"].shape[-2])
+    if weight.widened_by == "fresh":  # it may make a part of the mother's channels
+        layer = {n: leaf[..., first:][..., : weight.width] for n, leaf in layer.items()}
+    if outgoing is None:
+        channels = layer["kernel"].shape[-1]
+        if weight.width is None:
+            outgoing = identity_map(channels)
+        elif weight.widened_by == "fresh":
+            outgoing = appended_map(channels, weight.width)
+        else:
+            outgoing = widening_map(key, channels, weight.width)
+    return Origin(layer, incoming, outgoing)
+
+
+def _identity(weight: Weight, channels: int) -> dict:
+    """A layer that hands on what it reads."""
+    kernel = jnp.eye(channels)
+    layer = {"kernel": kernel if weight.filter_size is None else kernel[None, None]}
+    return {**layer, "bias": jnp.zeros(channels)} if weight.bias else layer
+
+
+def _draw_fresh(
+    key: jax.Array,
+    weights: list[Weight],
+    origins: Mapping[str, Origin],
+    dtype: jax.typing.DTypeLike,
+) -> dict[str, jax.Array]:
+    """He-normal kernels for the layers with fresh outputs, by name.
+
+    From one draw, since each draw costs the compiler a third of a second.
+    """
+    shapes = {}
+    for weight in weights:
+        layer, incoming, outgoing = origins[weight.name]
+        afresh = layer is None and weight.inserted_as == "fresh"
+        appended = outgoing.source.shape[0] > outgoing.mother_channels
+        if afresh or (weight.widened_by == "fresh" and appended and layer is not None):
+            taps = () if weight.filter_size is None else (weight.filter_size,) * 2
+            shapes[weight.name] = jax.ShapeDtypeStruct(
+                (*taps, incoming.source.shape[0], outgoing.source.shape[0]), dtype
+            )
+    if not shapes:
+        return {}
+    zeros = jax.tree.map(lambda shape: jnp.zeros(shape.shape, dtype), shapes)
+    flat, unravel = ravel_pytree(zeros)
+    draws = unravel(jax.random.normal(key, flat.shape, dtype))
     return {
-        "params": {"layer": {"kernel": kernel}, "norm": norm},
-        "batch_stats": {"norm": {"mean": mean, "var": variance}},
+        name: draw * math.sqrt(2 / math.prod(draw.shape[:-1]))
+        for name, draw in draws.items()
     }
 
 
-def _moments(
-    mother: Architecture, variables: Variables, images: jax.Array | None
-) -> Callable[[str], Moments | None]:
-    """A function from a place in the mother to the moments of what passes there.
+def _grow_layer(
+    weight: Weight,
+    origin: Origin,
+    shares: jax.Array | None,
+    fresh: jax.Array | None,
+    dtype: jax.typing.DTypeLike,
+) -> dict:
+    """A kernel, and a bias if there is one, grown between two maps."""
+    layer, incoming, outgoing = origin
+    if layer is None:
+        taps = () if weight.filter_size is None else (weight.filter_size,) * 2
+        shape = (*taps, incoming.source.shape[0], outgoing.source.shape[0])
+        grown = {"kernel": jnp.zeros(shape, dtype) if fresh is None else fresh}
+        if weight.bias:
+            grown["bias"] = jnp.zeros(shape[-1], dtype)
+        return grown
+    assert shares is not None
+    kernel = layer["kernel"].astype(dtype)
+    if weight.filter_size is not None:
+        kernel = enlarge_filter(kernel, weight.filter_size)
+    shares = shares.reshape((1,) * (kernel.ndim - 2) + shares.shape)
+    grown = {"kernel": grow_kernel(kernel, incoming, outgoing, shares, fresh)}
+    if "bias" in layer:
+        grown["bias"] = grow_vector(layer["bias"].astype(dtype), outgoing)
+    return grown
 
-    Measured in one training pass on the images; without images, those of a rectified
-    Gaussian whose mean and standard deviation are the preceding normalisation's bias
-    and |scale|. None where the mother does not normalise.
+
+def _grow_norms(
+    variables: Variables,
+    mother: Architecture,
+    member: Architecture,
+    walk: Walk,
+    images: jax.Array | None,
+    dtype: jax.typing.DTypeLike,
+) -> dict[str, tuple[dict, dict]]:
+    """Parameters and running statistics of the member's normalisations, by name."""
+    matches = matched_units(mother, member)
+    norms = [op for op in member.operations() if isinstance(op, Norm)]
+    inserted = [
+        norm
+        for norm in norms
+        if _counterpart(norm, matches)[0] not in variables["batch_stats"]
+    ]
+    moments: Mapping[str, Moments] = {}
+    if any(norm.inserted_as == "undone" for norm in inserted):
+        moments = (
+            estimated_moments(mother, variables)
+            if images is None
+            else measured_moments(mother, variables, images)
+        )
+    grown = {}
+    for norm in norms:
+        channel_map = walk.maps[norm.name]
+        name, _ = _counterpart(norm, matches)
+        if norm not in inserted:
+            source = variables["params"][name], variables["batch_stats"][name]
+        elif norm.inserted_as == "undone":
+            source = _undone(moments[walk.places[norm.name]])
+        else:
+            size = channel_map.source.shape[0]
+            channel_map, source = identity_map(size), _fresh_norm(size, dtype)
+            if norm.inserted_as == "zero":
+                source[0]["scale"] = jnp.zeros(size, dtype)
+        channel_map = restrict(channel_map, source[0]["scale"].shape[0])
+        fresh = {"scale": 1.0, "bias": 0.0}, {"mean": 0.0, "var": 1.0}
+        grown[norm.name] = jax.tree.map(
+            lambda leaf, value, channel_map=channel_map: grow_vector(
+                leaf.astype(dtype), channel_map, value
+            ),
+            source,
+            fresh,
+        )
+    return grown
+
+
+def _undone(moments: Moments) -> tuple[dict, dict]:
+    """A normalisation that undoes itself.
+
+    With scale sqrt(variance + epsilon) and bias mean,
+    (x - mean) / sqrt(variance + epsilon) * scale + bias = x.
     """
-    if not mother.batch_norm:
-        return lambda place: None
-    if images is not None:
-        outputs = unit_outputs(mother, variables, images)
-
-        def measured(place: str) -> Moments:
-            axes = tuple(range(outputs[place].ndim - 1))
-            return Moments(outputs[place].mean(axes), outputs[place].var(axes))
-
-        return measured
-
-    last_conv = unit_names(mother)[len(mother.blocks) - 1][-1]
-
-    def estimated(place: str) -> Moments:
-        unit = last_conv if place == FEATURES_NAME else place
-        norm = variables["params"][unit]["norm"]
-        return _rectified_moments(norm["bias"], jnp.abs(norm["scale"]))
-
-    return estimated
+    mean, variance = moments
+    scale = jnp.sqrt(variance + NORM_EPSILON)
+    return {"scale": scale, "bias": mean}, {"mean": mean, "var": variance}
 
 
-def _rectified_moments(mean: jax.Array, deviation: jax.Array) -> Moments:
-    """Moments of max(x, 0) for a Gaussian x, channel by channel.
-
-    With z = mean / deviation, phi and Phi the normal density and distribution:
-    E max(x, 0) = mean Phi(z) + deviation phi(z),
-    E max(x, 0)^2 = (mean^2 + deviation^2) Phi(z) + mean deviation phi(z).
-    """
-    z = mean / jnp.maximum(deviation, jnp.finfo(deviation.dtype).tiny)
-    density, distribution = jax.scipy.stats.norm.pdf(z), jax.scipy.stats.norm.cdf(z)
-    first = mean * distribution + deviation * density
-    second = (mean**2 + deviation**2) * distribution + mean * deviation * density
-    return Moments(first, jnp.maximum(second - first**2, 0))
+def _fresh_norm(size: int, dtype: jax.typing.DTypeLike) -> tuple[dict, dict]:
+    zeros, ones = jnp.zeros(size, dtype), jnp.ones(size, dtype)
+    return {"scale": ones, "bias": zeros}, {"mean": zeros, "var": ones}

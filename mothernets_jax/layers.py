@@ -131,3 +131,35 @@ def max_pool(features: jax.Array) -> jax.Array:
     windows = features[:, : 2 * height, : 2 * width, :]
     windows = windows.reshape(batch, height, 2, width, 2, channels)
     return windows.max(axis=(2, 4))
+
+
+def mean_pool(features: jax.Array) -> jax.Array:
+    """2x2 means of stride 2; an odd side loses its last row.
+
+    Args:
+        features: [batch, height, width, channels], both sides above 1.
+    """
+    batch, height, width, channels = features.shape
+    height, width = height // 2, width // 2
+    windows = features[:, : 2 * height, : 2 * width, :]
+    return windows.reshape(batch, height, 2, width, 2, channels).mean(axis=(2, 4))
+
+
+def overlapping_pool(features: jax.Array) -> jax.Array:
+    """3x3 max-pooling of stride 2, padded by `same_padding`.
+
+    Args:
+        features: [batch, height, width, channels].
+
+    Returns:
+        [batch, ceil(height / 2), ceil(width / 2), channels].
+    """
+    padding = (0, 0), same_padding(3), same_padding(3), (0, 0)
+    padded = jnp.pad(features, padding, constant_values=-jnp.inf)
+    rows, columns = features.shape[1], features.shape[2]
+    windows = [
+        padded[:, i : i + rows : 2, j : j + columns : 2]
+        for i in range(3)
+        for j in range(3)
+    ]
+    return functools.reduce(jnp.maximum, windows)

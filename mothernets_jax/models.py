@@ -1,12 +1,12 @@
 """From an architecture to a Linen module, its initial variables and its logits.
 
-A unit is a submodule named by `architectures.unit_names`; its layers are `layer` (a
-kernel, and a bias where nothing normalises) and `norm`.
+Each operation with parameters is a submodule of its name: a `WeightLayer` (a kernel,
+and a bias if asked for) or a `BatchNorm`.
 """
 
 import functools
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
@@ -14,71 +14,47 @@ import jax.numpy as jnp
 from flax.linen.dtypes import promote_dtype
 from jax.flatten_util import ravel_pytree
 
-from mothernets_jax.architectures import (
-    HEAD_NAME,
-    Architecture,
-    Conv,
-    Unit,
-    unit_names,
+from mothernets_jax.architectures import Architecture
+from mothernets_jax.architectures.operations import (
+    HEAD,
+    IMAGES,
+    Map,
+    Norm,
+    Operation,
+    Weight,
+    read_by,
 )
 from mothernets_jax.costs import pooled_sides
-from mothernets_jax.layers import BatchNorm, conv, max_pool
+from mothernets_jax.layers import BatchNorm, conv, max_pool, mean_pool, overlapping_pool
 
 Variables = dict  # {"params": ..., "batch_stats": ...}
 
-# The collection in which a network shows what each unit hands on, and under this name
-# what the dense section receives.
-OUTPUTS = "outputs"
-FEATURES_NAME = "features"
+# The collection in which a network shows what passes through it.
+SHOWN = "shown"
 
 
 class WeightLayer(nn.Module):
     """A convolution or a dense layer: a kernel, and a bias if asked for."""
 
-    unit: Unit
-    use_bias: bool
+    operation: Weight
+    width: int
     dtype: jax.typing.DTypeLike | None = None
 
     @nn.compact
     def __call__(self, inputs: jax.Array) -> jax.Array:
-        unit, shape = self.unit, (inputs.shape[-1], self.unit.width)
-        if isinstance(unit, Conv):
-            shape = (unit.filter_size, unit.filter_size, *shape)
+        size, shape = self.operation.filter_size, (inputs.shape[-1], self.width)
+        if size is not None:
+            shape = (size, size, *shape)
         kernel = self.param("kernel", nn.initializers.zeros, shape)  # see `init`
         inputs, kernel = promote_dtype(inputs, kernel, dtype=self.dtype)
-        is_conv = isinstance(unit, Conv)
-        outputs = conv(inputs, kernel) if is_conv else inputs @ kernel
-        if self.use_bias:
-            bias = self.param("bias", nn.initializers.zeros, (self.unit.width,))
+        if size is None:
+            outputs = inputs @ kernel
+        else:
+            outputs = conv(inputs, kernel, self.operation.stride)
+        if self.operation.bias:
+            bias = self.param("bias", nn.initializers.zeros, (self.width,))
             bias = bias.astype(outputs.dtype)
             outputs += bias.reshape((1,) * (outputs.ndim - 1) + bias.shape)
-        return outputs
-
-
-class PlainUnit(nn.Module):
-    """A weight layer, batch normalisation if asked for, and a ReLU."""
-
-    unit: Unit
-    batch_norm: bool
-    dtype: jax.typing.DTypeLike | None = None
-    batch_axis: str | None = None
-
-    @nn.compact
-    def __call__(self, inputs: jax.Array, train: bool) -> jax.Array:
-        layer = WeightLayer(
-            self.unit, use_bias=not self.batch_norm, dtype=self.dtype, name="layer"
-        )
-        outputs = layer(inputs)
-        if self.batch_norm:
-            norm = BatchNorm(
-                use_running_average=not train,
-                dtype=self.dtype,
-                axis_name=self.batch_axis if train else None,
-                name="norm",
-            )
-            outputs = norm(outputs)
-        outputs = nn.relu(outputs)
-        self.sow(OUTPUTS, "unit", outputs)
         return outputs
 
 
@@ -102,33 +78,55 @@ class Network(nn.Module):
     @nn.compact
     def __call__(self, images: jax.Array, *, train: bool) -> jax.Array:
         """Logits [batch, classes] of images [batch, height, width, channels]."""
-        features, names = images, unit_names(self.architecture)
-        for block, block_names in zip(self.architecture.blocks, names, strict=False):
-            features = self._section(features, block, block_names, train)
-            if features.shape[1:3] != pooled_sides(*features.shape[1:3]):
-                features = max_pool(features)
-        if self.architecture.blocks:
-            features = features.mean(axis=(1, 2))
-        else:
-            features = features.reshape(features.shape[0], -1)
-        self.sow(OUTPUTS, FEATURES_NAME, features)
-        features = self._section(features, self.architecture.dense, names[-1], train)
-        head = nn.Dense(
-            self.num_classes, kernel_init=nn.initializers.zeros, name=HEAD_NAME
-        )
-        return head(features)
+        values = {IMAGES: images}
+        for operation in self.architecture.operations():
+            read = [values[name] for name in read_by(operation)]
+            values[operation.name] = self._run(operation, read, train)
+        self.sow(SHOWN, "values", values)
+        return values[HEAD]
 
-    def _section(self, features, units, names, train):
-        for unit, name in zip(units, names, strict=True):
-            module = PlainUnit(
-                unit,
-                self.architecture.batch_norm,
-                self.dtype,
-                self.batch_axis,
-                name=name,
+    def _run(
+        self, operation: Operation, read: list[jax.Array], train: bool
+    ) -> jax.Array:
+        if isinstance(operation, Weight):
+            layer = WeightLayer(
+                operation,
+                self.num_classes if operation.width is None else operation.width,
+                None if operation.name == HEAD else self.dtype,
+                name=operation.name,
             )
-            features = module(features, train)
-        return features
+            return layer(read[0])
+        if isinstance(operation, Norm):
+            norm: Any = BatchNorm(
+                use_running_average=not train,
+                dtype=self.dtype,
+                axis_name=self.batch_axis if train else None,
+                name=operation.name,
+            )
+            return norm(read[0])
+        if isinstance(operation, Map):
+            return _map(operation, read[0])
+        if operation.kind == "sum":
+            return read[0] + read[1]
+        return jnp.concatenate(read, axis=-1)
+
+
+def _map(operation: Map, value: jax.Array) -> jax.Array:
+    match operation.kind:
+        case "relu":
+            return nn.relu(value)
+        case "halve" | "mean_pool":
+            if value.shape[1:3] == pooled_sides(*value.shape[1:3]):
+                return value
+            return max_pool(value) if operation.kind == "halve" else mean_pool(value)
+        case "max_pool":
+            return overlapping_pool(value)
+        case "subsample":
+            return value[:, :: operation.stride, :: operation.stride]
+        case "mean":
+            return value.mean(axis=(1, 2))
+        case "flatten":
+            return value.reshape(value.shape[0], -1)
 
 
 def init(
@@ -162,7 +160,7 @@ def _init(architecture, key, input_shape, num_classes):
     def initial(path, leaf, draw):
         if path[-1].key != "kernel":
             return leaf
-        gain = 1.0 if path[0].key == HEAD_NAME else 2.0
+        gain = 1.0 if path[0].key == HEAD else 2.0
         return draw * math.sqrt(gain / math.prod(leaf.shape[:-1]))
 
     return {
@@ -229,26 +227,44 @@ def apply_and_update(
     return logits, state.get("batch_stats", {})
 
 
-def unit_outputs(
+class Moments(NamedTuple):
+    """Mean and biased variance of each channel of a value, [channels]."""
+
+    mean: jax.Array
+    variance: jax.Array
+
+
+def shown_values(
     architecture: Architecture, variables: Variables, images: jax.Array
 ) -> dict[str, jax.Array]:
-    """What each unit hands on in a training pass, by its name.
+    """What each operation makes in a training pass, by its name.
 
     Returns:
-        [batch, height, width, channels] or [batch, channels] by unit, before pooling,
-        and under `FEATURES_NAME` what the dense section receives.
+        [batch, height, width, channels] or [batch, channels] by operation.
     """
-    mutable = ["batch_stats", OUTPUTS]
+    mutable = ["batch_stats", SHOWN]
     _, state = _forward(architecture, variables, images, True, mutable=mutable)
-    (features,) = state[OUTPUTS].pop(FEATURES_NAME)
-    outputs = {name: shown["unit"][0] for name, shown in state[OUTPUTS].items()}
-    return {**outputs, FEATURES_NAME: features}
+    (values,) = state[SHOWN]["values"]
+    return values
+
+
+def measured_moments(
+    architecture: Architecture, variables: Variables, images: jax.Array
+) -> dict[str, Moments]:
+    """Of what each operation makes in a training pass, by its name."""
+
+    def moments(value: jax.Array) -> Moments:
+        axes = tuple(range(value.ndim - 1))
+        return Moments(value.mean(axes), value.var(axes))
+
+    values = shown_values(architecture, variables, images)
+    return {name: moments(value) for name, value in values.items()}
 
 
 def _forward(
     architecture, variables, images, train, *, mutable, dtype=None, batch_axis=None
 ) -> tuple[Any, Any]:
-    bias = variables["params"][HEAD_NAME]["bias"]
+    bias = variables["params"][HEAD]["bias"]
     network = Network(architecture, bias.shape[0], dtype, batch_axis)
     images = jnp.asarray(images, bias.dtype)
     result: Any = network.apply(variables, images, train=train, mutable=mutable)

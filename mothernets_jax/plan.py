@@ -7,7 +7,7 @@ from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
-from mothernets_jax.architectures import Architecture, Conv, named_units
+from mothernets_jax.architectures import Architecture, named_units
 from mothernets_jax.clustering import Cluster
 from mothernets_jax.costs import num_params, train_flops
 from mothernets_jax.methods.mothernets import mothernet_name
@@ -32,10 +32,10 @@ def growth(mother: Architecture, member: Architecture) -> dict[str, int]:
         if name not in matches:
             counts["inserted_layers"] += 1
             continue
-        source = mother_units[matches[name]]
+        source = mother_units[matches[name].unit]
+        sizes = [getattr(u, "filter_size", 1) for u in (unit, source)]
         counts["widened_layers"] += unit.width > source.width
-        if isinstance(unit, Conv) and isinstance(source, Conv):
-            counts["enlarged_filters"] += unit.filter_size > source.filter_size
+        counts["enlarged_filters"] += sizes[0] > sizes[1]
         counts["unchanged_layers"] += unit == source
     return counts
 

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from mothernets_jax.architectures import parse, unit_names
+from mothernets_jax.architectures import named_units, parse
 from mothernets_jax.mothernet import matched_units
 from mothernets_jax.style import (
     FAINT,
@@ -112,14 +112,16 @@ def _layers(mother: str, member: str) -> tuple:
         matches = matched_units(parent, child)
     except ValueError:  # notation of another version, say
         return ()
-    twins = dict(zip(chain(*unit_names(parent)), chain(*parent.sections), strict=True))
+    twins = dict(named_units(parent))
     sections = []
-    for names, units in zip(unit_names(child), child.sections, strict=True):
+    for names, units in zip(child.unit_names, child.sections, strict=True):
         layers = []
         for name, unit in zip(names, units, strict=True):
-            twin = twins.get(matches.get(name, ""))
-            sizes = [getattr(u, "filter_size", 0) for u in (unit, twin or unit)]
-            inherited = twin.width if twin else 0
+            twin, inherited = unit, 0
+            if name in matches:
+                twin, first = twins[matches[name].unit], matches[name].first_channel
+                inherited = min(unit.width, twin.width - first)
+            sizes = [getattr(u, "filter_size", 0) for u in (unit, twin)]
             layers.append((inherited, unit.width, sizes[0] > sizes[1]))
         sections.append(tuple(layers))
     return tuple(sections)

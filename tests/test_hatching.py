@@ -17,17 +17,23 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from mothernets_jax import hatching
-from mothernets_jax.architectures import Architecture, mlp, parse, unit_names, vgg
-from mothernets_jax.hatching import hatch
+from mothernets_jax.architectures import (
+    Architecture,
+    densenet,
+    mlp,
+    parse,
+    resnet,
+    vgg,
+)
+from mothernets_jax.hatching import hatch, walk_along
 from mothernets_jax.models import (
-    FEATURES_NAME,
-    OUTPUTS,
+    SHOWN,
     Network,
     abstract_variables,
     apply,
     apply_and_update,
 )
-from mothernets_jax.mothernet import matched_units, mothernet
+from mothernets_jax.mothernet import mothernet
 
 # Float32 networks are hatched here, too: nothing may lift them to float64.
 pytestmark = pytest.mark.usefixtures("x64")
@@ -79,24 +85,24 @@ def random_variables(architecture, seed):
     shapes = abstract_variables(architecture, INPUT_SHAPE, NUM_CLASSES)
     variables = jax.tree_util.tree_map_with_path(draw, shapes)
     _, stats = apply_and_update(architecture, variables, IMAGES)
-    for unit in stats.values():  # 0.9 x 0 + 0.1 x the batch's
-        mean, variance = (
-            10 * np.asarray(unit["norm"][name]) for name in ("mean", "var")
-        )
+    for norm in stats.values():  # 0.9 x 0 + 0.1 x the batch's
+        mean, variance = (10 * np.asarray(norm[name]) for name in ("mean", "var"))
         shift = 0.2 * np.sqrt(variance) * rng.normal(size=mean.shape)
         factor = rng.uniform(0.5, 2.0, mean.shape)
-        unit["norm"] = {"mean": mean + shift, "var": variance * factor}
+        norm |= {"mean": mean + shift, "var": variance * factor}
     return {**variables, "batch_stats": stats}
 
 
 def is_live(architecture, variables) -> bool:
     for train in (False, True):
         logits, shown = Network(architecture, NUM_CLASSES).apply(
-            variables, IMAGES, train=train, mutable=[OUTPUTS, "batch_stats"]
+            variables, IMAGES, train=train, mutable=[SHOWN, "batch_stats"]
         )
-        del shown[OUTPUTS][FEATURES_NAME]
-        for output in map(np.asarray, jax.tree.leaves(shown[OUTPUTS])):
-            if output.reshape(-1, output.shape[-1]).max(0).min() < 0.01:
+        (values,) = shown[SHOWN]["values"]
+        for name, output in values.items():
+            output = np.asarray(output)
+            largest = output.reshape(-1, output.shape[-1]).max(0)
+            if name.endswith("relu") and largest.min() < 0.01:
                 return False
         if np.ptp(logits, axis=0).max() < 0.05 * max(1, np.abs(logits).max()):
             return False
@@ -120,21 +126,15 @@ def check_preserved(mother: Mother, member, key, *, use_images=True, split="rand
         assert error <= TOLERANCE[dtype.name], f"{dtype}: logits differ by {error}"
 
 
-def widths(architecture: Architecture) -> dict[str, int]:
-    names = [name for section in unit_names(architecture) for name in section]
-    units = [unit for section in architecture.sections for unit in section]
-    return {name: unit.width for name, unit in zip(names, units, strict=True)}
-
-
 def widens(mother: Architecture, member: Architecture) -> bool:
-    """Whether some unit hands on more channels than come through from the mother."""
-    matches, channels = matched_units(mother, member), 0
-    for name, width in widths(member).items():
-        if name in matches:
-            channels = widths(mother)[matches[name]]
-        if width > channels:
-            return True
-    return False
+    """Whether some layer reads more channels than come through from the mother."""
+    shapes = abstract_variables(mother, INPUT_SHAPE, NUM_CLASSES)["params"]
+    params = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape), shapes)
+    origins = walk_along(params, mother, member, jax.random.key(0)).origins.values()
+    return any(
+        layer is not None and incoming.source.size > incoming.mother_channels
+        for layer, incoming, _ in origins
+    )
 
 
 # Random clusters. Their sizes are few, so that what is compiled for one serves others.
@@ -142,22 +142,55 @@ def widens(mother: Architecture, member: Architecture) -> bool:
 MORE = CLUSTERS > 20
 WIDTHS = st.sampled_from([2, 3, 5, 7] if MORE else [3, 5])
 FILTERS = st.sampled_from([1, 3, 5, 7] if MORE else [1, 3])
+FAMILIES = ("mlp", "vgg", "basic", "bottleneck", "preact", "densenet")
 LAYERS = st.lists(st.tuples(FILTERS, WIDTHS), min_size=1, max_size=3)
 
 
 @st.composite
 def clusters(draw, family: str):
     """One to five members that can be connected."""
-    batch_norm = st.just(draw(st.booleans()))
+    number = draw(st.integers(1, 3))  # blocks of 12x10, 6x5 and 3x2 pixels
+    blocks = st.lists(LAYERS, min_size=number, max_size=number)
     if family == "mlp":
         hidden = st.lists(WIDTHS, min_size=1, max_size=4)
-        member = st.builds(mlp, hidden, batch_norm=batch_norm)
-    else:
-        number = draw(st.integers(1, 3))  # of 12x10, 6x5 and 3x2 pixels
-        blocks = st.lists(LAYERS, min_size=number, max_size=number)
+        member = st.builds(mlp, hidden, batch_norm=st.just(draw(st.booleans())))
+    elif family == "vgg":
         dense = st.lists(WIDTHS, max_size=2)
+        batch_norm = st.just(draw(st.booleans()))
         member = st.builds(vgg, blocks, dense=dense, batch_norm=batch_norm)
+    elif family == "densenet":
+        bottleneck = st.integers(1, 2) if draw(st.booleans()) else st.just(0)
+        compression = st.sampled_from([0.5, 1.0])
+        member = st.builds(
+            densenet,
+            blocks,
+            stem_filters=WIDTHS,
+            bottleneck=bottleneck,
+            compression=compression,
+        )
+    else:
+        kinds = ("projection",) * number
+        if family == "preact":  # whose kinds must agree
+            kinds = tuple(draw(st.sampled_from(["identity", kind])) for kind in kinds)
+        stem = draw(st.sampled_from(["cifar", "imagenet"]))
+        member = residual_networks(family, stem, blocks, kinds)
     return draw(st.lists(member, min_size=1, max_size=5))
+
+
+@st.composite
+def residual_networks(draw, unit, stem, blocks, kinds):
+    """With these shortcuts, or, after activation, with any."""
+    streams = [draw(WIDTHS)]
+    chosen = []
+    for kind in kinds:
+        if unit != "preact":
+            kind = draw(st.sampled_from(["identity", "projection"]))
+        chosen.append(kind)
+        streams.append(streams[-1] if kind == "identity" else draw(WIDTHS))
+    stages = list(zip(streams[1:], draw(blocks), strict=True))
+    return resnet(
+        stages, unit=unit, stem=stem, shortcut=chosen, stem_filters=streams[0]
+    )
 
 
 @pytest.fixture
@@ -171,7 +204,7 @@ def one_draw(monkeypatch):
     monkeypatch.setattr(jax.random, "exponential", cut)
 
 
-@pytest.mark.parametrize("family", ["mlp", "vgg"])
+@pytest.mark.parametrize("family", FAMILIES)
 def test_random_clusters(family, one_draw):
     @settings(max_examples=CLUSTERS)
     @given(clusters(family), st.integers(0, 2**31))
@@ -189,7 +222,7 @@ def test_random_clusters(family, one_draw):
     check_cluster()
 
 
-@pytest.mark.parametrize("family", ["mlp", "vgg"])
+@pytest.mark.parametrize("family", FAMILIES)
 def test_shares_left_out(family, monkeypatch):
     """The control: the same check fails wherever something widens."""
 
@@ -259,8 +292,8 @@ def test_layer_inserted_behind_a_dead_channel(one_draw):
     """A channel that is always 0 has variance 0 where an identity normalises it."""
     variables = jax.tree.map(np.array, live_variables(SMALL, 0))
     for name in ("block1_conv1", "dense1"):
-        variables["params"][name]["norm"]["scale"][0] = 0.0
-        variables["params"][name]["norm"]["bias"][0] = -1.0
+        variables["params"][f"{name}_norm"]["scale"][0] = 0.0
+        variables["params"][f"{name}_norm"]["bias"][0] = -1.0
     mother = make_mother(SMALL, variables)
     assert np.ptp(mother.logits[True], axis=0).max() > 0.1
     check_preserved(mother, LARGE, jax.random.key(0))

@@ -1,0 +1,54 @@
+"""Architectures as data: frozen specs and the notation that writes them out.
+
+A new family is a new class that extends `base.Architecture`, and an entry in `PARSERS`
+where its notation is to be read; docs/adding_a_family.md shows one.
+"""
+
+from collections.abc import Callable
+
+from mothernets_jax.architectures.base import Architecture, named_units, scale_width
+from mothernets_jax.architectures.densenet import densenet, parse_densenet
+from mothernets_jax.architectures.plain import mlp, parse_mlp, parse_vgg, vgg
+from mothernets_jax.architectures.resnet import parse_resnet, resnet, wide_resnet
+
+__all__ = [
+    "PARSERS",
+    "Architecture",
+    "densenet",
+    "mlp",
+    "named_units",
+    "parse",
+    "resnet",
+    "scale_width",
+    "vgg",
+    "wide_resnet",
+]
+
+# What reads a notation, by its first word.
+PARSERS: dict[str, Callable[[str], Architecture]] = {
+    "mlp": parse_mlp,
+    "vgg": parse_vgg,
+    "resnet": parse_resnet,
+    "densenet": parse_densenet,
+}
+
+
+def parse(notation: str) -> Architecture:
+    """Reads what `str(architecture)` writes: `parse(str(a)) == a`.
+
+    Raises:
+        ValueError: unreadable notation, with the part that could not be read.
+
+    >>> parse("mlp 64 32; batch_norm") == mlp((64, 32), batch_norm=True)
+    True
+    """
+    if not isinstance(notation, str):
+        raise ValueError(f"architecture {notation!r} is not text such as 'mlp 64 32'")
+    family = notation.strip().partition(" ")[0].partition(";")[0]
+    if family not in PARSERS:
+        raise ValueError(
+            f"architecture {notation!r} starts with {family!r}: expected one of "
+            f"{', '.join(map(repr, PARSERS))}, as in 'mlp 64 32; batch_norm' or "
+            "'vgg (3:64)x2 | (3:128)x2; batch_norm'"
+        )
+    return PARSERS[family](notation)

@@ -1,0 +1,124 @@
+"""Reading and writing the paper's notation: `(3:64)x2 (1:64) | (3:128)`."""
+
+import itertools
+import re
+from collections.abc import Iterable, Sequence
+
+from mothernets_jax.architectures.base import MOST_UNITS
+
+_PAIR = r"\(\s*(\d+)\s*:\s*(\d+)\s*\)(?:\s*x\s*(\d+))?"
+
+
+def parse_pairs(text: str, notation: str) -> list[tuple[int, int]]:
+    """Reads `(3:64)x2 (1:64)` as pairs of filter size and width.
+
+    Args:
+        text: the part to read.
+        notation: all of it, for the message.
+
+    Raises:
+        ValueError: it is something else.
+    """
+    if not re.fullmatch(rf"\s*(?:{_PAIR}\s*)*", text):
+        raise ValueError(
+            f"cannot read block {text.strip()!r} of {notation!r}: "
+            "expected layers such as '(3:64)x2 (1:64)'"
+        )
+    pairs: list[tuple[int, int]] = []
+    for filter_size, width, count in re.findall(_PAIR, text):
+        if count and not 1 <= int(count) <= MOST_UNITS:
+            raise ValueError(
+                f"a layer of {notation!r} is repeated {count} times: expected 1 to "
+                f"{MOST_UNITS:,} times; or leave it out"
+            )
+        pairs += [(int(filter_size), int(width))] * int(count or 1)
+    return pairs
+
+
+def format_units(units: Sequence) -> str:
+    """Writes units, equal neighbours once: `(3:64)x2 (1:64)`."""
+    runs = [(str(unit), len(list(same))) for unit, same in itertools.groupby(units)]
+    return " ".join(f"{unit}x{count}" if count > 1 else unit for unit, count in runs)
+
+
+def read_blocks(blocks: str | Sequence) -> list[list[tuple[int, int]]]:
+    """Blocks of (filter size, width) pairs, given as text or as such data.
+
+    Raises:
+        ValueError: it is something else, or there is no block.
+    """
+    if isinstance(blocks, str):
+        return [parse_pairs(block, blocks) for block in blocks.split("|")]
+    if not isinstance(blocks, Iterable):
+        raise ValueError(f"blocks are {blocks!r}: expected text such as '(3:64)x2'")
+    read = [_check_pairs(block) for block in blocks]
+    if not read:
+        raise ValueError("the network has no block: write one such as '(3:64)x2'")
+    return read
+
+
+def _check_pairs(block: Sequence) -> list[tuple[int, int]]:
+    if not isinstance(block, Iterable) or isinstance(block, str | bytes):
+        raise ValueError(f"block {block!r} is no list of layers such as [(3, 64)]")
+    layers = list(block)
+    for layer in layers:
+        if not isinstance(layer, tuple | list) or len(layer) != 2:
+            raise ValueError(
+                f"layer {layer!r} of block {block!r} is no pair (filter size, filters) "
+                "such as (3, 64)"
+            )
+    return [(layer[0], layer[1]) for layer in layers]
+
+
+def parse_numbers(text: str, notation: str) -> tuple[int, ...]:
+    """Reads `64 32`.
+
+    Args:
+        text: the part to read.
+        notation: all of it, for the message.
+
+    Raises:
+        ValueError: it is something else.
+    """
+    if not all(re.fullmatch(r"\d+", number, re.ASCII) for number in text.split()):
+        raise ValueError(
+            f"cannot read units {text!r} of {notation!r}: expected numbers such as "
+            "'64 32'"
+        )
+    return tuple(map(int, text.split()))
+
+
+def split_clauses(notation: str, known: Sequence[str]) -> tuple[str, dict[str, str]]:
+    """Reads `FAMILY BODY; clause VALUE; ...`.
+
+    Args:
+        notation: of an architecture.
+        known: first words of the clauses that its family has.
+
+    Returns:
+        The body, and each clause's value by its first word.
+
+    Raises:
+        ValueError: an unknown or a repeated clause.
+    """
+    first, *clauses = (clause.strip() for clause in notation.split(";"))
+    found: dict[str, str] = {}
+    for clause in clauses:
+        name, _, value = clause.partition(" ")
+        if name not in known or name in found:
+            expected = ", ".join(repr(name) for name in known)
+            raise ValueError(
+                f"cannot read {clause!r} in architecture {notation!r}: expected after "
+                f"each ';' one of {expected}, each at most once"
+            )
+        found[name] = value.strip()
+    return first.partition(" ")[2].strip(), found
+
+
+def check_flags(clauses: dict[str, str], notation: str) -> None:
+    """Raises ValueError where `batch_norm`, which stands alone, is followed by more."""
+    if clauses.get("batch_norm"):
+        raise ValueError(
+            f"cannot read 'batch_norm {clauses['batch_norm']}' in architecture "
+            f"{notation!r}: expected 'batch_norm' alone"
+        )

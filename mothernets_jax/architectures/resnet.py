@@ -1,0 +1,517 @@
+"""Residual networks: units that add to a stream of channels, stage by stage.
+
+A stage is the width of its stream and a row of units. The first unit of every stage but
+the first halves the image. Its shortcut is the stream itself (`identity`, of equal
+width) or a 1x1 convolution of it (`projection`).
+
+References: He et al. 2016a (basic and bottleneck units), He et al. 2016b and Zagoruyko
+and Komodakis 2016 (pre-activation).
+"""
+
+import dataclasses
+import itertools
+from collections.abc import Callable, Iterable, Sequence
+from typing import Literal, Self
+
+from mothernets_jax.architectures import notation as text
+from mothernets_jax.architectures.base import (
+    Architecture,
+    check_filter_size,
+    check_sections,
+    check_size,
+)
+from mothernets_jax.architectures.operations import (
+    HEAD,
+    IMAGES,
+    Join,
+    Map,
+    Norm,
+    Operation,
+    Weight,
+)
+
+UNITS, STEMS = ("basic", "bottleneck", "preact"), ("cifar", "imagenet")
+SHORTCUTS = ("identity", "projection")
+
+
+@dataclasses.dataclass(frozen=True)
+class ResidualUnit:
+    """A residual unit, written `(filter_size:inner)`.
+
+    Attributes:
+        filter_size: of both convolutions, or of a bottleneck's middle one.
+        inner: channels inside the unit, which the stream never sees.
+    """
+
+    filter_size: int
+    inner: int
+
+    def __post_init__(self):
+        check_filter_size(self.filter_size)
+        check_size("inner width", self.inner)
+
+    @property
+    def width(self) -> int:
+        """Its channels inside, by the name that all units have for it."""
+        return self.inner
+
+    def __str__(self) -> str:
+        return f"({self.filter_size}:{self.inner})"
+
+
+@dataclasses.dataclass(frozen=True)
+class ResNet(Architecture):
+    """A residual network. Make one by `resnet` or `wide_resnet`.
+
+    Attributes:
+        stages: the units of each stage.
+        widths: of each stage's stream.
+        shortcuts: of each stage's first unit, `identity` or `projection`.
+        unit: `basic` (two convolutions), `bottleneck` (1x1, one, 1x1), or `preact`
+            (normalisation and ReLU before each of two convolutions).
+        stem: `cifar`, one 3x3 convolution, or `imagenet`, one of 7x7 and a max-pool,
+            each of stride 2.
+        stem_filters: the stem's width.
+    """
+
+    stages: tuple[tuple[ResidualUnit, ...], ...]
+    widths: tuple[int, ...]
+    shortcuts: tuple[str, ...]
+    unit: str
+    stem: str
+    stem_filters: int
+
+    def __post_init__(self):
+        for number, stage in enumerate(self.stages, start=1):
+            if not stage:
+                raise ValueError(f"stage {number} is empty: give it a unit, as (3:64)")
+        check_sections(self.stages)
+        for name, known in (("unit", UNITS), ("stem", STEMS)):
+            if getattr(self, name) not in known:
+                raise ValueError(
+                    f"{name} is {getattr(self, name)!r}: expected one of "
+                    f"{', '.join(map(repr, known))}"
+                )
+        for width in self.streams:
+            check_size("width of a stream", width)
+        if not len(self.stages) == len(self.widths) == len(self.shortcuts):
+            raise ValueError(
+                f"there are {len(self.stages)} stages and {len(self.shortcuts)} "
+                "shortcuts: expected one for each stage"
+            )
+        pairs = itertools.pairwise(self.streams)
+        for number, (kind, pair) in enumerate(
+            zip(self.shortcuts, pairs, strict=True), start=1
+        ):
+            if kind not in SHORTCUTS:
+                raise ValueError(
+                    f"the shortcut of stage {number} is {kind!r}: expected 'identity' "
+                    "or 'projection'"
+                )
+            if kind == "identity" and pair[0] != pair[1]:
+                raise ValueError(
+                    f"the shortcut of stage {number} is an identity, but the stream "
+                    f"has {pair[0]} channels before and {pair[1]} after it: expected "
+                    "equal widths, or a projection"
+                )
+
+    @property
+    def family(self) -> str:
+        """`"resnet"`."""
+        return "resnet"
+
+    @property
+    def streams(self) -> tuple[int, ...]:
+        """The stem's width, then that of each stage's stream."""
+        return (self.stem_filters, *self.widths)
+
+    @property
+    def sections(self) -> tuple[tuple[ResidualUnit, ...], ...]:
+        """The stages."""
+        return self.stages
+
+    @property
+    def unit_names(self) -> tuple[tuple[str, ...], ...]:
+        """Names of the units, shaped like `sections`."""
+        return tuple(
+            tuple(f"stage{number}_unit{i}" for i in range(1, len(stage) + 1))
+            for number, stage in enumerate(self.stages, start=1)
+        )
+
+    def is_pinned(self, section: int) -> bool:
+        """Always: the first unit of a stage strides or projects."""
+        del section
+        return True
+
+    def operations(self) -> tuple[Operation, ...]:
+        """Stem, stages, global mean, head."""
+        operations = self._stem()
+        stream = "stem"
+        for number, (units, names) in enumerate(
+            zip(self.stages, self.unit_names, strict=True), start=1
+        ):
+            projects = self.shortcuts[number - 1] == "projection"
+            stream = f"stage{number}" if projects else stream
+            write = self._preact_unit if self.unit == "preact" else self._unit
+            for i, (unit, name) in enumerate(zip(units, names, strict=True)):
+                operations += write(
+                    unit,
+                    name,
+                    operations[-1].name,
+                    stream=stream,
+                    width=self.widths[number - 1],
+                    stride=2 if i == 0 and number > 1 else 1,
+                    projects=projects and i == 0,
+                )
+        value = operations[-1].name
+        if self.unit == "preact":
+            operations += [
+                Norm(name="final_norm", reads=value),
+                Map(name="final_relu", reads="final_norm", kind="relu"),
+            ]
+            value = "final_relu"
+        return (
+            *operations,
+            Map(name="features", reads=value, kind="mean"),
+            Weight(name=HEAD, reads="features", width=None, bias=True),
+        )
+
+    def _stem(self) -> list[Operation]:
+        size, stride = (3, 1) if self.stem == "cifar" else (7, 2)
+        operations: list[Operation] = [
+            Weight(
+                name="stem",
+                reads=IMAGES,
+                width=self.stem_filters,
+                filter_size=size,
+                stride=stride,
+                channels="stem",
+            )
+        ]
+        if self.unit != "preact":
+            operations += [
+                Norm(name="stem_norm", reads="stem"),
+                Map(name="stem_relu", reads="stem_norm", kind="relu"),
+            ]
+        if self.stem == "imagenet":
+            value = operations[-1].name
+            operations.append(Map(name="stem_pool", reads=value, kind="max_pool"))
+        return operations
+
+    def _unit(
+        self,
+        unit: ResidualUnit,
+        name: str,
+        value: str,
+        *,
+        stream: str,
+        width: int,
+        stride: int,
+        projects: bool,
+    ) -> list[Operation]:
+        """Convolutions, each normalised, added to the shortcut before the last ReLU.
+
+        An inserted unit's last scale is zero: it adds nothing, and still learns.
+        """
+        size, inner = unit.filter_size, unit.inner
+        layers = [(size, inner, stride), (size, width, 1)]
+        if self.unit == "bottleneck":
+            layers = [(1, inner, 1), (size, inner, stride), (1, width, 1)]
+        operations, read = [], value
+        for i, (filter_size, filters, step) in enumerate(layers, start=1):
+            last = i == len(layers)
+            operations += [
+                Weight(
+                    name=f"{name}_conv{i}",
+                    reads=read,
+                    width=filters,
+                    filter_size=filter_size,
+                    stride=step,
+                    unit=name,
+                    channels=stream if last else "",
+                    inserted_as="fresh",
+                ),
+                Norm(
+                    name=f"{name}_norm{i}",
+                    reads=f"{name}_conv{i}",
+                    unit=name,
+                    inserted_as="zero" if last else "fresh",
+                ),
+            ]
+            if not last:
+                read = f"{name}_relu{i}"
+                operations.append(
+                    Map(name=read, reads=f"{name}_norm{i}", kind="relu", unit=name)
+                )
+        branch, shortcut = operations[-1].name, f"{name}_shortcut"
+        if projects:
+            operations += [
+                self._projection(name, value, stream, width, stride),
+                Norm(name=shortcut, reads=f"{name}_projection", unit=name),
+            ]
+        else:
+            operations.append(_strided(shortcut, value, stride, name))
+        add = Join(name=f"{name}_sum", reads=(shortcut, branch), kind="sum", unit=name)
+        relu = Map(name=f"{name}_relu", reads=add.name, kind="relu", unit=name)
+        return [*operations, add, relu]
+
+    def _preact_unit(
+        self,
+        unit: ResidualUnit,
+        name: str,
+        value: str,
+        *,
+        stream: str,
+        width: int,
+        stride: int,
+        projects: bool,
+    ) -> list[Operation]:
+        """Normalisation and ReLU before each convolution; nothing after the sum.
+
+        An inserted unit's last kernel is zero. (With a zero scale in front of it, each
+        gradient in the unit would be zero for ever.)
+        """
+        operations, read = [], value
+        layers = [(unit.inner, stride), (width, 1)]
+        for i, (filters, step) in enumerate(layers, start=1):
+            last = i == len(layers)
+            norm, relu = f"{name}_norm{i}", f"{name}_relu{i}"
+            operations += [
+                Norm(name=norm, reads=read, unit=name, inserted_as="fresh"),
+                Map(name=relu, reads=norm, kind="relu", unit=name),
+                Weight(
+                    name=f"{name}_conv{i}",
+                    reads=relu,
+                    width=filters,
+                    filter_size=unit.filter_size,
+                    stride=step,
+                    unit=name,
+                    channels=stream if last else "",
+                    inserted_as="zero" if last else "fresh",
+                ),
+            ]
+            read = f"{name}_conv{i}"
+        branch, shortcut = read, f"{name}_projection"
+        if projects:
+            relu = f"{name}_relu1"
+            operations.append(self._projection(name, relu, stream, width, stride))
+        else:
+            shortcut = f"{name}_shortcut"
+            operations.append(_strided(shortcut, value, stride, name))
+        add = Join(name=f"{name}_sum", reads=(shortcut, branch), kind="sum", unit=name)
+        return [*operations, add]
+
+    def _projection(
+        self, unit: str, value: str, stream: str, width: int, stride: int
+    ) -> Weight:
+        return Weight(
+            name=f"{unit}_projection",
+            reads=value,
+            width=width,
+            filter_size=1,
+            stride=stride,
+            unit=unit,
+            channels=stream,
+        )
+
+    def obstacle(self, other: Self) -> str | None:
+        """Why no growth connects it and another of its family; None where one does."""
+        if self.unit != other.unit:
+            return f"one has {self.unit} units, the other {other.unit} units"
+        if self.stem != other.stem:
+            return f"one has the stem {self.stem!r}, the other {other.stem!r}"
+        if len(self.stages) != len(other.stages):
+            return f"they have {len(self.stages)} and {len(other.stages)} stages"
+        if self.unit == "preact" and self.shortcuts != other.shortcuts:
+            return (
+                f"their shortcuts are {' '.join(self.shortcuts)} and "
+                f"{' '.join(other.shortcuts)}, and units with pre-activation cannot "
+                "turn an identity into a projection"
+            )
+        return None
+
+    @classmethod
+    def assemble(cls, members: Sequence[Self], sections: Sequence[Sequence]) -> Self:
+        """The MotherNet of connected members that has these units.
+
+        It projects where all members do. An identity joins the streams on both of its
+        sides to one, as wide as the narrowest.
+        """
+        first = members[0]
+        shortcuts = tuple(
+            "projection" if {"projection"} == set(kinds) else "identity"
+            for kinds in zip(*(member.shortcuts for member in members), strict=True)
+        )
+        streams = [
+            min(of) for of in zip(*(member.streams for member in members), strict=True)
+        ]
+        for _ in streams:  # until the narrowest has come through to all that it joins
+            for i, kind in enumerate(shortcuts):
+                if kind == "identity":
+                    streams[i] = streams[i + 1] = min(streams[i], streams[i + 1])
+        return cls(
+            tuple(map(tuple, sections)),
+            tuple(streams[1:]),
+            shortcuts,
+            first.unit,
+            first.stem,
+            streams[0],
+        )
+
+    def frame(self) -> dict[str, int]:
+        """Sizes besides the units that must not be larger in a MotherNet, by name."""
+        sizes = {"the stem's width": self.stem_filters}
+        for number, width in enumerate(self.widths, start=1):
+            sizes[f"the width of stage {number}'s stream"] = width
+            projects = self.shortcuts[number - 1] == "projection"
+            sizes[f"the number of projections in stage {number}"] = int(projects)
+        return sizes
+
+    def scaled(self, scale: Callable[[int], int]) -> Self:
+        """The same network with every width mapped by a function."""
+        return dataclasses.replace(
+            self,
+            stages=tuple(
+                tuple(ResidualUnit(u.filter_size, scale(u.inner)) for u in stage)
+                for stage in self.stages
+            ),
+            widths=tuple(map(scale, self.widths)),
+            stem_filters=scale(self.stem_filters),
+        )
+
+    def __str__(self) -> str:
+        stages = " | ".join(
+            f"{width} {text.format_units(stage)}"
+            for width, stage in zip(self.widths, self.stages, strict=True)
+        )
+        return (
+            f"resnet {stages}; unit {self.unit}; stem {self.stem} {self.stem_filters}; "
+            f"shortcuts {' '.join(self.shortcuts)}"
+        )
+
+
+def _strided(name: str, value: str, stride: int, unit: str) -> Map:
+    return Map(name=name, reads=value, kind="subsample", stride=stride, unit=unit)
+
+
+def resnet(
+    stages: str | Sequence[tuple[int, Sequence[tuple[int, int]]]],
+    *,
+    unit: str = "basic",
+    stem: Literal["cifar", "imagenet"] = "cifar",
+    shortcut: str | Sequence[str] = "auto",
+    stem_filters: int | None = None,
+) -> ResNet:
+    """A residual network.
+
+    Args:
+        stages: `"64 (3:64)x2 | 128 (3:128)x2"`: for each stage the width of its stream,
+            then each unit's filter size and inner width; or a sequence of such pairs.
+        unit: `basic`, `bottleneck` or `preact`, see `ResNet`.
+        stem: `cifar` or `imagenet`, see `ResNet`.
+        shortcut: of each stage's first unit, one kind for all or one for each:
+            `identity` or `projection`; `auto` is an identity where the stage neither
+            strides nor changes the width, here and for good.
+        stem_filters: None for as many as the first stage's stream has, with bottleneck
+            units as many as its first unit has inside.
+
+    Raises:
+        ValueError: unreadable notation, an empty stage, an even filter size, a size
+            that is not a positive int, an unknown kind, or an identity that would
+            change the width.
+
+    >>> print(resnet("8 (3:8)x2 | 16 (3:16)x2"))
+    resnet 8 (3:8)x2 | 16 (3:16)x2; unit basic; stem cifar 8; shortcuts identity projection
+    """
+    if isinstance(stages, str):
+        read = [_parse_stage(stage, stages) for stage in stages.split("|")]
+    else:
+        read = [_check_stage(stage) for stage in _as_list(stages)]
+    if not read:
+        raise ValueError("the network has no stage: write one such as '64 (3:64)x2'")
+    widths = tuple(width for width, _ in read)
+    units = tuple(tuple(ResidualUnit(*p) for p in pairs) for _, pairs in read)
+    if stem_filters is None:
+        inside = unit == "bottleneck" and units[0]
+        stem_filters = units[0][0].inner if inside else widths[0]
+    if shortcut == "auto":
+        streams = (stem_filters, *widths)
+        kinds = tuple(
+            "identity" if i == 0 and streams[i] == streams[i + 1] else "projection"
+            for i in range(len(widths))
+        )
+    elif isinstance(shortcut, str):
+        kinds = (shortcut,) * len(widths)
+    else:
+        kinds = tuple(_as_list(shortcut))
+    return ResNet(units, widths, kinds, unit, stem, stem_filters)
+
+
+def wide_resnet(depth: int, width: int) -> ResNet:
+    """A Wide ResNet for small images, `WRN-depth-width`.
+
+    Args:
+        depth: number of convolutions on its longest path, 6 n + 4.
+        width: factor on the 16, 32 and 64 channels of its stages.
+
+    Raises:
+        ValueError: another depth, or a width that is not a positive int.
+
+    References:
+        Zagoruyko and Komodakis 2016.
+
+    >>> print(wide_resnet(10, 2))
+    resnet 32 (3:32) | 64 (3:64) | 128 (3:128); unit preact; stem cifar 16; shortcuts projection projection projection
+    """
+    check_size("depth", depth)
+    check_size("width", width)
+    units, rest = divmod(depth - 4, 6)
+    if rest or units < 1:
+        raise ValueError(f"depth is {depth}: expected 10, 16, 22, 28, ... (6 n + 4)")
+    stages = [(w * width, [(3, w * width)] * units) for w in (16, 32, 64)]
+    return resnet(stages, unit="preact", stem_filters=16)
+
+
+def parse_resnet(notation: str) -> ResNet:
+    """Reads `resnet 64 (3:64)x2 | ...; unit ...; stem ... 64; shortcuts ...`."""
+    body, clauses = text.split_clauses(notation, ("unit", "stem", "shortcuts"))
+    stem, _, filters = clauses.get("stem", "cifar").partition(" ")
+    sizes = text.parse_numbers(filters, notation)
+    if len(sizes) > 1:
+        raise ValueError(
+            f"cannot read 'stem {clauses['stem']}' in architecture {notation!r}: "
+            "expected a kind and a width, as 'stem cifar 64'"
+        )
+    shortcuts = clauses.get("shortcuts", "").split()
+    return resnet(
+        body,
+        unit=clauses.get("unit", "basic"),
+        stem=stem,  # type: ignore[arg-type]  # checked by ResNet
+        shortcut=shortcuts or "auto",
+        stem_filters=sizes[0] if sizes else None,
+    )
+
+
+def _parse_stage(stage: str, notation: str) -> tuple[int, list[tuple[int, int]]]:
+    width, space, units = stage.strip().partition(" ")
+    sizes = text.parse_numbers(width, notation) if "(" not in width else ()
+    if len(sizes) != 1 or not space:
+        raise ValueError(
+            f"cannot read stage {stage.strip()!r} of {notation!r}: expected the width "
+            "of its stream and its units, as '64 (3:64)x2'"
+        )
+    return sizes[0], text.parse_pairs(units, notation)
+
+
+def _check_stage(stage: Sequence) -> tuple[int, list[tuple[int, int]]]:
+    if not isinstance(stage, tuple | list) or len(stage) != 2:
+        raise ValueError(
+            f"stage {stage!r} is no pair of a width and units, as (64, [(3, 64)])"
+        )
+    return stage[0], text.read_blocks([stage[1]])[0]
+
+
+def _as_list(values: Iterable) -> list:
+    if not isinstance(values, Iterable) or isinstance(values, str | bytes):
+        raise ValueError(f"found {values!r}: expected one value for each stage")
+    return list(values)
