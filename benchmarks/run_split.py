@@ -5,9 +5,9 @@
 
 Training, evaluation, hatching and the wait for programs are the run's own clocks; the
 rest is timed from outside, by wrapping the functions that do it. What remains (trials
-of strategies, progress, metrics) is `other`. Importing the libraries comes before and is
-not counted. Stages side by side on several devices would count more than once: use one.
-Programs come from the user's cache where they are there; --cold leaves it out.
+of strategies, progress, metrics) is `other`. Importing the libraries comes before, and
+is not counted. Stages side by side on several devices would count more than once: use
+one. Programs come from the user's cache where they are there; --cold leaves it out.
 """
 
 import functools
