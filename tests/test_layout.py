@@ -16,6 +16,7 @@ FLOORS = [
     "hatching training evaluation settings report",
     "groups ensemble",
     "stages placement",
+    "chunks",
     "methods group_trainer results",
     "strategies",
     "plan stage_runner",
