@@ -12,7 +12,7 @@ from rich.console import Console
 from mothernets_jax import checkpoints, data
 from mothernets_jax.compilation import Executables, ProgramStore
 from mothernets_jax.data import counts
-from mothernets_jax.devices import compute_dtype, device_name
+from mothernets_jax.devices import compute_dtype, device_name, memory_bytes
 from mothernets_jax.ensemble import ENSEMBLES_FOLDER, Ensemble, Member
 from mothernets_jax.execution import Execution, run_stages, stage_folder
 from mothernets_jax.methods import METHODS
@@ -168,14 +168,17 @@ def _load_task(settings: Settings) -> Task:
         train_examples=settings.data.train_examples,
         validation_fraction=settings.data.validation_fraction,
         image_size=settings.data.image_size,
+        crop=settings.data.crop,
+        memory_bytes=int(settings.data.memory_share * memory_bytes()),
     )
     return make_task(
         dataset,
-        crop_padding=settings.data.crop_padding,
+        crop_padding=settings.data.crop_padding if settings.data.crop == "shift" else 0,
         flip=settings.data.flip,
         seed=settings.seed,
         batch_size=settings.train.batch_size,
         dtype=compute_dtype(settings.precision),
+        stream_workers=settings.data.workers,
     )
 
 
@@ -247,6 +250,7 @@ def _describe_data(settings: Settings, task: Task) -> dict[str, Any]:
         "train_examples": len(dataset.train_labels),
         "validation_examples": len(dataset.validation_labels),
         "test_examples": len(dataset.test_labels),
+        "streamed": dataset.streamed,
         "input_shape": list(dataset.input_shape),
         "class_names": list(dataset.class_names),
         **counts.describe(dataset),

@@ -25,12 +25,14 @@ class Placement(NamedTuple):
         mesh: of members and batches; None for one device.
         by_member: of arrays with a leading member axis.
         everywhere: of arrays that every device needs whole.
+        by_batch: of arrays that are divided as each batch is.
         slots: the number of members must be a multiple of this.
     """
 
     mesh: Mesh | None
     by_member: Sharding
     everywhere: Sharding
+    by_batch: Sharding
     slots: int
 
 
@@ -52,10 +54,37 @@ def place(devices: Sequence[Device], members: int, batch_size: int) -> Placement
                     axis_types=(AxisType.Auto, AxisType.Auto),
                     devices=devices[:count],
                 )
-                by_member = NamedSharding(mesh, P(MEMBERS_AXIS))
-                return Placement(mesh, by_member, NamedSharding(mesh, P()), rows)
+                by_member, everywhere, by_batch = (
+                    NamedSharding(mesh, spec)
+                    for spec in (P(MEMBERS_AXIS), P(), P(BATCH_AXIS))
+                )
+                return Placement(mesh, by_member, everywhere, by_batch, rows)
     one = SingleDeviceSharding(devices[0])
-    return Placement(None, one, one, 1)
+    return Placement(None, one, one, one, 1)
+
+
+def own_places(placement: Placement) -> tuple[tuple[int, ...], int]:
+    """Which parts of every batch this host's devices train on, and how many there are.
+
+    A host whose devices all belong to one part reads that part of each batch alone.
+    """
+    if placement.mesh is None:
+        return (0,), 1
+    hosts = np.vectorize(lambda device: device.process_index)(placement.mesh.devices)
+    return places_of(hosts, jax.process_index()), hosts.shape[1]
+
+
+def places_of(hosts: np.ndarray, host: int) -> tuple[int, ...]:
+    """The columns of a mesh in which a host has a device.
+
+    Args:
+        hosts: int [members, batch], whose device is where in the mesh.
+        host: one of them.
+
+    >>> places_of(np.array([[0, 0, 1, 1], [0, 0, 1, 1]]), 1)
+    (2, 3)
+    """
+    return tuple(np.flatnonzero((hosts == host).any(axis=0)).tolist())
 
 
 def put(tree: Any, sharding: Sharding) -> Any:

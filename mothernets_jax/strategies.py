@@ -105,7 +105,7 @@ def choose_strategy(
 
 def _key(stage: Stage, task: Task) -> str:
     """All that the fastest strategy depends on."""
-    dtype = task.training_data.mean.dtype if task.dtype is None else task.dtype
+    dtype = task.dataset.mean.dtype if task.dtype is None else task.dtype
     return ", ".join(
         (
             f"{len(task.devices)} x {task.devices[0].device_kind}",

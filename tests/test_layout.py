@@ -17,6 +17,7 @@ FLOORS = [
     "hatching clustering groups plot_plan",
     "settings report ensemble",
     "stages placement",
+    "chunks",
     "methods group_trainer results",
     "strategies",
     "plan stage_runner",

@@ -3,6 +3,7 @@
 A program of its own, since the number of devices is fixed when JAX starts.
 """
 
+import io
 import json
 import os
 import re
@@ -13,10 +14,12 @@ os.environ.setdefault("XLA_FLAGS", "--xla_force_host_platform_device_count=8")
 import jax
 import jax.numpy as jnp
 import numpy as np
+from PIL import Image
 
 from mothernets_jax.architectures import vgg
 from mothernets_jax.compilation import Executables, ProgramStore
 from mothernets_jax.data.dataset import split
+from mothernets_jax.data.decoding import Encoded, EncodedImages
 from mothernets_jax.group_trainer import GroupTrainer
 from mothernets_jax.groups import (
     STRATEGIES,
@@ -44,6 +47,25 @@ def make_problem():
     names = tuple("abcd")
     dataset = split(images, labels, images[:8], labels[:8], names)
     return make_task(dataset, crop_padding=1, flip=True, seed=0, batch_size=BATCH)
+
+
+def streamed(task):
+    """The same task with its images in files, and the numbers of those opened."""
+    images, opened = task.dataset.train_images, []
+
+    def png(number):
+        opened.append(int(number))
+        file = io.BytesIO()
+        Image.fromarray(images[number]).save(file, "png")
+        return Encoded(f"image {number}", file)
+
+    encoded = EncodedImages(
+        lambda numbers: [png(number) for number in numbers],
+        np.arange(len(images)),
+        images.shape[1:],
+    )
+    dataset = task.dataset._replace(train_images=encoded)
+    return task._replace(dataset=dataset, training_data=None), opened
 
 
 def starts_of(members):
@@ -112,10 +134,17 @@ def describe_program(task, members, strategy):
 def main():
     task = make_problem()
     results = []
-    for members, strategy in ((2, "unroll"), (2, "loop"), (3, "vmap")):
+    stream, _ = streamed(task)
+    for members, strategy, task_of in (
+        (2, "unroll", task),
+        (2, "loop", task),
+        (3, "vmap", task),
+        (2, "vmap", stream),
+        (2, "loop", stream),
+    ):
         assert strategy in STRATEGIES
-        alone = train(task, members, strategy, jax.devices()[:1])
-        together = train(task, members, strategy, jax.devices())
+        alone = train(task_of, members, strategy, jax.devices()[:1])
+        together = train(task_of, members, strategy, jax.devices())
         start = fetch(starts_of(members))
         results.append(
             {
