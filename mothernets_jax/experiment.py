@@ -11,7 +11,7 @@ from typing import Any
 import jax
 from rich.console import Console
 
-from mothernets_jax import checkpoints, data, hosts
+from mothernets_jax import data, hosts, run_folder
 from mothernets_jax.compilation import Executables, ProgramStore
 from mothernets_jax.data import counts
 from mothernets_jax.devices import compute_dtype, device_name
@@ -30,8 +30,6 @@ from mothernets_jax.stages import Stage, Task, make_task, planned_flops
 from mothernets_jax.strategies import StrategyMemory
 
 _log = logging.getLogger(__name__)
-
-_CONFIG, _RESULTS = "config.json", "results.json"
 
 
 def show_plan(settings: Settings, console: Console) -> None:
@@ -107,13 +105,13 @@ def train_and_evaluate(
         ValueError: bad settings or data, or a folder that holds another experiment.
     """
     hosts.check_same("the settings", settings.digest())
-    done = hosts.on_first(lambda: _find_results(workdir, settings))
+    done = hosts.on_first(lambda: run_folder.find_results(workdir, settings))
     if done is not None:
         console.print(f"Everything in {workdir} is done already.", soft_wrap=True)
         return done
     task = _load_task(settings)
     stages = _stages(task, settings)
-    hosts.on_first(lambda: _claim(workdir, settings))
+    hosts.on_first(lambda: run_folder.claim(workdir, settings))
     with contextlib.ExitStack() as stack:
         if store is None:
             store = stack.enter_context(contextlib.closing(ProgramStore()))
@@ -125,7 +123,7 @@ def train_and_evaluate(
         "plan": _describe_clusters(task, settings),
         "methods": trained,
     }
-    hosts.on_first(lambda: checkpoints.write_json(workdir / _RESULTS, results))
+    hosts.on_first(lambda: run_folder.finish(workdir, results))
     return results
 
 
@@ -205,52 +203,6 @@ def _stages(task: Task, settings: Settings) -> dict[str, Sequence[Stage]]:
 def _describe_clusters(task: Task, settings: Settings) -> dict[str, Any]:
     clusters = clusters_of(task, settings, settings.members)
     return describe_clusters(clusters, settings.members, task)
-
-
-def _find_results(workdir: Path, settings: Settings) -> dict[str, Any] | None:
-    """The content of a finished run's `results.json`; None where it is not finished."""
-    _check_owner(workdir, settings)
-    path = workdir / _RESULTS
-    return checkpoints.read_json(path) if path.exists() else None
-
-
-def _check_owner(workdir: Path, settings: Settings) -> None:
-    """Makes sure that an existing folder is this experiment's."""
-    if workdir.exists() and not workdir.is_dir():
-        raise ValueError(f"--workdir={workdir} is a file: expected a folder")
-    path = workdir / _CONFIG
-    if not path.exists():
-        return
-    found, wanted = checkpoints.read_json(path), settings.to_json()
-    if found != wanted:
-        raise ValueError(
-            f"{workdir} holds another experiment: {_differences(found, wanted)}. "
-            "Choose another --workdir, or delete that folder"
-        )
-
-
-def _claim(workdir: Path, settings: Settings) -> None:
-    """Makes the run's folder, after all that could be refused was looked at."""
-    try:
-        workdir.mkdir(parents=True, exist_ok=True)
-        checkpoints.write_json(workdir / _CONFIG, settings.to_json())
-    except OSError as error:
-        raise ValueError(
-            f"--workdir={workdir} cannot be written ({error.strerror}): expected a "
-            "folder that you may write to"
-        ) from None
-
-
-def _differences(found: Any, wanted: Any, path: str = "config") -> str:
-    """The fields in which two settings differ, with both values."""
-    if not (isinstance(found, dict) and isinstance(wanted, dict)):
-        return f"{path} is {found!r} there and {wanted!r} here"
-    names = sorted(found.keys() | wanted.keys())
-    return "; ".join(
-        _differences(found.get(name), wanted.get(name), f"{path}.{name}")
-        for name in names
-        if found.get(name) != wanted.get(name)
-    )
 
 
 def _ensemble(task: Task, settings: Settings, trained: Mapping[str, Any]) -> Ensemble:

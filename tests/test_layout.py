@@ -14,7 +14,7 @@ FLOORS = [
     + " plot_errors plot_curves",
     "models clustering plot_plan report_tables meeting",
     "hatching training evaluation settings report",
-    "groups ensemble",
+    "groups ensemble run_folder",
     "stages placement",
     "methods group_trainer results",
     "strategies",
