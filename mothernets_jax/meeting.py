@@ -36,7 +36,8 @@ def together(
     To be entered before JAX is used. Without any argument nothing happens.
 
     Args:
-        distributed: take what is not given from Cloud TPU, Slurm, Kubernetes or Open MPI.
+        distributed: take what is not given from the cluster (Cloud TPU, Slurm,
+            Kubernetes, Open MPI).
         coordinator: HOST:PORT of the first host; implies `distributed`, as do the two
             that follow.
         num_hosts: how many hosts there are.
@@ -122,8 +123,8 @@ def _meet(
     except (ValueError, RuntimeError) as error:
         raise ValueError(
             f"the hosts cannot be joined ({str(error).splitlines()[0]}): --distributed "
-            "finds them on Cloud TPU, Slurm, Kubernetes and Open MPI; elsewhere give every "
-            "host --coordinator=HOST:PORT --num_hosts=N --host=I"
+            "finds them on Cloud TPU, Slurm, Kubernetes and Open MPI; elsewhere give "
+            "every host --coordinator=HOST:PORT --num_hosts=N --host=I"
         ) from error
     finally:
         watchdog.cancel()
