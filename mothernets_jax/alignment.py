@@ -7,13 +7,12 @@ is the family's to say. Where units carry what the network has learned (in plain
 networks), a span goes on across the borders of sections.
 """
 
-import dataclasses
 import functools
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from mothernets_jax.architectures import Architecture
-from mothernets_jax.architectures.base import Unit
+from mothernets_jax.architectures.base import Unit, sizes
 
 # For each section, the positions of the units that are matched.
 Starts = tuple[tuple[int, ...], ...]
@@ -52,23 +51,23 @@ def spans(
     ]
 
 
+@functools.cache
 def fitting_sections(
-    member: Architecture, starts: Sequence[Sequence[int]]
-) -> list[list[Unit]]:
+    member: Architecture, starts: Starts
+) -> tuple[tuple[Unit, ...], ...]:
     """The largest units that the member can be grown from, matched at these starts."""
-    return [
-        [
+    return tuple(
+        tuple(
             member.fitting([member.sections[s][position] for s, position in span])
             for span in section
-        ]
+        )
         for section in spans(member, starts)
-    ]
+    )
 
 
 def fits(mother: Unit, largest: Unit) -> bool:
     """Whether a unit is no larger than the largest that can be grown, in any field."""
-    pairs = zip(dataclasses.astuple(mother), dataclasses.astuple(largest), strict=True)
-    return all(one <= other for one, other in pairs)
+    return all(a <= b for a, b in zip(sizes(mother), sizes(largest), strict=True))
 
 
 def find_starts(mother: Architecture, member: Architecture) -> Starts | None:

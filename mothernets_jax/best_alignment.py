@@ -23,7 +23,7 @@ from typing import NamedTuple
 
 from mothernets_jax.alignment import shared_depths
 from mothernets_jax.architectures import Architecture
-from mothernets_jax.architectures.base import Unit
+from mothernets_jax.architectures.base import Unit, sizes
 from mothernets_jax.architectures.plain import Plain
 from mothernets_jax.costs import num_params
 
@@ -94,8 +94,8 @@ def _candidates(
                 for one, other in itertools.product(vectors, own)
             }
             vectors = _undominated(folded)
-        for lead, *sizes in vectors:
-            whole = list(map(int, sizes))
+        for lead, *entries in vectors:
+            whole = list(map(int, entries))
             starts = range(0, depth * step, step or 1)
             yield _Candidate(lead, tuple(kind(*whole[i : i + step]) for i in starts))
 
@@ -132,8 +132,7 @@ def _vectors(member: Architecture, number: int, depth: int) -> Iterator[Vector]:
         lead = math.inf
         if member.units_carry and before:
             lead = min(unit.width for unit in before)
-        sizes = itertools.chain(*map(dataclasses.astuple, largest))
-        yield (lead, *sizes)
+        yield (lead, *itertools.chain(*map(sizes, largest)))
 
 
 def _choices(
@@ -212,8 +211,8 @@ def _longer(row: _Row, candidate: _Candidate, per_channel: int) -> _Row:
     sections, inputs, params = row
     unit = _open_unit(row)
     if unit is not None:
-        *sizes, width = dataclasses.astuple(unit)
-        unit = type(unit)(*sizes, int(min(width, candidate.lead)))
+        *others, width = sizes(unit)
+        unit = type(unit)(*others, int(min(width, candidate.lead)))
         sections = _with_last(sections, unit)
         if candidate.units:
             params += _params(inputs, unit, per_channel)

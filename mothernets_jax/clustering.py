@@ -67,8 +67,12 @@ def cluster(
     check_knobs(len(names), num_clusters, min_shared)
     members = tuple(architectures.values())
     gain = _make_gain(members, min_shared or 0.0, input_shape, num_classes)
-    search = _search_all if len(names) <= EXACT_LIMIT else _search_greedily
-    division = search(len(names), num_clusters, gain)
+    everyone = (1 << len(names)) - 1
+    if num_clusters in (None, 1) and gain(everyone) is not None:
+        division = [everyone]  # there are no fewer
+    else:
+        search = _search_all if len(names) <= EXACT_LIMIT else _search_greedily
+        division = search(len(names), num_clusters, gain)
     if division is None:
         raise ValueError(
             f"num_clusters={num_clusters} is too few: no {num_clusters} MotherNets "

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from mothernets_jax import groups
+from mothernets_jax import groups, hosts
 from mothernets_jax.chunks import make_chunks
 from mothernets_jax.compilation import Executables, ProgramStore
 from mothernets_jax.groups import StepsInputs
@@ -87,7 +87,8 @@ class GroupTrainer:
         inputs = self._inputs(0, 0, [True] * len(states))
         args = (self._groups[0], self._chunks.shapes, inputs, *_bounds(0, 1))
         self._program = executables.get(function, *args)
-        self.compile_seconds = executables.store.program(function, *args).seconds
+        seconds = executables.store.program(function, *args).seconds
+        self.compile_seconds = hosts.first_clock(seconds)
 
     def run_epoch(
         self,
@@ -168,11 +169,14 @@ class GroupTrainer:
         first: int,
         stop: int,
     ) -> float:
-        """Does some steps of a group; returns the seconds they took."""
+        """Does some steps of a group; returns the seconds they took.
+
+        How many steps the next call does depends on them: one clock for all hosts.
+        """
         started = time.perf_counter()
         state = self._program(self._groups[group], data, inputs, *_bounds(first, stop))
         self._groups[group] = jax.block_until_ready(state)
-        return time.perf_counter() - started
+        return hosts.first_clock(time.perf_counter() - started)
 
     def _inputs(self, epoch: int, group: int, active: Sequence[bool]) -> StepsInputs:
         """What a group's steps need in an epoch."""

@@ -10,12 +10,12 @@ ROOT = Path(__file__).parents[1]
 FLOORS = [
     "architectures trees channels layers augment metrics schedules optim run_log"
     + " progress style devices user_cache",
-    "data presets costs alignment checkpoints combine compilation findings plot_errors"
-    + " plot_curves",
-    "models best_alignment report_tables",
+    "data presets costs alignment checkpoints combine compilation hosts findings"
+    + " plot_errors plot_curves",
+    "models best_alignment report_tables meeting",
     "moments mothernet training evaluation",
     "hatching clustering groups plot_plan",
-    "settings report ensemble",
+    "settings report ensemble run_folder",
     "stages placement",
     "chunks",
     "methods group_trainer results",
@@ -31,8 +31,8 @@ ABOVE = {"launch", "configs", "tests", "benchmarks"}
 # These load without JAX, and so does all that they import when they are loaded.
 JAX_FREE = set(
     "architectures presets costs alignment best_alignment mothernet clustering "
-    "schedules settings data combine metrics run_log progress user_cache style findings plot_errors plot_curves "
-    "plot_plan report_tables report".split()
+    "schedules settings data combine metrics run_log progress user_cache style "
+    "findings plot_errors plot_curves plot_plan report_tables report".split()
 )
 JAX = {"jax", "jaxlib", "flax", "optax", "chex", "orbax"}
 

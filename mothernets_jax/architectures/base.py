@@ -6,7 +6,6 @@ family is a frozen dataclass that extends `Architecture`.
 """
 
 import abc
-import dataclasses
 import itertools
 import numbers
 from collections.abc import Callable, Sequence
@@ -132,8 +131,15 @@ def scale_width(architecture: Architecture, width: float) -> Architecture:
 
 def smallest(units: Sequence[Unit]) -> Unit:
     """The largest unit that can grow into each: the smallest of every field."""
-    fields = [dataclasses.astuple(unit) for unit in units]
-    return type(units[0])(*map(min, zip(*fields, strict=True)))
+    distinct = set(units)
+    if len(distinct) == 1:
+        return units[0]
+    return type(units[0])(*map(min, zip(*map(sizes, distinct), strict=True)))
+
+
+def sizes(unit: Unit) -> tuple[int, ...]:
+    """A unit's fields. (`dataclasses.astuple` copies deeply, 20 times as slow.)"""
+    return tuple(vars(unit).values())
 
 
 def check_size(what: str, value: int) -> None:
