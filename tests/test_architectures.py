@@ -9,15 +9,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mothernets_jax.architectures import (
-    Architecture,
-    Conv,
-    Dense,
+    densenet,
     mlp,
     parse,
+    resnet,
     scale_width,
-    unit_names,
     vgg,
+    wide_resnet,
 )
+from mothernets_jax.architectures.densenet import DenseLayer, DenseNet
+from mothernets_jax.architectures.plain import Conv, Dense, Plain
+from mothernets_jax.architectures.resnet import ResidualUnit, ResNet
 from mothernets_jax.costs import num_params
 from mothernets_jax.mothernet import mothernet
 from mothernets_jax.presets import v5
@@ -29,20 +31,57 @@ REPEATS = st.lists(st.sampled_from([(3, 8), (1, 8), (3, 4)]), min_size=1, max_si
 BLOCKS = st.lists(st.lists(CONVS, min_size=1, max_size=4) | REPEATS, min_size=1)
 MLPS = st.builds(mlp, st.lists(SIZES, min_size=1), batch_norm=st.booleans())
 VGGS = st.builds(vgg, BLOCKS, dense=st.lists(SIZES), batch_norm=st.booleans())
+RESNETS = st.builds(
+    resnet,
+    st.lists(st.tuples(SIZES, BLOCKS.map(lambda blocks: blocks[0])), min_size=1),
+    unit=st.sampled_from(["basic", "bottleneck", "preact"]),
+    stem=st.sampled_from(["cifar", "imagenet"]),
+    shortcut=st.sampled_from(["auto", "projection"]),
+)
+DENSENETS = st.builds(
+    densenet,
+    BLOCKS,
+    stem_filters=SIZES,
+    bottleneck=st.integers(0, 4),
+    compression=st.floats(0.01, 1),
+)
+NETWORKS = MLPS | VGGS | RESNETS | DENSENETS
 
 # The notation, and what is meant, written out as data.
 NOTATIONS = [
-    ("mlp 7", Architecture((), (Dense(7),), False)),
-    ("mlp 64 32; batch_norm", Architecture((), (Dense(64), Dense(32)), True)),
-    ("vgg (3:8)", Architecture(((Conv(3, 8),),), (), False)),
+    ("mlp 7", Plain((), (Dense(7),), False)),
+    ("mlp 64 32; batch_norm", Plain((), (Dense(64), Dense(32)), True)),
+    ("vgg (3:8)", Plain(((Conv(3, 8),),), (), False)),
     (
         "vgg (3:8)x2 (1:8) | (5:4); dense 9 9; batch_norm",
-        Architecture(
+        Plain(
             ((Conv(3, 8), Conv(3, 8), Conv(1, 8)), (Conv(5, 4),)),
             (Dense(9), Dense(9)),
             True,
         ),
     ),
+    (
+        "resnet 8 (3:8)x2 | 16 (3:4) (5:16); unit basic; stem cifar 8; "
+        "shortcuts identity projection",
+        ResNet(
+            (
+                (ResidualUnit(3, 8), ResidualUnit(3, 8)),
+                (ResidualUnit(3, 4), ResidualUnit(5, 16)),
+            ),
+            (8, 16),
+            ("identity", "projection"),
+            "basic",
+            "cifar",
+            8,
+        ),
+    ),
+    (
+        "densenet (3:4)x2 | (5:6); stem 9; bottleneck 2; transitions 11",
+        DenseNet(
+            ((DenseLayer(3, 4), DenseLayer(3, 4)), (DenseLayer(5, 6),)), 9, 2, (11,)
+        ),
+    ),
+    ("densenet (3:4); stem 9", DenseNet(((DenseLayer(3, 4),),), 9, 0, ())),
 ]
 
 
@@ -52,7 +91,7 @@ def test_notation_by_hand(notation, architecture):
     assert parse(notation) == architecture
 
 
-@given(MLPS | VGGS)
+@given(NETWORKS)
 def test_notation_is_complete(architecture):
     assert parse(str(architecture)) == architecture
 
@@ -69,7 +108,7 @@ def test_notation_is_complete(architecture):
 )
 def test_vgg_reads_text_and_data(blocks):
     expected = ((Conv(3, 8), Conv(3, 8), Conv(1, 8)), (Conv(5, 4),))
-    assert vgg(blocks) == Architecture(expected, (), batch_norm=True)
+    assert vgg(blocks) == Plain(expected, (), batch_norm=True)
 
 
 @pytest.mark.parametrize(
@@ -114,8 +153,8 @@ def test_vgg_reads_text_and_data(blocks):
         (lambda: mlp("64"), "units are '64': expected one number a layer, as (64,)"),
         (lambda: mlp(64), "units are 64: expected one number a layer"),
         (lambda: parse(64), "architecture 64 is not text such as 'mlp 64 32'"),
-        (lambda: parse(""), "starts with '': expected 'mlp' or 'vgg'"),
-        (lambda: parse("resnet 64"), "starts with 'resnet': expected 'mlp' or 'vgg'"),
+        (lambda: parse(""), "starts with '': expected one of 'mlp', 'vgg',"),
+        (lambda: parse("resnext 64"), "starts with 'resnext': expected one of"),
         (lambda: parse("mlp"), "the network has no hidden layer"),
         (lambda: parse("mlp 64 32x2"), "cannot read units '64 32x2' of 'mlp 64 32x2'"),
         (lambda: parse("vgg"), "block 1 is empty"),
@@ -134,6 +173,41 @@ def test_vgg_reads_text_and_data(blocks):
         (lambda: scale_width(mlp((8,)), True), "width is True: expected a factor"),
         (lambda: scale_width(mlp((8,)), "2"), "width is '2': expected a factor"),
         (lambda: scale_width(mlp((8,)), 1e6), "number of units is 8000000"),
+        (lambda: parse("resnet 64"), "cannot read stage '64' of '64'"),
+        (lambda: resnet("8 (4:8)"), "filter size 4 is even"),
+        (lambda: resnet("8 (3:8) | "), "cannot read stage '' of '8 (3:8) | '"),
+        (lambda: resnet([(8, [])]), "stage 1 is empty"),
+        (lambda: resnet([8]), "stage 8 is no pair of a width and units"),
+        (lambda: resnet("8 (3:8)", unit="plain"), "unit is 'plain': expected one of"),
+        (lambda: resnet("8 (3:8)", stem="mnist"), "stem is 'mnist': expected one of"),
+        (
+            lambda: resnet("8 (3:8) | 9 (3:8)", shortcut="identity"),
+            "the shortcut of stage 2 is an identity, but the stream has 8 channels "
+            "before and 9 after it",
+        ),
+        (
+            lambda: resnet("8 (3:8)", shortcut=("identity", "identity")),
+            "there are 1 stages and 2 shortcuts",
+        ),
+        (
+            lambda: resnet("8 (3:8)", shortcut="none"),
+            "the shortcut of stage 1 is 'none': expected 'identity' or 'projection'",
+        ),
+        (
+            lambda: parse("resnet 8 (3:8); stem cifar 8 9"),
+            "cannot read 'stem cifar 8 9'",
+        ),
+        (lambda: wide_resnet(27, 10), "depth is 27: expected 10, 16, 22, 28"),
+        (lambda: wide_resnet(28, 0), "width is 0: expected a whole number"),
+        (lambda: densenet("(3:12) |"), "block 2 is empty"),
+        (lambda: densenet("(3:12)", bottleneck=-1), "bottleneck is -1"),
+        (lambda: densenet("(3:12)", compression=0), "compression is 0: expected a sh"),
+        (lambda: densenet("(3:12)", stem_filters=0), "number of stem filters is 0"),
+        (
+            lambda: parse("densenet (3:12) | (3:12); transitions 3 4"),
+            "there are 2 transitions and 2 blocks",
+        ),
+        (lambda: parse("densenet (3:12); stem 3 4"), "cannot read 'stem 3 4' in"),
     ],
 )
 def test_refused(make, message):
@@ -165,7 +239,7 @@ ANYTHING = st.recursive(
 )
 FLAGS = st.booleans() | ANYTHING
 # Notation with a few characters too many, too few or in other places.
-NOTATION = (MLPS | VGGS).map(str)
+NOTATION = NETWORKS.map(str)
 FRAGMENTS = st.text("vgmlp batch_norm dense;:()|x0139²٣\n", max_size=12)
 DAMAGED = st.builds(
     lambda text, start, end, new: text[:start] + new + text[end:],
@@ -188,7 +262,21 @@ def test_anything_makes_a_network_or_a_value_error(data):
                     batch_norm=draw(FLAGS),
                 ),
                 lambda draw: parse(draw(DAMAGED | FRAGMENTS | ANYTHING)),
-                lambda draw: scale_width(draw(MLPS | VGGS), draw(ATOMS)),
+                lambda draw: resnet(
+                    draw(FRAGMENTS | ANYTHING),
+                    unit=draw(st.just("basic") | ANYTHING),
+                    stem=draw(st.just("cifar") | ANYTHING),
+                    shortcut=draw(st.just("auto") | ANYTHING),
+                    stem_filters=draw(SIZES | ANYTHING),
+                ),
+                lambda draw: densenet(
+                    draw(BLOCKS | FRAGMENTS | ANYTHING),
+                    stem_filters=draw(SIZES | ANYTHING),
+                    bottleneck=draw(st.just(0) | ANYTHING),
+                    compression=draw(st.just(1.0) | ANYTHING),
+                ),
+                lambda draw: wide_resnet(draw(ANYTHING), draw(ANYTHING)),
+                lambda draw: scale_width(draw(NETWORKS), draw(ATOMS)),
             ]
         )
     )
@@ -225,13 +313,13 @@ def test_sections_and_names():
     network = vgg("(3:8)x2 | (1:4)", dense=(9, 5))
     assert network.family == "vgg" and mlp((3,)).family == "mlp"
     assert [[u.width for u in s] for s in network.sections] == [[8, 8], [4], [9, 5]]
-    assert unit_names(network) == (
+    assert network.unit_names == (
         ("block1_conv1", "block1_conv2"),
         ("block2_conv1",),
         ("dense1", "dense2"),
     )
-    assert unit_names(mlp((7, 7))) == (("dense1", "dense2"),)
-    assert unit_names(vgg("(3:8)")) == (("block1_conv1",), ())
+    assert mlp((7, 7)).unit_names == (("dense1", "dense2"),)
+    assert vgg("(3:8)").unit_names == (("block1_conv1",), ())
 
 
 @pytest.mark.parametrize(
@@ -281,7 +369,7 @@ def written_out(*texts):
         for text in texts
         for block in text.split(",")
     )
-    return Architecture(blocks, (), batch_norm=True)
+    return Plain(blocks, (), batch_norm=True)
 
 
 def million_params(network):

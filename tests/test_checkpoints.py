@@ -23,7 +23,7 @@ def make_variables(scale=1.0):
     return {
         "plain": {"params": {"head": head}, "batch_stats": {}},
         "normalised": {
-            "params": {"block1_conv1": {"layer": {"kernel": jnp.ones((3, 3, 1, 2))}}},
+            "params": {"block1_conv1": {"kernel": jnp.ones((3, 3, 1, 2))}},
             "batch_stats": {"block1_conv1": {"norm": {"mean": jnp.full(2, scale)}}},
         },
     }

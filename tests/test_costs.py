@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mothernets_jax.architectures import mlp, parse, vgg
+from mothernets_jax.architectures import densenet, mlp, parse, vgg, wide_resnet
 from mothernets_jax.costs import num_params, pooled_sides, train_flops
 from mothernets_jax.models import abstract_variables
-from mothernets_jax.presets import v5
+from mothernets_jax.presets import resnet_of_depth, v5
 
 WIDTHS = st.integers(1, 9)
 LAYERS = st.lists(
@@ -69,6 +69,65 @@ BY_HAND = [
 def test_costs_by_hand(notation, shape, classes, params, madds):
     assert num_params(parse(notation), shape, classes) == params
     assert train_flops(parse(notation), shape, classes) == 6 * madds
+
+
+# ImageNet, 1000 classes, 224x224: parameters as torchvision states them for its models
+# (resnet18 to resnet152), multiply-adds in billions from the same table (GFLOPS).
+@pytest.mark.parametrize(
+    ("depth", "params", "gigaflops"),
+    [
+        (18, 11_689_512, 1.81),
+        (34, 21_797_672, 3.66),
+        (50, 25_557_032, 4.09),
+        (101, 44_549_160, 7.80),
+        (152, 60_192_808, 11.51),
+    ],
+)
+def test_resnets_of_imagenet(depth, params, gigaflops):
+    network = resnet_of_depth(depth, stem="imagenet")
+    assert num_params(network, (224, 224, 3), 1000) == params
+    flops = train_flops(network, (224, 224, 3), 1000)
+    assert round(flops / 6e9, 2) == gigaflops
+
+
+# Millions of parameters on CIFAR-10: Zagoruyko and Komodakis 2016, table 4; Huang et
+# al. 2017, table 2.
+@pytest.mark.parametrize(
+    ("network", "millions"),
+    [
+        (wide_resnet(28, 10), 36.5),
+        (densenet([[(3, 12)] * 12] * 3), 1.0),
+        (
+            densenet(
+                [[(3, 12)] * 16] * 3, stem_filters=24, bottleneck=4, compression=0.5
+            ),
+            0.8,
+        ),
+    ],
+    ids=["WRN-28-10", "DenseNet-40", "DenseNet-BC-100"],
+)
+def test_networks_of_cifar(network, millions):
+    assert round(num_params(network, (32, 32, 3), 10) / 1e6, 1) == millions
+
+
+SMALL = {
+    "basic": "resnet 4 (3:3) (5:2) | 6 (3:4)",
+    "imagenet stem": "resnet 4 (3:3) | 6 (3:4); stem imagenet 5",
+    "bottleneck": "resnet 8 (3:2) | 9 (3:4); unit bottleneck; stem cifar 3",
+    "preact": "resnet 4 (3:3)x2 | 6 (3:4); unit preact",
+    "dense": "densenet (3:2)x2 | (1:3); stem 4",
+    "dense with bottleneck": "densenet (3:2)x2 | (1:3); stem 4; bottleneck 2",
+    "plain": "vgg (3:2) (1:5) | (3:4); dense 7",
+}
+
+
+@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize("shape", [(8, 8, 3), (7, 5, 1)])
+def test_parameters_are_those_that_init_makes(name, shape):
+    network = parse(SMALL[name])
+    params = abstract_variables(network, shape, 5)["params"]
+    sizes = [math.prod(leaf.shape) for leaf in jax.tree.leaves(params)]
+    assert num_params(network, shape, 5) == sum(sizes)
 
 
 # The usual VGGs, which differ from V5's only in their dense head's parameters.

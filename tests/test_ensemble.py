@@ -51,7 +51,7 @@ def numpy_logits(variables, images):
     params = jax.device_get(variables["params"])
     head = params.pop("head")
     for name in sorted(params):
-        layer = params[name]["layer"]
+        layer = params[name]
         features = np.maximum(features @ layer["kernel"] + layer["bias"], 0)
     return features @ head["kernel"] + head["bias"]
 

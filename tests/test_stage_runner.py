@@ -48,7 +48,7 @@ def solution(sign):
     layer = {"kernel": jnp.ones((4, 1)), "bias": jnp.zeros(1)}  # bright: 4, dark: 0
     head = {"kernel": jnp.array([[-1.0, 1.0]]), "bias": jnp.array([2.0, -2.0])}
     head = {name: sign * leaf for name, leaf in head.items()}
-    return {"params": {"dense1": {"layer": layer}, "head": head}, "batch_stats": {}}
+    return {"params": {"dense1": layer, "head": head}, "batch_stats": {}}
 
 
 STARTS = solution(1), solution(-1)

@@ -29,7 +29,7 @@ def test_a_step_is_the_one_computed_by_hand():
     w1, b1 = rng.normal(size=(4, 5)), rng.normal(size=5)
     w2, b2 = rng.normal(size=(5, 3)), rng.normal(size=3)
     params = {
-        "dense1": {"layer": {"kernel": w1, "bias": b1}},
+        "dense1": {"kernel": w1, "bias": b1},
         "head": {"kernel": w2, "bias": b2},
     }
     params = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float32), params)
@@ -55,8 +55,8 @@ def test_a_step_is_the_one_computed_by_hand():
     d_hidden = (d_logits @ w2.T) * (before > 0)
     # The first Nesterov step moves by (1 + 0.9) times the gradient.
     expected = {
-        ("dense1", "layer", "kernel"): w1 - 0.19 * (x.T @ d_hidden + 0.01 * w1),
-        ("dense1", "layer", "bias"): b1 - 0.19 * d_hidden.sum(0),
+        ("dense1", "kernel"): w1 - 0.19 * (x.T @ d_hidden + 0.01 * w1),
+        ("dense1", "bias"): b1 - 0.19 * d_hidden.sum(0),
         ("head", "kernel"): w2 - 0.19 * (hidden.T @ d_logits + 0.01 * w2),
         ("head", "bias"): b2 - 0.19 * d_logits.sum(0),
     }

@@ -12,7 +12,7 @@ import pytest
 from mothernets_jax.architectures import mlp, vgg
 from mothernets_jax.channels import widening_map
 from mothernets_jax.hatching import hatch
-from mothernets_jax.models import init, unit_outputs
+from mothernets_jax.models import init, shown_values
 from mothernets_jax.training import (
     Augmentation,
     StepInputs,
@@ -49,7 +49,9 @@ def correlations(split, family):
     batch = (images - 127.0) / 74.0
 
     def measure():
-        outputs = np.asarray(unit_outputs(member, state.variables, batch)[unit])
+        outputs = np.asarray(
+            shown_values(member, state.variables, batch)[f"{unit}_relu"]
+        )
         channels = outputs.reshape(-1, 12).T.astype(np.float64)
         return [
             np.corrcoef(channels[source[i]], channels[i])[0, 1] for i in range(6, 12)

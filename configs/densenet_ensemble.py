@@ -1,0 +1,39 @@
+"""DenseNets of 40 and 100 layers and several growths (D5).
+
+RESULT
+
+python launch.py --config=configs/densenet_ensemble.py
+python launch.py --config=configs/densenet_ensemble.py:cifar10
+python launch.py --config=configs/densenet_ensemble.py --config.num_clusters=3
+"""
+
+from ml_collections import ConfigDict
+
+from configs import vgg_ensemble
+from mothernets_jax.presets import d5
+
+WIDTHS = {
+    "digits": 0.25,
+    "folder": 1.0,
+    "folder_thin": 0.5,
+    "cifar10": 1.0,
+    "cifar100": 1.0,
+    "svhn": 1.0,
+}
+# The deeper ones take long to compile for a first look.
+DIGITS = ("D40k12", "D40k24", "D100k12")
+
+
+def get_config(preset: str = "digits") -> ConfigDict:
+    """The settings of `vgg_ensemble`, with D5 as its members.
+
+    Args:
+        preset: as for `vgg_ensemble`.
+    """
+    config = vgg_ensemble.get_config(preset)
+    members = d5(width=WIDTHS[preset])
+    if preset == "digits":
+        members = {name: members[name] for name in DIGITS}
+    config.architectures = ConfigDict({name: str(a) for name, a in members.items()})
+    config.replicas = 1
+    return config

@@ -1,0 +1,39 @@
+"""Residual networks of several depths, with basic and with bottleneck units (R10).
+
+RESULT
+
+python launch.py --config=configs/resnet_ensemble.py
+python launch.py --config=configs/resnet_ensemble.py:cifar10
+python launch.py --config=configs/resnet_ensemble.py --config.num_clusters=3
+"""
+
+from ml_collections import ConfigDict
+
+from configs import vgg_ensemble
+from mothernets_jax.presets import r10
+
+WIDTHS = {
+    "digits": 0.125,
+    "folder": 1.0,
+    "folder_thin": 0.25,
+    "cifar10": 1.0,
+    "cifar100": 1.0,
+    "svhn": 1.0,
+}
+# The deeper ones take long to compile for a first look.
+DIGITS = ("R18A", "R18B", "R34A", "R50A", "R50B")
+
+
+def get_config(preset: str = "digits") -> ConfigDict:
+    """The settings of `vgg_ensemble`, with R10 as its members.
+
+    Args:
+        preset: as for `vgg_ensemble`.
+    """
+    config = vgg_ensemble.get_config(preset)
+    members = r10(width=WIDTHS[preset])
+    if preset == "digits":
+        members = {name: members[name] for name in DIGITS}
+    config.architectures = ConfigDict({name: str(a) for name, a in members.items()})
+    config.replicas = 1
+    return config

@@ -1,0 +1,35 @@
+"""25 variants of VGG-16, each with one layer changed (V25).
+
+RESULT
+
+python launch.py --config=configs/vgg25_ensemble.py
+python launch.py --config=configs/vgg25_ensemble.py:cifar10
+python launch.py --config=configs/vgg25_ensemble.py --config.num_clusters=3
+"""
+
+from ml_collections import ConfigDict
+
+from configs import vgg_ensemble
+from mothernets_jax.presets import v25
+
+WIDTHS = {
+    "digits": 0.0625,
+    "folder": 1.0,
+    "folder_thin": 0.25,
+    "cifar10": 1.0,
+    "cifar100": 1.0,
+    "svhn": 1.0,
+}
+
+
+def get_config(preset: str = "digits") -> ConfigDict:
+    """The settings of `vgg_ensemble`, with V25 as its members.
+
+    Args:
+        preset: as for `vgg_ensemble`.
+    """
+    config = vgg_ensemble.get_config(preset)
+    members = v25(width=WIDTHS[preset])
+    config.architectures = ConfigDict({name: str(a) for name, a in members.items()})
+    config.replicas = 1
+    return config

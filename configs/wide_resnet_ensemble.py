@@ -1,0 +1,35 @@
+"""Wide ResNets of 16 to 28 layers, with pre-activation (W5).
+
+RESULT
+
+python launch.py --config=configs/wide_resnet_ensemble.py
+python launch.py --config=configs/wide_resnet_ensemble.py:cifar10
+python launch.py --config=configs/wide_resnet_ensemble.py --config.num_clusters=3
+"""
+
+from ml_collections import ConfigDict
+
+from configs import vgg_ensemble
+from mothernets_jax.presets import w5
+
+WIDTHS = {
+    "digits": 0.125,
+    "folder": 1.0,
+    "folder_thin": 0.25,
+    "cifar10": 1.0,
+    "cifar100": 1.0,
+    "svhn": 1.0,
+}
+
+
+def get_config(preset: str = "digits") -> ConfigDict:
+    """The settings of `vgg_ensemble`, with W5 as its members.
+
+    Args:
+        preset: as for `vgg_ensemble`.
+    """
+    config = vgg_ensemble.get_config(preset)
+    members = w5(width=WIDTHS[preset])
+    config.architectures = ConfigDict({name: str(a) for name, a in members.items()})
+    config.replicas = 1
+    return config
