@@ -155,7 +155,9 @@ def _undominated(vectors: Iterable[Vector]) -> list[Vector]:
     """Those that no other one equals or exceeds in every entry, the largest first."""
     kept: list[Vector] = []
     for vector in sorted(vectors, reverse=True, key=sum):
-        if not any(all(a >= b for a, b in zip(other, vector)) for other in kept):
+        if not any(
+            all(a >= b for a, b in zip(other, vector, strict=False)) for other in kept
+        ):
             kept.append(vector)
             if len(kept) == MOST_CHOICES:
                 break

@@ -61,8 +61,10 @@ NOTATIONS = [
         ),
     ),
     (
-        "resnet 8 (3:8)x2 | 16 (3:4) (5:16); unit basic; stem cifar 8; "
-        "shortcuts identity projection",
+        (
+            "resnet 8 (3:8)x2 | 16 (3:4) (5:16); unit basic; stem cifar 8; "
+            "shortcuts identity projection"
+        ),
         ResNet(
             (
                 (ResidualUnit(3, 8), ResidualUnit(3, 8)),
@@ -182,8 +184,10 @@ def test_vgg_reads_text_and_data(blocks):
         (lambda: resnet("8 (3:8)", stem="mnist"), "stem is 'mnist': expected one of"),
         (
             lambda: resnet("8 (3:8) | 9 (3:8)", shortcut="identity"),
-            "the shortcut of stage 2 is an identity, but the stream has 8 channels "
-            "before and 9 after it",
+            (
+                "the shortcut of stage 2 is an identity, but the stream has 8 channels "
+                "before and 9 after it"
+            ),
         ),
         (
             lambda: resnet("8 (3:8)", shortcut=("identity", "identity")),

@@ -393,16 +393,20 @@ RESIDUAL = {
             "resnet 8 (3:8)x3 | 16 (5:9) (3:8); shortcuts identity projection",
             "resnet 9 (3:7) | 12 (3:16)x3; shortcuts identity projection",
         ],
-        "resnet 8 (3:7) | 12 (3:9) (3:8); unit basic; stem cifar 8; "
-        "shortcuts identity projection",
+        (
+            "resnet 8 (3:7) | 12 (3:9) (3:8); unit basic; stem cifar 8; "
+            "shortcuts identity projection"
+        ),
     ),
     "an identity joins the streams on both of its sides": (
         [
             "resnet 8 (3:4) | 8 (3:4); stem cifar 9; shortcuts projection identity",
             "resnet 7 (3:4) | 6 (3:4); stem cifar 9; shortcuts projection projection",
         ],
-        "resnet 6 (3:4) | 6 (3:4); unit basic; stem cifar 9; "
-        "shortcuts projection identity",
+        (
+            "resnet 6 (3:4) | 6 (3:4); unit basic; stem cifar 9; "
+            "shortcuts projection identity"
+        ),
     ),
     "dense layers one by one where there are bottlenecks": (
         [

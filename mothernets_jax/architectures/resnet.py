@@ -420,8 +420,8 @@ def resnet(
             that is not a positive int, an unknown kind, or an identity that would
             change the width.
 
-    >>> print(resnet("8 (3:8)x2 | 16 (3:16)x2"))
-    resnet 8 (3:8)x2 | 16 (3:16)x2; unit basic; stem cifar 8; shortcuts identity projection
+    >>> resnet("8 (3:8)x2 | 16 (3:16)x2").shortcuts
+    ('identity', 'projection')
     """
     if isinstance(stages, str):
         read = [_parse_stage(stage, stages) for stage in stages.split("|")]
@@ -460,8 +460,8 @@ def wide_resnet(depth: int, width: int) -> ResNet:
     References:
         Zagoruyko and Komodakis 2016.
 
-    >>> print(wide_resnet(10, 2))
-    resnet 32 (3:32) | 64 (3:64) | 128 (3:128); unit preact; stem cifar 16; shortcuts projection projection projection
+    >>> wide_resnet(28, 10).widths
+    (160, 320, 640)
     """
     check_size("depth", depth)
     check_size("width", width)
