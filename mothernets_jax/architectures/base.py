@@ -8,7 +8,7 @@ family is a frozen dataclass that extends `Architecture`.
 import abc
 import itertools
 import numbers
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, ClassVar, Self
 
 from mothernets_jax.architectures.operations import Operation
@@ -51,7 +51,7 @@ class Architecture(abc.ABC):
         """Names of the units, shaped like `sections`."""
 
     @abc.abstractmethod
-    def operations(self) -> tuple[Operation, ...]:
+    def operations(self) -> Iterable[Operation]:
         """From images to logits; the last one's name is `operations.HEAD`."""
 
     @abc.abstractmethod

@@ -1,0 +1,69 @@
+"""The family of docs/adding_a_family.md joins in under 60 lines and keeps the function."""
+
+import re
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from mothernets_jax import architectures
+from mothernets_jax.architectures import parse
+from mothernets_jax.clustering import cluster
+from mothernets_jax.costs import num_params
+from mothernets_jax.hatching import hatch
+from mothernets_jax.models import apply, init
+from mothernets_jax.mothernet import matched_units, mothernet
+
+PAGE = Path(__file__).parents[1] / "docs" / "adding_a_family.md"
+MEMBERS = ("resmlp 9 5 7", "resmlp 8 6", "resmlp 11 5 6 20")
+
+
+@pytest.fixture
+def family(monkeypatch):
+    """The page's code, run; its parser is known for one test."""
+    monkeypatch.setattr(architectures, "PARSERS", dict(architectures.PARSERS))
+    (code,) = re.findall(r"```python\n(.*?)```", PAGE.read_text("utf-8"), re.DOTALL)
+    names = {}
+    exec(compile(code, str(PAGE), "exec"), names)
+    return code, names
+
+
+def test_it_is_short(family):
+    code, _ = family
+    lines = [line for line in code.splitlines() if line.strip()]
+    assert len(lines) < 60
+
+
+def test_members_compute_what_their_mothernet_computes(x64, family):
+    members = [parse(notation) for notation in MEMBERS]
+    assert [str(member) for member in members] == list(MEMBERS)
+    mother = mothernet(members)
+    assert str(mother) == "resmlp 8 5"
+    variables = init(mother, jax.random.key(0), (4, 4, 1), 3)
+    variables = jax.tree.map(lambda leaf: leaf.astype(jnp.float64), variables)
+    images = jnp.asarray(np.random.default_rng(0).normal(size=(6, 4, 4, 1)))
+    expected = apply(mother, variables, images)
+    for member in members:
+        assert set(matched_units(mother, member)) == {"unit1"}
+        grown = hatch(variables, mother, member, jax.random.key(1))
+        found = apply(member, grown, images)
+        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-12)
+        # What was inserted learns: its zero layer has a gradient.
+        gradient = jax.grad(
+            lambda p, m=member: apply(m, {"params": p}, images)[:, 0].sum()
+        )(grown["params"])
+        for name in ("unit2_out", "unit3_out"):
+            if name in gradient:
+                assert np.abs(gradient[name]["kernel"]).max() > 1e-3
+
+
+def test_it_is_clustered_with_others(family):
+    networks = {str(i): parse(notation) for i, notation in enumerate(MEMBERS)}
+    networks["mlp"] = parse("mlp 8")
+    found = cluster(networks, input_shape=(4, 4, 1), num_classes=3)
+    assert [c.members for c in found] == [("0", "1", "2"), ("mlp",)]
+    assert num_params(parse(MEMBERS[1]), (4, 4, 1), 3) == (16 * 8 + 8) + (
+        8 * 6 + 6
+    ) + 6 * 8 + (8 * 3 + 3)
