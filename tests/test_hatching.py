@@ -143,14 +143,19 @@ MORE = CLUSTERS > 20
 WIDTHS = st.sampled_from([2, 3, 5, 7] if MORE else [3, 5])
 FILTERS = st.sampled_from([1, 3, 5, 7] if MORE else [1, 3])
 FAMILIES = ("mlp", "vgg", "basic", "bottleneck", "preact", "densenet")
+GROWTH = st.sampled_from([1, 2, 3, 4, 6] if MORE else [2, 4])
+GROWTHS_OF_LAYERS = st.lists(st.tuples(FILTERS, GROWTH), min_size=1, max_size=3)
 LAYERS = st.lists(st.tuples(FILTERS, WIDTHS), min_size=1, max_size=3)
 
 
 @st.composite
 def clusters(draw, family: str):
     """One to five members that can be connected."""
-    number = draw(st.integers(1, 3))  # blocks of 12x10, 6x5 and 3x2 pixels
-    blocks = st.lists(LAYERS, min_size=number, max_size=number)
+    plain = family in ("mlp", "vgg")
+    # Blocks of 12x10, 6x5 and 3x2 pixels. What is concatenated has many widths.
+    number = draw(st.integers(1, 3 if plain or MORE else 2))
+    layers = GROWTHS_OF_LAYERS if family == "densenet" else LAYERS
+    blocks = st.lists(layers, min_size=number, max_size=number)
     if family == "mlp":
         hidden = st.lists(WIDTHS, min_size=1, max_size=4)
         member = st.builds(mlp, hidden, batch_norm=st.just(draw(st.booleans())))
@@ -164,7 +169,7 @@ def clusters(draw, family: str):
         member = st.builds(
             densenet,
             blocks,
-            stem_filters=WIDTHS,
+            stem_filters=GROWTH,
             bottleneck=bottleneck,
             compression=compression,
         )
@@ -174,7 +179,7 @@ def clusters(draw, family: str):
             kinds = tuple(draw(st.sampled_from(["identity", kind])) for kind in kinds)
         stem = draw(st.sampled_from(["cifar", "imagenet"]))
         member = residual_networks(family, stem, blocks, kinds)
-    return draw(st.lists(member, min_size=1, max_size=5))
+    return draw(st.lists(member, min_size=1, max_size=5 if plain or MORE else 3))
 
 
 @st.composite
