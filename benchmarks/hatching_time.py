@@ -18,6 +18,7 @@ import numpy as np
 from absl import app, flags
 
 from mothernets_jax import checkpoints, run_log
+from mothernets_jax.augment import Sides
 from mothernets_jax.devices import compute_dtype, device_name
 from mothernets_jax.groups import StepsInputs, make_orders, make_steps, new_group
 from mothernets_jax.hatching import hatch
@@ -59,7 +60,9 @@ def main(argv: list[str]) -> None:
     keys = jax.random.split(jax.random.key(1), 1)
     indices, step_keys = make_orders(batch * steps, batch)(keys)
     rates = jnp.full((1, steps), 0.01)
-    inputs = StepsInputs(indices, step_keys, rates, jnp.zeros(1), jnp.ones(1, bool))
+    zero, sides = jnp.zeros(1), Sides(keys, jnp.zeros(1, jnp.int32))
+    active = jnp.ones(1, bool)
+    inputs = StepsInputs(indices, step_keys, rates, zero, zero, sides, active)
     bounds = np.int32(0), np.int32(steps)
     rows = []
     for name, member in members.items():
@@ -69,7 +72,7 @@ def main(argv: list[str]) -> None:
         hatching = lambda grown=grown: grown(variables, keys[0], images=images)
         state = new_group([new_state(hatching())])
         function = make_steps(
-            member, Augmentation(4, flip=True), "loop", compute_dtype("auto")
+            member, Augmentation(4, flip="random"), "loop", compute_dtype("auto")
         )
         train = function.lower(state, data, inputs, *bounds).compile()
         times = {"hatch": [], "train": []}

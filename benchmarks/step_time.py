@@ -23,6 +23,7 @@ from absl import app, flags
 
 from mothernets_jax import checkpoints, run_log
 from mothernets_jax.architectures import Architecture
+from mothernets_jax.augment import Sides
 from mothernets_jax.costs import train_flops
 from mothernets_jax.devices import compute_dtype, device_name
 from mothernets_jax.groups import (
@@ -85,11 +86,13 @@ def jax_steps(
                 step_keys,
                 jnp.full((size, steps), 0.01),
                 jnp.full(size, 5e-4),
+                jnp.zeros(size),
+                Sides(own, jnp.zeros(size, jnp.int32)),
                 jnp.ones(size, bool),
             )
         )
     function = make_steps(
-        network, Augmentation(4, flip=True), strategy, compute_dtype("auto")
+        network, Augmentation(4, flip="random"), strategy, compute_dtype("auto")
     )
     first = np.int32(0)
     program = function.lower(groups[0], data, inputs[0], first, first).compile()

@@ -59,13 +59,16 @@ def get_config(preset: str = "digits") -> ConfigDict:
                 "validation_fraction": 0.1,
                 "image_size": placeholder(int),  # all images have one size
                 "crop_padding": 1 if digits else 4,
-                "flip": preset not in ("digits", "svhn"),  # a mirrored digit is none
+                "crop_border": "black",
+                # A mirrored digit is none.
+                "flip": "none" if preset in ("digits", "svhn") else "random",
             },
             "train": {
                 "epochs": 30,
                 "batch_size": 128,
                 "learning_rate": 0.1,
                 "weight_decay": 5e-4,
+                "label_smoothing": 0.0,
                 "schedule": "cosine",
                 "warmup_epochs": 1.0,
                 "stop": "epochs",

@@ -172,6 +172,7 @@ def _load_task(settings: Settings) -> Task:
     return make_task(
         dataset,
         crop_padding=settings.data.crop_padding,
+        crop_border=settings.data.crop_border,
         flip=settings.data.flip,
         seed=settings.seed,
         batch_size=settings.train.batch_size,

@@ -99,7 +99,8 @@ def make_task(
     dataset: Dataset,
     *,
     crop_padding: int,
-    flip: bool,
+    crop_border: str,
+    flip: str,
     seed: int,
     batch_size: int,
     dtype: jax.typing.DTypeLike | None = None,
@@ -116,7 +117,7 @@ def make_task(
             "train: lower it, or use more images"
         )
     training_data = TrainingData(
-        pad_for_crops(jnp.asarray(dataset.train_images), crop_padding),
+        pad_for_crops(jnp.asarray(dataset.train_images), crop_padding, crop_border),
         jnp.asarray(dataset.train_labels),
         jnp.asarray(dataset.mean),
         jnp.asarray(dataset.std),
