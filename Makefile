@@ -81,7 +81,7 @@ INSTALL = install() { \
 	$(INSTALL) "$$list"
 	@touch $@
 
-.venv/.installed-dev: requirements-dev.txt .venv/.installed
+.venv/.installed-dev: requirements-dev.txt requirements-streaming.txt .venv/.installed
 	@echo "Installing requirements-dev.txt into .venv ..."
 	@$(INSTALL) requirements-dev.txt
 	@touch $@

@@ -1,7 +1,7 @@
 """Train an ensemble: python launch.py --config=configs/vgg_ensemble.py[:preset]
 
 Fields are overridden as --config.field=value. The same command again continues where
-it stopped.
+it stopped. On several hosts, the same on each, with --distributed.
 """
 
 import shlex
@@ -11,12 +11,15 @@ from pathlib import Path
 
 from absl import app, flags
 from ml_collections import config_flags
-from rich.console import Console
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "The experiment's config.")
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run; default: runs/...")
 _PLAN = flags.DEFINE_bool("plan", False, "Print what would be done, and stop.")
 _DEBUG = flags.DEFINE_bool("debug", False, "Show the traceback of an error.")
+flags.DEFINE_bool("distributed", False, "Train on several hosts; JAX finds them.")
+flags.DEFINE_string("coordinator", None, "Where it cannot: HOST:PORT of host 0.")
+flags.DEFINE_integer("num_hosts", None, "How many hosts there are.")
+flags.DEFINE_integer("host", None, "The number of this one, from 0.")
 
 
 def parse_flags(argv: list[str]) -> list[str]:
@@ -46,24 +49,26 @@ def fail(message: str) -> None:
 def main(argv: list[str]) -> None:
     del argv
     # After the flags, since it is slow.
-    from mothernets_jax import compilation, experiment, methods, run_log, settings
+    from mothernets_jax import compilation, experiment, meeting, methods, run_log
+    from mothernets_jax.settings import from_config
 
     run_log.log_our_stages()
     compilation.use_persistent_cache()
 
-    console = Console()
     path = Path(config_flags.get_config_filename(flags.FLAGS["config"]))
+    name = path.name.replace(".py", "").replace(":", "-")
+    command = shlex.join(["python", *sys.argv])
+    own = ("distributed", "coordinator", "num_hosts", "host")
     try:
-        frozen = settings.from_config(_CONFIG.value, tuple(methods.METHODS))
-        if _PLAN.value:
-            experiment.show_plan(frozen, console)
-            return
-        name = path.name.replace(".py", "").replace(":", "-")
+        frozen = from_config(_CONFIG.value, tuple(methods.METHODS))
         workdir = Path(_WORKDIR.value or f"runs/{name}-{frozen.digest()}")
-        command = shlex.join(["python", *sys.argv])
-        experiment.run(
-            frozen, name=name, workdir=workdir, command=command, console=console
-        )
+        with meeting.together(*(flags.FLAGS[flag].value for flag in own)) as console:
+            if _PLAN.value:
+                experiment.show_plan(frozen, console)
+            else:
+                experiment.run(
+                    frozen, name=name, workdir=workdir, command=command, console=console
+                )
     except (ValueError, OSError) as error:
         if _DEBUG.value:
             traceback.print_exc()

@@ -1,6 +1,6 @@
 """MotherNets against full data on all 1,797 digits, by five-fold cross-validation.
 
-    python benchmarks/digits_cross_validation.py --out=benchmarks/results/FILE.json
+    python -m benchmarks.digits_cross_validation --out=benchmarks/results/FILE.json
 
 Every image is predicted once, by ensembles that were trained on the other four fifths.
 The interval is for the difference of the two errors on the same images: the mean of

@@ -58,10 +58,13 @@ def get_config(preset: str = "digits") -> ConfigDict:
                 "train_examples": placeholder(int),  # all
                 "validation_fraction": 0.1,
                 "image_size": placeholder(int),  # all images have one size
+                "crop": "shift",  # by crop_padding; "resized": ImageNet's, streamed
                 "crop_padding": 1 if digits else 4,
                 "crop_border": "black",
                 # A mirrored digit is none.
                 "flip": "none" if preset in ("digits", "svhn") else "random",
+                "memory_share": 0.5,  # of a device's; larger sets are streamed
+                "workers": 0,  # processes that read the stream; 0: threads
             },
             "train": {
                 "epochs": 30,

@@ -44,13 +44,16 @@ def read_json(path: Path) -> Any:
 
 
 def save(folder: Path, variables: Mapping[str, Any], record: Mapping[str, Any]) -> None:
-    """Saves named variables and a JSON record; what was there before is replaced."""
+    """Saves named variables and a JSON record; what was there before is replaced.
+
+    Of several hosts, one alone calls this; it must have all of the variables.
+    """
     folder = folder.absolute()
     (folder / _RECORD).unlink(missing_ok=True)
     shutil.rmtree(folder / _VARIABLES, ignore_errors=True)
     folder.mkdir(parents=True, exist_ok=True)
-    with ocp.StandardCheckpointer() as checkpointer:
-        checkpointer.save(folder / _VARIABLES, dict(variables))
+    with _checkpointer() as checkpointer:
+        checkpointer.save(folder / _VARIABLES, jax.device_get(dict(variables)))
     write_json(folder / _RECORD, record)
 
 
@@ -61,7 +64,7 @@ def read_record(folder: Path) -> dict[str, Any] | None:
 
 
 def restore(folder: Path, template: Mapping[str, Any]) -> dict[str, Any]:
-    """Restores variables onto the first device.
+    """Restores variables onto this host's first device.
 
     Args:
         folder: what `save` was given.
@@ -70,17 +73,28 @@ def restore(folder: Path, template: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         ValueError: the saved variables are damaged, or not of these shapes.
     """
-    sharding = jax.sharding.SingleDeviceSharding(jax.devices()[0])
+    sharding = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
     target = jax.tree.map(
         lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding),
         dict(template),
     )
     path = folder.absolute() / _VARIABLES
     try:
-        with ocp.StandardCheckpointer() as checkpointer:
+        with _checkpointer() as checkpointer:
             return checkpointer.restore(path, target)
     except (ValueError, KeyError, OSError) as error:
         reason = str(error).splitlines()[0].partition(" [")[0][:150]
         raise ValueError(
             f"{path} cannot be restored ({reason}): delete {folder} to train it again"
         ) from error
+
+
+def _checkpointer() -> ocp.StandardCheckpointer:
+    """Orbax, told that no other host takes part."""
+    if jax.process_count() == 1:
+        return ocp.StandardCheckpointer()
+    own = jax.process_index()
+    alone = ocp.options.MultiprocessingOptions(
+        primary_host=own, active_processes={own}, barrier_sync_key_prefix=f"host_{own}"
+    )
+    return ocp.StandardCheckpointer(multiprocessing_options=alone)

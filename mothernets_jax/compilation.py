@@ -145,7 +145,7 @@ def _processor() -> str:
 def _shape(leaf: Any) -> jax.ShapeDtypeStruct:
     """What of an argument decides the program: shape, dtype, and where it is kept."""
     sharding = getattr(leaf, "sharding", None)
-    if sharding is not None and sharding.device_set == {jax.devices()[0]}:
+    if sharding is not None and sharding.device_set == {jax.local_devices()[0]}:
         sharding = None  # where everything is unless it was put elsewhere
     return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding)
 

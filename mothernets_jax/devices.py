@@ -1,5 +1,6 @@
 """What the devices are called, compute in, and can do at most."""
 
+import os
 from typing import Any
 
 import jax
@@ -32,6 +33,13 @@ _PEAK_TFLOPS = {
 def device_name() -> str:
     """The devices in use: their number and their kind."""
     return f"{jax.device_count()} x {jax.devices()[0].device_kind}"
+
+
+def memory_bytes() -> int:
+    """What one device has; on CPUs and where a device does not tell, the machine."""
+    stats = jax.local_devices()[0].memory_stats() or {}
+    machine = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return stats.get("bytes_limit", machine)
 
 
 def compute_dtype(precision: str) -> jax.typing.DTypeLike | None:

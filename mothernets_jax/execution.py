@@ -7,7 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from mothernets_jax import checkpoints
+import jax
+
+from mothernets_jax import checkpoints, hosts
 from mothernets_jax.compilation import Executables, ProgramStore
 from mothernets_jax.devices import Device
 from mothernets_jax.models import Variables, abstract_variables
@@ -41,6 +43,18 @@ def stage_folder(workdir: Path, stage: Stage) -> Path:
     return workdir / "stages" / stage.name
 
 
+def read_records(workdir: Path, stages: Sequence[Stage]) -> dict[str, dict[str, Any]]:
+    """The records of those stages that are done, by the stage's name."""
+
+    def read() -> dict[str, dict[str, Any]]:
+        found = {
+            s.name: checkpoints.read_record(stage_folder(workdir, s)) for s in stages
+        }
+        return {name: record for name, record in found.items() if record is not None}
+
+    return hosts.on_first(read)
+
+
 def run_stages(
     stages: Sequence[Stage], task: Task, execution: Execution
 ) -> tuple[dict[str, Variables], list[dict[str, Any]]]:
@@ -48,7 +62,8 @@ def run_stages(
 
     Stages whose needs are met run side by side. As long as there are at least as many
     of them as devices, each has a device to itself, the longest first; otherwise the
-    devices are divided evenly among them.
+    devices are divided evenly among them. Several hosts run one stage at a time, on all
+    devices, since all of them must do the same in the same order.
 
     Args:
         stages: of one method.
@@ -58,8 +73,9 @@ def run_stages(
     Returns:
         All trained variables by network, and the stages' records in their order.
     """
+    done = read_records(execution.workdir, stages)
     for stage in stages:
-        if checkpoints.read_record(stage_folder(execution.workdir, stage)) is None:
+        if stage.name not in done:
             prepare_stage(stage, task, execution.strategy, execution.store)
     trained: dict[str, Variables] = {}
     records: dict[str, dict[str, Any]] = {}
@@ -82,7 +98,7 @@ def _side_by_side(
     execution: Execution,
 ) -> list[tuple[Stage, StageResult]]:
     """Runs stages that do not need one another."""
-    if len(task.devices) == 1:
+    if len(task.devices) == 1 or jax.process_count() > 1:
         return [
             (stage, _run_or_restore(stage, task, trained, execution))
             for stage in stages
@@ -116,14 +132,18 @@ def _run_or_restore(
     stage: Stage, task: Task, trained: Mapping[str, Variables], execution: Execution
 ) -> StageResult:
     folder, progress = stage_folder(execution.workdir, stage), execution.progress
-    record = checkpoints.read_record(folder)
+    record = read_records(execution.workdir, [stage]).get(stage.name)
     if record is not None:
         progress.message(f"{stage.name}: done already")
         shapes = abstract_variables(
             stage.architecture, task.input_shape, task.num_classes
         )
         template = dict.fromkeys(stage.members, shapes)
-        return StageResult(checkpoints.restore(folder, template), record)
+        variables = hosts.arrays_on_first(
+            lambda: checkpoints.restore(folder, template), template
+        )
+        return StageResult(variables, record)
+    log = functools.partial(append_metrics, execution.workdir / "metrics.jsonl")
     result = run_stage(
         stage,
         task,
@@ -132,9 +152,9 @@ def _run_or_restore(
         memory=execution.memory,
         executables=Executables(execution.store),
         progress=progress,
-        log=functools.partial(append_metrics, execution.workdir / "metrics.jsonl"),
+        log=log if hosts.is_first() else lambda **metrics: None,
     )
-    checkpoints.save(folder, result.variables, result.record)
+    hosts.on_first(lambda: checkpoints.save(folder, result.variables, result.record))
     for name, check in result.record["checks"].items():
         progress.message(
             f"{name} hatched: its logits differed from its MotherNet's by at most "

@@ -1,20 +1,22 @@
 """Run an experiment: methods, their stages in order, evaluation, report."""
 
 import contextlib
+import functools
 import logging
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import jax
 from rich.console import Console
 
-from mothernets_jax import checkpoints, data
+from mothernets_jax import data, hosts, run_folder
 from mothernets_jax.compilation import Executables, ProgramStore
 from mothernets_jax.data import counts
-from mothernets_jax.devices import compute_dtype, device_name
+from mothernets_jax.devices import compute_dtype, device_name, memory_bytes
 from mothernets_jax.ensemble import ENSEMBLES_FOLDER, Ensemble, Member
-from mothernets_jax.execution import Execution, run_stages, stage_folder
+from mothernets_jax.execution import Execution, read_records, run_stages
 from mothernets_jax.methods import METHODS
 from mothernets_jax.methods.mothernets import clusters_of
 from mothernets_jax.plan import describe_clusters, print_plan
@@ -28,8 +30,6 @@ from mothernets_jax.stages import Stage, Task, make_task, planned_flops
 from mothernets_jax.strategies import StrategyMemory
 
 _log = logging.getLogger(__name__)
-
-_CONFIG, _RESULTS = "config.json", "results.json"
 
 
 def show_plan(settings: Settings, console: Console) -> None:
@@ -72,7 +72,7 @@ def run(
     results = train_and_evaluate(
         settings, name=name, workdir=workdir, command=command, console=console
     )
-    report = write_report(results, workdir)
+    report = hosts.on_first(lambda: str(write_report(results, workdir)))
     console.print(comparison_table(results))
     console.print(f"report: {report}", soft_wrap=True, highlight=False)
     _log.info("finished after %.0f s", time.perf_counter() - started)
@@ -104,13 +104,14 @@ def train_and_evaluate(
     Raises:
         ValueError: bad settings or data, or a folder that holds another experiment.
     """
-    _check_owner(workdir, settings)
-    if (workdir / _RESULTS).exists():
+    hosts.check_same("the settings", settings.digest())
+    done = hosts.on_first(lambda: run_folder.find_results(workdir, settings))
+    if done is not None:
         console.print(f"Everything in {workdir} is done already.", soft_wrap=True)
-        return checkpoints.read_json(workdir / _RESULTS)
+        return done
     task = _load_task(settings)
     stages = _stages(task, settings)
-    _claim(workdir, settings)
+    hosts.on_first(lambda: run_folder.claim(workdir, settings))
     with contextlib.ExitStack() as stack:
         if store is None:
             store = stack.enter_context(contextlib.closing(ProgramStore()))
@@ -122,7 +123,7 @@ def train_and_evaluate(
         "plan": _describe_clusters(task, settings),
         "methods": trained,
     }
-    checkpoints.write_json(workdir / _RESULTS, results)
+    hosts.on_first(lambda: run_folder.finish(workdir, results))
     return results
 
 
@@ -135,12 +136,9 @@ def _train_methods(
     store: ProgramStore,
 ) -> dict[str, Any]:
     """Every method's entry in `results.json`, after training what is not done."""
-    remaining = sum(
-        planned_flops(stage, task)
-        for listed in stages.values()
-        for stage in listed
-        if checkpoints.read_record(stage_folder(workdir, stage)) is None
-    )
+    every = [stage for listed in stages.values() for stage in listed]
+    done = read_records(workdir, every)
+    remaining = sum(planned_flops(s, task) for s in every if s.name not in done)
     methods = {}
     with RunProgress(remaining, console) as progress:
         execution = Execution(
@@ -153,14 +151,32 @@ def _train_methods(
         for method, listed in stages.items():
             trained, records = run_stages(listed, task, execution)
             ensemble = _ensemble(task, settings, trained)
-            ensemble.save(workdir / ENSEMBLES_FOLDER / method)
-            methods[method] = summarise(ensemble, task, records, Executables(store))
+            folder = workdir / ENSEMBLES_FOLDER / method
+            hosts.on_first(functools.partial(ensemble.save, folder))
+            evaluate = functools.partial(
+                summarise, ensemble, task, records, Executables(store)
+            )
+            methods[method] = hosts.on_first(evaluate)
             error = methods[method]["ensemble"][settings.combine]["error"]
             progress.message(f"{method}: ensemble error {error:.2%} on the test set")
     return methods
 
 
 def _load_task(settings: Settings) -> Task:
+    """Every host reads the data for itself; all must find the same."""
+    task = hosts.on_every(lambda: _read_task(settings))
+    dataset = task.dataset
+    hosts.check_same("the images", dataset.train_images, dataset.train_labels)
+    return task
+
+
+def _read_task(settings: Settings) -> Task:
+    count, batch_size = jax.process_count(), settings.train.batch_size
+    if batch_size % count:
+        raise ValueError(
+            f"config.train.batch_size is {batch_size}: expected a multiple of {count}, "
+            "the number of hosts that a batch is divided among"
+        )
     dataset = data.load(
         settings.data.name,
         directory=settings.data.dir,
@@ -168,15 +184,18 @@ def _load_task(settings: Settings) -> Task:
         train_examples=settings.data.train_examples,
         validation_fraction=settings.data.validation_fraction,
         image_size=settings.data.image_size,
+        crop=settings.data.crop,
+        memory_bytes=int(settings.data.memory_share * memory_bytes()),
     )
     return make_task(
         dataset,
-        crop_padding=settings.data.crop_padding,
+        crop_padding=settings.data.crop_padding if settings.data.crop == "shift" else 0,
         crop_border=settings.data.crop_border,
         flip=settings.data.flip,
         seed=settings.seed,
         batch_size=settings.train.batch_size,
         dtype=compute_dtype(settings.precision),
+        stream_workers=settings.data.workers,
     )
 
 
@@ -188,45 +207,6 @@ def _stages(task: Task, settings: Settings) -> dict[str, Sequence[Stage]]:
 def _describe_clusters(task: Task, settings: Settings) -> dict[str, Any]:
     clusters = clusters_of(task, settings, settings.members)
     return describe_clusters(clusters, settings.members, task)
-
-
-def _check_owner(workdir: Path, settings: Settings) -> None:
-    """Makes sure that an existing folder is this experiment's."""
-    if workdir.exists() and not workdir.is_dir():
-        raise ValueError(f"--workdir={workdir} is a file: expected a folder")
-    path = workdir / _CONFIG
-    if not path.exists():
-        return
-    found, wanted = checkpoints.read_json(path), settings.to_json()
-    if found != wanted:
-        raise ValueError(
-            f"{workdir} holds another experiment: {_differences(found, wanted)}. "
-            "Choose another --workdir, or delete that folder"
-        )
-
-
-def _claim(workdir: Path, settings: Settings) -> None:
-    """Makes the run's folder, after all that could be refused was looked at."""
-    try:
-        workdir.mkdir(parents=True, exist_ok=True)
-        checkpoints.write_json(workdir / _CONFIG, settings.to_json())
-    except OSError as error:
-        raise ValueError(
-            f"--workdir={workdir} cannot be written ({error.strerror}): expected a "
-            "folder that you may write to"
-        ) from None
-
-
-def _differences(found: Any, wanted: Any, path: str = "config") -> str:
-    """The fields in which two settings differ, with both values."""
-    if not (isinstance(found, dict) and isinstance(wanted, dict)):
-        return f"{path} is {found!r} there and {wanted!r} here"
-    names = sorted(found.keys() | wanted.keys())
-    return "; ".join(
-        _differences(found.get(name), wanted.get(name), f"{path}.{name}")
-        for name in names
-        if found.get(name) != wanted.get(name)
-    )
 
 
 def _ensemble(task: Task, settings: Settings, trained: Mapping[str, Any]) -> Ensemble:
@@ -248,6 +228,7 @@ def _describe_data(settings: Settings, task: Task) -> dict[str, Any]:
         "train_examples": len(dataset.train_labels),
         "validation_examples": len(dataset.validation_labels),
         "test_examples": len(dataset.test_labels),
+        "streamed": dataset.streamed,
         "input_shape": list(dataset.input_shape),
         "class_names": list(dataset.class_names),
         **counts.describe(dataset),

@@ -1,5 +1,6 @@
 """The moving parts of a stage: its members' states and the program that trains them."""
 
+import contextlib
 import time
 from collections.abc import Callable, Sequence
 
@@ -7,15 +8,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from mothernets_jax import groups
+from mothernets_jax import groups, hosts
 from mothernets_jax.augment import Sides
+from mothernets_jax.chunks import make_chunks
 from mothernets_jax.compilation import Executables, ProgramStore
 from mothernets_jax.groups import StepsInputs
 from mothernets_jax.models import Variables
 from mothernets_jax.placement import fetch, place, put
 from mothernets_jax.schedules import learning_rates
 from mothernets_jax.stages import Stage, Task, steps_per_epoch
-from mothernets_jax.training import Metrics, new_state
+from mothernets_jax.training import Metrics, TrainingData, new_state
 from mothernets_jax.trees import named_key, unstack
 
 # A call trains for about so long, after which progress is shown.
@@ -68,7 +70,7 @@ class GroupTrainer:
         self._stage, self._task, self._executables = stage, task, executables
         self._size = 1 if strategy == "loop" else len(stage.members)
         self._placement = place(task.devices, self._size, recipe.batch_size)
-        self._data = put(task.training_data, self._placement.everywhere)
+        self._chunks = make_chunks(stage, task, self._placement)
         states = [new_state(member) for member in variables]
         self._groups = [
             put(
@@ -84,11 +86,13 @@ class GroupTrainer:
             strategy,
             task.dtype,
             self._placement.mesh,
+            divided_data=task.dataset.streamed,
         )
         inputs = self._inputs(0, 0, [True] * len(states))
-        args = (self._groups[0], self._data, inputs, *_bounds(0, 1))
+        args = (self._groups[0], self._chunks.shapes, inputs, *_bounds(0, 1))
         self._program = executables.get(function, *args)
-        self.compile_seconds = executables.store.program(function, *args).seconds
+        seconds = executables.store.program(function, *args).seconds
+        self.compile_seconds = hosts.first_clock(seconds)
 
     def run_epoch(
         self,
@@ -106,27 +110,32 @@ class GroupTrainer:
         Returns:
             The seconds it took, without those spent on compiling.
         """
-        seconds = 0.0
         busy = [i for i in range(len(self._groups)) if any(self._own(i, active))]
+        inputs = [self._inputs(epoch, i, active) for i in busy]
         for i in busy:
-            inputs = self._inputs(epoch, i, active)
             self._groups[i] = groups.without_sums(self._groups[i])
-            first = 0
-            while first < self.steps_per_epoch:
-                stop = min(first + self._call_steps, self.steps_per_epoch)
-                spent = self._call(i, inputs, first, stop)
-                self._call_steps = max(1, round(_CALL_SECONDS * (stop - first) / spent))
-                advance((stop - first) / self.steps_per_epoch / len(busy))
-                seconds += spent
-                first = stop
-        return seconds
+        started = time.perf_counter()  # waiting for images is training time, too
+        with contextlib.closing(self._chunks.of_epoch(epoch)) as chunks:
+            for first, last, data in chunks:
+                while first < last:
+                    stop = min(first + self._call_steps, last)
+                    for i, own in zip(busy, inputs, strict=True):
+                        spent = self._call(i, data, own, first, stop)
+                        advance((stop - first) / self.steps_per_epoch / len(busy))
+                    self._call_steps = max(
+                        1, round(_CALL_SECONDS * (stop - first) / spent)
+                    )
+                    first = stop
+        return time.perf_counter() - started
 
     def seconds_per_step(self) -> float:
         """The median time of a step of all members, over a few; they are trained."""
         inputs = self._inputs(0, 0, [True] * len(self._keys))
-        self._call(0, inputs, 0, 1)  # the first call of a program is slower
-        stop = min(_TRIAL_STEPS, self.steps_per_epoch)
-        times = [self._call(0, inputs, 0, stop) / stop for _ in range(_TRIALS)]
+        with contextlib.closing(self._chunks.of_epoch(0)) as chunks:
+            _, last, data = next(chunks)
+        self._call(0, data, inputs, 0, 1)  # the first call of a program is slower
+        stop = min(_TRIAL_STEPS, last)
+        times = [self._call(0, data, inputs, 0, stop) / stop for _ in range(_TRIALS)]
         return float(np.median(times)) * len(self._groups)
 
     def metrics(self) -> list[Metrics]:
@@ -156,14 +165,22 @@ class GroupTrainer:
         ]
         return dict(zip(self._stage.members, each, strict=True))
 
-    def _call(self, group: int, inputs: StepsInputs, first: int, stop: int) -> float:
-        """Does some steps of a group; returns the seconds they took."""
+    def _call(
+        self,
+        group: int,
+        data: TrainingData,
+        inputs: StepsInputs,
+        first: int,
+        stop: int,
+    ) -> float:
+        """Does some steps of a group; returns the seconds they took.
+
+        How many steps the next call does depends on them: one clock for all hosts.
+        """
         started = time.perf_counter()
-        state = self._program(
-            self._groups[group], self._data, inputs, *_bounds(first, stop)
-        )
+        state = self._program(self._groups[group], data, inputs, *_bounds(first, stop))
         self._groups[group] = jax.block_until_ready(state)
-        return time.perf_counter() - started
+        return hosts.first_clock(time.perf_counter() - started)
 
     def _inputs(self, epoch: int, group: int, active: Sequence[bool]) -> StepsInputs:
         """What a group's steps need in an epoch."""
@@ -171,7 +188,8 @@ class GroupTrainer:
         args = (jnp.stack(self._fill(keys)),)
         examples = len(self._task.dataset.train_labels)
         draw = groups.make_orders(examples, self._stage.recipe.batch_size)
-        indices, step_keys = self._executables.get(draw, *args)(*args)
+        drawn, step_keys = self._executables.get(draw, *args)(*args)
+        indices = self._chunks.indices(drawn)
         members = len(args[0])
         rates = jnp.broadcast_to(self._rates[epoch], (members, self.steps_per_epoch))
         recipe = self._stage.recipe
@@ -223,10 +241,16 @@ def prepare_training(
         return state, inputs
 
     state, inputs = jax.eval_shape(arguments, variables, keys)
+    placement = place(task.devices[:1], members, batch_size)
+    data = make_chunks(stage, task, placement).shapes
     function = groups.make_steps(
-        stage.architecture, task.augmentation, strategy, task.dtype
+        stage.architecture,
+        task.augmentation,
+        strategy,
+        task.dtype,
+        divided_data=task.dataset.streamed,
     )
-    store.prepare(function, state, task.training_data, inputs, *_bounds(0, 1))
+    store.prepare(function, state, data, inputs, *_bounds(0, 1))
 
 
 def _bounds(first: int, stop: int) -> tuple[np.ndarray, np.ndarray]:

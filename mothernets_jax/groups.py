@@ -89,6 +89,8 @@ def make_steps(
     strategy: str,
     dtype: jax.typing.DTypeLike | None = None,
     mesh: Mesh | None = None,
+    *,
+    divided_data: bool = False,
 ) -> StepsFunction:
     """A jitted function that trains a group for some steps of an epoch.
 
@@ -104,9 +106,11 @@ def make_steps(
         dtype: in which hidden layers compute; None for that of the variables.
         mesh: with axes `MEMBERS_AXIS` and `BATCH_AXIS`, to divide members and batches
             among several devices; both sizes must divide theirs. None for one device.
+        divided_data: whether images and labels are divided as batches are, so that a
+            device's indices are places in its own part of them.
     """
     # However it is called, the same function for the same computation.
-    return _make_steps(architecture, augmentation, strategy, dtype, mesh)
+    return _make_steps(architecture, augmentation, strategy, dtype, mesh, divided_data)
 
 
 @functools.cache
@@ -116,6 +120,7 @@ def _make_steps(
     strategy: str,
     dtype: jax.typing.DTypeLike | None,
     mesh: Mesh | None,
+    divided_data: bool,
 ) -> StepsFunction:
     batch_axis = BATCH_AXIS if mesh is not None else None
     member_step = make_member_step(
@@ -132,10 +137,17 @@ def _make_steps(
 
     if mesh is not None:
         by_member, same = P(MEMBERS_AXIS), P()
+        examples = P(BATCH_AXIS) if divided_data else same
         train_steps = jax.shard_map(
             train_steps,
             mesh=mesh,
-            in_specs=(by_member, same, by_member, same, same),
+            in_specs=(
+                by_member,
+                TrainingData(examples, examples, same, same),  # type: ignore[arg-type]
+                by_member,
+                same,
+                same,
+            ),
             out_specs=by_member,
         )
     return jax.jit(train_steps, donate_argnums=0)

@@ -25,12 +25,14 @@ class Placement(NamedTuple):
         mesh: of members and batches; None for one device.
         by_member: of arrays with a leading member axis.
         everywhere: of arrays that every device needs whole.
+        by_batch: of arrays that are divided as each batch is.
         slots: the number of members must be a multiple of this.
     """
 
     mesh: Mesh | None
     by_member: Sharding
     everywhere: Sharding
+    by_batch: Sharding
     slots: int
 
 
@@ -38,24 +40,57 @@ def place(devices: Sequence[Device], members: int, batch_size: int) -> Placement
     """Divides members first, since they never talk to each other, then batches.
 
     Args:
-        devices: what may be used; those that a batch cannot be divided among are not.
+        devices: what may be used; those that a batch cannot be divided among are not,
+            but of each host equally many, since all hosts run the same programs.
         members: stepped together.
-        batch_size: images of one member's step.
+        batch_size: images of one member's step; a multiple of the number of hosts.
     """
-    for count in range(len(devices), 1, -1):
-        for rows in range(min(members, count), 0, -1):
-            columns = count // rows
-            if rows * columns == count and batch_size % columns == 0:
+    of_hosts: dict[int, list[Device]] = {}
+    for device in devices:
+        of_hosts.setdefault(device.process_index, []).append(device)
+    for each in range(min(map(len, of_hosts.values())), 0, -1):
+        chosen = [device for own in of_hosts.values() for device in own[:each]]
+        for rows in range(min(members, len(chosen)), 0, -1):
+            columns, rest = divmod(len(chosen), rows)
+            if len(chosen) > 1 and not rest and batch_size % columns == 0:
                 mesh = jax.make_mesh(
                     (rows, columns),
                     (MEMBERS_AXIS, BATCH_AXIS),
                     axis_types=(AxisType.Auto, AxisType.Auto),
-                    devices=devices[:count],
+                    devices=chosen,
                 )
-                by_member = NamedSharding(mesh, P(MEMBERS_AXIS))
-                return Placement(mesh, by_member, NamedSharding(mesh, P()), rows)
+                by_member, everywhere, by_batch = (
+                    NamedSharding(mesh, spec)
+                    for spec in (P(MEMBERS_AXIS), P(), P(BATCH_AXIS))
+                )
+                return Placement(mesh, by_member, everywhere, by_batch, rows)
+    assert len(of_hosts) == 1, "one column a host divides every batch"
     one = SingleDeviceSharding(devices[0])
-    return Placement(None, one, one, 1)
+    return Placement(None, one, one, one, 1)
+
+
+def own_places(placement: Placement) -> tuple[tuple[int, ...], int]:
+    """Which parts of every batch this host's devices train on, and how many there are.
+
+    A host whose devices all belong to one part reads that part of each batch alone.
+    """
+    if placement.mesh is None:
+        return (0,), 1
+    hosts = np.vectorize(lambda device: device.process_index)(placement.mesh.devices)
+    return places_of(hosts, jax.process_index()), hosts.shape[1]
+
+
+def places_of(hosts: np.ndarray, host: int) -> tuple[int, ...]:
+    """The columns of a mesh in which a host has a device.
+
+    Args:
+        hosts: int [members, batch], whose device is where in the mesh.
+        host: one of them.
+
+    >>> places_of(np.array([[0, 0, 1, 1], [0, 0, 1, 1]]), 1)
+    (2, 3)
+    """
+    return tuple(np.flatnonzero((hosts == host).any(axis=0)).tolist())
 
 
 def put(tree: Any, sharding: Sharding) -> Any:

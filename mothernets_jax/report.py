@@ -96,7 +96,7 @@ def _page(results: dict, pictures: dict[str, str]) -> str:
 def _copies(data: dict) -> str:
     """How many test images are training images too, where that was looked at."""
     copies = data.get("test_images_in_train")
-    if copies is None:  # A run of an older version.
+    if copies is None:  # Streamed, or a run of an older version.
         return ""
     if copies == 1:
         return "1 test image is an exact copy of a training image."

@@ -19,6 +19,23 @@ def log_our_stages() -> None:
     logging.getLogger("mothernets_jax").setLevel(logging.INFO)
 
 
+def log_as_host(number: int) -> None:
+    """The first of several hosts speaks for all; others tell trouble and their number.
+
+    Args:
+        number: this host's, from 0.
+    """
+    if number == 0:
+        return
+
+    def name_host(record: logging.LogRecord) -> bool:
+        record.msg, record.args = f"host {number}: {record.getMessage()}", ()
+        return True
+
+    logging.getLogger("mothernets_jax").setLevel(logging.WARNING)
+    absl.logging.get_absl_handler().addFilter(name_host)
+
+
 def append_metrics(path: Path, **metrics: Any) -> None:
     """Appends one line of JSON to a metrics file."""
     with path.open("a", encoding="utf-8") as file:

@@ -16,6 +16,7 @@ from typing import Any
 from mothernets_jax.architectures import Architecture, parse
 from mothernets_jax.clustering import check_knobs
 from mothernets_jax.combine import COMBINATIONS
+from mothernets_jax.data.crops import CROPS
 from mothernets_jax.schedules import SCHEDULES
 
 STOP_RULES = ("epochs", "plateau")
@@ -32,9 +33,12 @@ class DataSettings:
     train_examples: int | None
     validation_fraction: float
     image_size: int | None
+    crop: str
     crop_padding: int
     crop_border: str
     flip: str
+    memory_share: float
+    workers: int
 
 
 @dataclasses.dataclass(frozen=True)
@@ -195,17 +199,22 @@ def _check_ranges(settings: Settings, methods: tuple[str, ...]) -> None:
         at_least(1, path)
     for path in ("train.patience_epochs", "data.image_size"):
         at_least(1, path)
-    for path in ("seed", "data.fold", "data.crop_padding", "train.weight_decay"):
+    for path in ("seed", "data.fold", "data.crop_padding", "data.workers"):
         at_least(0, path)
     for path in ("train.learning_rate", "hatch.learning_rate", "hatch.noise"):
+        at_least(0, path)
+    for path in ("train.weight_decay", "train.warmup_epochs", "hatch.warmup_epochs"):
         at_least(0, path)
     if not 0 <= settings.train.label_smoothing < 1:
         raise ValueError(
             f"config.train.label_smoothing is {settings.train.label_smoothing}: "
             "expected 0 or more, and less than 1"
         )
-    for path in ("train.warmup_epochs", "hatch.warmup_epochs"):
-        at_least(0, path)
+    if not 0 <= settings.data.memory_share <= 1:
+        raise ValueError(
+            f"config.data.memory_share is {settings.data.memory_share}: expected a "
+            "share of a device's memory, from 0 (stream always) to 1"
+        )
     if settings.seed >= 2**32:
         raise ValueError(f"config.seed is {settings.seed}: expected less than 2**32")
     for group in ("train", "hatch"):
@@ -217,6 +226,7 @@ def _check_ranges(settings: Settings, methods: tuple[str, ...]) -> None:
                 f"config.{group}.warmup_epochs is {warmup}: expected at most "
                 f"config.{group}.epochs, which is {epochs}"
             )
+    one_of(CROPS, "data.crop")
     one_of(("auto", "vmap", "unroll", "loop"), "strategy")
     one_of(("auto", "float32", "bfloat16"), "precision")
     one_of(tuple(COMBINATIONS), "combine")

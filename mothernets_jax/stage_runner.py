@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from mothernets_jax import metrics
+from mothernets_jax import hosts, metrics
 from mothernets_jax.compilation import Executables, ProgramStore
 from mothernets_jax.devices import describe_speed
 from mothernets_jax.evaluation import predict_logits, prepare_prediction
@@ -80,6 +80,8 @@ def run_stage(
     start = stage.start(trained, executables)
     hatch_seconds = hatching()
     starts = [start.variables[name] for name in stage.members]
+    # Hosts of several kinds may round differently.
+    starts = hosts.arrays_on_first(lambda: starts, starts)
     strategy = choose_strategy(strategy, stage, task, starts, executables, memory)
     trainer = GroupTrainer(stage, task, starts, strategy, executables)
     histories = {name: _new_history() for name in stage.members}

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from mothernets_jax.architectures import Architecture
 from mothernets_jax.augment import pad_for_crops
@@ -28,19 +29,22 @@ class Task(NamedTuple):
 
     Attributes:
         dataset: the images, on the host.
-        training_data: the training split, on the device, padded for crops.
+        training_data: the training split, on the device, padded for crops; None where
+            it is streamed.
         augmentation: how training images are varied.
         dtype: in which hidden layers are trained; None for that of the variables.
         key: derived from the run's seed.
         devices: where to train, the first also evaluates.
+        stream_workers: processes that read a stream; 0 for threads of this one.
     """
 
     dataset: Dataset
-    training_data: TrainingData
+    training_data: TrainingData | None
     augmentation: Augmentation
     dtype: jax.typing.DTypeLike | None
     key: jax.Array
     devices: tuple[Device, ...]
+    stream_workers: int = 0
 
     @property
     def input_shape(self) -> tuple[int, int, int]:
@@ -104,8 +108,9 @@ def make_task(
     seed: int,
     batch_size: int,
     dtype: jax.typing.DTypeLike | None = None,
+    stream_workers: int = 0,
 ) -> Task:
-    """Moves the training split to the device.
+    """Moves the training split to the device, unless it is streamed.
 
     Raises:
         ValueError: fewer training images than a batch holds.
@@ -116,12 +121,25 @@ def make_task(
             f"config.train.batch_size is {batch_size}, but only {examples} images "
             "train: lower it, or use more images"
         )
-    training_data = TrainingData(
-        pad_for_crops(jnp.asarray(dataset.train_images), crop_padding, crop_border),
-        jnp.asarray(dataset.train_labels),
-        jnp.asarray(dataset.mean),
-        jnp.asarray(dataset.std),
-    )
+    training_data = None
+    if isinstance(dataset.train_images, np.ndarray):
+        training_data = TrainingData(
+            pad_for_crops(jnp.asarray(dataset.train_images), crop_padding, crop_border),
+            jnp.asarray(dataset.train_labels),
+            jnp.asarray(dataset.mean),
+            jnp.asarray(dataset.std),
+        )
+    elif flip == "alternating":
+        raise ValueError(
+            "config.data.flip is 'alternating', but the images are streamed, where "
+            "none is known by its place: use 'random', or raise "
+            "config.data.memory_share"
+        )
+    elif crop_border != "black" and crop_padding:
+        raise ValueError(
+            f"config.data.crop_border is {crop_border!r}, but the images are streamed "
+            "with black borders: use 'black', or raise config.data.memory_share"
+        )
     augmentation = Augmentation(crop_padding, flip)
     return Task(
         dataset,
@@ -130,6 +148,7 @@ def make_task(
         dtype,
         jax.random.key(seed),
         tuple(jax.devices()),
+        stream_workers,
     )
 
 

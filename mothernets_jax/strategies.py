@@ -13,7 +13,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from mothernets_jax import checkpoints
+from mothernets_jax import checkpoints, hosts
 from mothernets_jax.compilation import Executables
 from mothernets_jax.group_trainer import GroupTrainer
 from mothernets_jax.models import Variables
@@ -42,17 +42,24 @@ class StrategyMemory:
         """
         self._path = path
         self._lock = threading.Lock()
-        self.choices: dict[str, dict[str, Any]] = {}
-        if path is not None and path.exists():
-            self.choices = checkpoints.read_json(path)
+        self.choices: dict[str, dict[str, Any]] = hosts.on_first(self._read)
 
     def remember(self, key: str, choice: dict[str, Any]) -> None:
         """Adds a choice and writes the file; stages side by side may do so at once."""
         with self._lock:
             self.choices[key] = choice
             if self._path is not None:
-                self._path.parent.mkdir(parents=True, exist_ok=True)
-                checkpoints.write_json(self._path, self.choices)
+                hosts.on_first(self._write)
+
+    def _read(self) -> dict[str, dict[str, Any]]:
+        if self._path is None or not self._path.exists():
+            return {}
+        return checkpoints.read_json(self._path)
+
+    def _write(self) -> None:
+        assert self._path is not None
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        checkpoints.write_json(self._path, self.choices)
 
 
 def settled(requested: str, members: int) -> str | None:
@@ -105,7 +112,7 @@ def choose_strategy(
 
 def _key(stage: Stage, task: Task) -> str:
     """All that the fastest strategy depends on."""
-    dtype = task.training_data.mean.dtype if task.dtype is None else task.dtype
+    dtype = task.dataset.mean.dtype if task.dtype is None else task.dtype
     return ", ".join(
         (
             f"{len(task.devices)} x {task.devices[0].device_kind}",

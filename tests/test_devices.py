@@ -1,11 +1,23 @@
 """Precision, peaks and throughput in words."""
 
+import re
+from pathlib import Path
+from types import SimpleNamespace
+
 import jax
 import jax.numpy as jnp
 import pytest
 
 from mothernets_jax import devices
 from mothernets_jax.devices import compute_dtype, describe_speed, peak_flops
+
+
+def test_the_memory_is_the_device_s_or_else_the_machine_s(monkeypatch):
+    kilobytes = re.search(r"MemTotal:\s+(\d+)", Path("/proc/meminfo").read_text())[1]
+    assert devices.memory_bytes() == pytest.approx(1024 * int(kilobytes), rel=0.01)
+    chip = SimpleNamespace(memory_stats=lambda: {"bytes_limit": 17})
+    monkeypatch.setattr(jax, "local_devices", lambda: [chip])
+    assert devices.memory_bytes() == 17
 
 
 def test_bfloat16_is_for_accelerators(monkeypatch):

@@ -272,7 +272,7 @@ def test_load_splits_a_folder(folder):
 def no_decoding(monkeypatch):
     """From the call of this on, decoding fails."""
 
-    def refuse(encoded, image_size):
+    def refuse(encoded, *how):
         raise RuntimeError(f"decoded {encoded.name}")
 
     return lambda: monkeypatch.setattr(decoding, "decode", refuse)
@@ -322,9 +322,9 @@ def test_a_changed_folder_is_decoded_again(folder, cache_home, monkeypatch, how)
     change_file(folder, how)
     decode, decoded = decoding.decode, []
 
-    def record(encoded, image_size):
+    def record(encoded, *how):
         decoded.append(encoded.name)
-        return decode(encoded, image_size)
+        return decode(encoded, *how)
 
     monkeypatch.setattr(decoding, "decode", record)
     changed = load_image_folder(str(folder))

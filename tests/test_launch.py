@@ -59,6 +59,8 @@ MISTAKES = [
     ([CONFIG, "--config.num_clusters=99"], "num_clusters is 99"),
     ([CONFIG, "--config.train.batch_size=9999"], "batch_size is 9999"),
     ([CONFIG, "--workdir=README.md"], "README.md is a file"),
+    ([CONFIG, "--host=0"], "--coordinator and --num_hosts missing"),
+    ([CONFIG, "--distributed"], "the hosts cannot be joined"),
 ]
 
 

@@ -10,12 +10,13 @@ ROOT = Path(__file__).parents[1]
 FLOORS = [
     "architectures trees channels layers augment metrics schedules optim run_log"
     + " progress style devices user_cache",
-    "data presets costs mothernet checkpoints combine compilation findings plot_errors"
-    + " plot_curves",
-    "models clustering plot_plan report_tables",
+    "data presets costs mothernet checkpoints combine compilation hosts findings"
+    + " plot_errors plot_curves",
+    "models clustering plot_plan report_tables meeting",
     "hatching training evaluation settings report",
-    "groups ensemble",
+    "groups ensemble run_folder",
     "stages placement",
+    "chunks",
     "methods group_trainer results",
     "strategies",
     "plan stage_runner",

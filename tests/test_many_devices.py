@@ -45,7 +45,7 @@ def test_eight_devices_learn_what_one_learns(eight):
     for trained in eight["trained"]:
         assert trained["difference"] < 1e-4, trained
         assert trained["learned"] > 0.1  # the control: there was something to compare
-    assert [t["members"] for t in eight["trained"]] == [2, 2, 3]
+    assert [t["members"] for t in eight["trained"]] == [2, 2, 3, 2, 2]
 
 
 def test_members_never_talk_to_each_other(eight):
@@ -73,6 +73,9 @@ def test_two_processes_learn_what_one_device_learns():
     assert found["devices"] == 4
     assert found["own_devices"] == 2
     assert found["difference"] < 1e-4
+    assert found["streamed_difference"] < 1e-4
+    # Two epochs of five batches of 16; each process reads the half of its devices.
+    assert found["images_read"] == [80, 160]
 
 
 def test_a_whole_run_on_four_devices(tmp_path):

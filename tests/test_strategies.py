@@ -20,8 +20,7 @@ def make_stage(members=2, epochs=10):
 
 
 TASK = SimpleNamespace(
-    dataset=SimpleNamespace(train_labels=np.zeros(400)),
-    training_data=SimpleNamespace(mean=jnp.zeros(1)),
+    dataset=SimpleNamespace(train_labels=np.zeros(400), mean=jnp.zeros(1)),
     devices=(SimpleNamespace(device_kind="cpu"),),
     dtype=None,
 )

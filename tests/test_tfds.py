@@ -7,6 +7,7 @@ imported and no connection can be made, whatever this machine has.
 import importlib.util
 import io
 import json
+import pickle
 import socket
 import sys
 import threading
@@ -19,6 +20,7 @@ import tensorflow_datasets as tfds
 from PIL import Image
 
 from mothernets_jax.data import checks, decoding, load, prepare, tfds_builder
+from mothernets_jax.data.streaming import StepReader
 from mothernets_jax.data.tfds_source import load_tfds
 
 
@@ -117,9 +119,9 @@ def test_cifar10_comes_back_exactly(cifar10):
 def test_only_what_is_used_is_decoded(cifar10, monkeypatch):
     decode, decoded = decoding.decode, set()
 
-    def record(encoded, image_size):
+    def record(encoded, *how):
         decoded.add(encoded.name)
-        return decode(encoded, image_size)
+        return decode(encoded, *how)
 
     monkeypatch.setattr(decoding, "decode", record)
     whole = load("cifar10", directory=cifar10, validation_fraction=0.0)
@@ -212,6 +214,22 @@ def test_any_other_set_can_be_named(tmp_path):
         )
 
 
+def test_streamed_images_are_opened_again_by_another_process(cifar10):
+    data = load("cifar10", directory=cifar10, memory_bytes=30 * 32 * 32 * 3)
+    assert data.streamed and len(data.train_images) == 36
+    sent = pickle.loads(pickle.dumps(data.train_images))
+    reader = StepReader(sent, batch_size=12, seed=3, positions=np.arange(12))
+    found = [reader(step) for step in range(3)]
+    images = np.concatenate([batch.images for batch in found])
+    labels = data.train_labels[np.concatenate([batch.examples for batch in found])]
+    numbers = numbers_of(images)
+    assert len(set(numbers)) == 36
+    np.testing.assert_array_equal(labels, np.array(numbers) % 10)
+    # One more byte, and they are all in memory.
+    kept = load("cifar10", directory=cifar10, memory_bytes=36 * 32 * 32 * 3)
+    np.testing.assert_array_equal(kept.train_images, data.train_images[:])
+
+
 def test_grey_images_keep_one_channel(tmp_path):
     directory = prepare_insects(tmp_path, image=tfds.features.Image(shape=(6, 5, 1)))
     data = load("tfds:insects", directory=directory, validation_fraction=0.0)
@@ -242,7 +260,7 @@ def test_the_test_set_is_test_or_else_validation(tmp_path, splits, tested):
     directory = prepare_insects(tmp_path, splits=splits)
     test_images = load_tfds("tfds:insects", directory)[2]
     first = 10 * splits.index(tested)
-    images = test_images.read(np.arange(2))
+    images = test_images[:2]
     numbers = numbers_of(images, (6, 5, 3), range(first, first + 2))
     assert sorted(numbers) == [first, first + 1]
 
@@ -267,7 +285,7 @@ def test_imagenet_is_tested_on_its_validation_images(tmp_path):
     assert images.shape == (3, 8, 8, 3) and len(names) == 1000
     assert sorted(labels.read(np.arange(3)).tolist()) == [0, 1, 2]
     assert sorted(test_labels.read(np.arange(2)).tolist()) == [3, 4]
-    assert test_images.read(np.array([1])).shape == (1, 8, 8, 3)
+    assert test_images[1:].shape == (1, 8, 8, 3)
 
 
 # What is refused.

@@ -3,7 +3,7 @@
 | name | what | options |
 |---|---|---|
 | `digits` | scikit-learn's handwritten digits, 8x8 | `fold` |
-| `folder` | your own images | `directory`, `image_size` |
+| `folder` | your own images | `directory`, `image_size`, `crop` |
 | `cifar10`, `cifar100`, `mnist`, `fashion_mnist` | TFDS, same names | likewise |
 | `svhn` | TFDS's `svhn_cropped`, without its split "extra" | likewise |
 | `imagenet` | TFDS's `imagenet2012`, tested on "validation" | likewise |
@@ -15,6 +15,7 @@ in each of the two tables below.
 
 import difflib
 from collections.abc import Callable
+from typing import Any
 
 from mothernets_jax.data.dataset import Arrays, Dataset, split
 from mothernets_jax.data.digits import load_digits_fold
@@ -32,8 +33,8 @@ _LOADERS: dict[str, Callable[..., Arrays]] = {
 # The options of `load` that each loader takes, as keyword arguments.
 _OPTIONS: dict[str, tuple[str, ...]] = {
     "digits": ("fold",),
-    "folder": ("directory", "image_size"),
-    "tfds": ("name", "directory", "image_size"),
+    "folder": ("directory", "image_size", "crop", "memory_bytes"),
+    "tfds": ("name", "directory", "image_size", "crop"),
 }
 _NAMES = ("digits", "folder", *TFDS_NAMES, f"{PREFIX}NAME")
 
@@ -46,6 +47,8 @@ def load(
     train_examples: int | None = None,
     validation_fraction: float = 0.1,
     image_size: int | None = None,
+    crop: str = "shift",
+    memory_bytes: int | None = None,
 ) -> Dataset:
     """Loads a data set and keeps a part of its training set for validation.
 
@@ -58,10 +61,15 @@ def load(
       validation_fraction: of the training set, in [0, 1).
       image_size: of a folder and of TFDS: resize to this height and width, in
         pixels; None where the images have one size already.
+      crop: of a folder and of TFDS: `shift`, or `resized` for ImageNet's random parts,
+        which need an `image_size`; the training images are then streamed, as each
+        epoch decodes other parts of them.
+      memory_bytes: training images of a folder or of TFDS that take more than this
+        when decoded are streamed; None: they never are.
 
     Raises:
-      ValueError: an unknown name, an option that this data set does not have, or
-        what the loader or `dataset.split` refuses.
+      ValueError: an unknown name, an option that this data set does not have, crops
+        without a size, or what the loader or `dataset.split` refuses.
       FileNotFoundError: the folder or a part of it is missing, or the data set of
         TFDS is not there and cannot be fetched.
     """
@@ -72,10 +80,15 @@ def load(
             f"unknown data set {name!r}, expected one of {', '.join(_NAMES)}.{hint}"
         )
     kind = "tfds" if is_tfds(name) else name
-    options = {"directory": directory, "fold": fold, "image_size": image_size}
+    options: dict[str, Any] = {
+        "directory": directory,
+        "fold": fold,
+        "image_size": image_size,
+        "crop": crop,
+    }
     # Training on the digits because only the folder's path was given, and not its
     # kind, would be a silent and expensive mistake.
-    unset = {"directory": "", "fold": 0, "image_size": None}
+    unset = {"directory": "", "fold": 0, "image_size": None, "crop": "shift"}
     for option, value in options.items():
         if value != unset[option] and option not in _OPTIONS[kind]:
             takers = [other for other in _OPTIONS if option in _OPTIONS[other]]
@@ -84,10 +97,18 @@ def load(
                 f"option (only {', '.join(takers)}). Leave it out, or choose "
                 f"--config.data.name={takers[0]}."
             )
-    options["name"] = name
+    if crop == "resized":
+        if image_size is None:
+            raise ValueError(
+                "crop='resized' needs a size to resize each crop to, and none is "
+                "given: set e.g. --config.data.image_size=224."
+            )
+        memory_bytes = 0
+    options |= {"name": name, "memory_bytes": memory_bytes}
     arrays = _LOADERS[kind](**{key: options[key] for key in _OPTIONS[kind]})
     return split(
         *arrays,
         validation_fraction=validation_fraction,
         train_examples=train_examples,
+        memory_bytes=memory_bytes,
     )

@@ -54,7 +54,7 @@ def check_memory(examples: tuple[int, int, int], shape: tuple[int, int, int]) ->
     """Refuses images that do not fit, before the first is decoded.
 
     Args:
-      examples: how many images train, validate and test.
+      examples: how many images train (0 if they are streamed), validate and test.
       shape: (height, width, channels) of one image.
 
     Raises:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from mothernets_jax.data.dataset import Dataset
+from mothernets_jax.data.decoding import EncodedImages
 
 _log = logging.getLogger(__name__)
 
@@ -21,39 +22,50 @@ def describe(dataset: Dataset) -> dict[str, Any]:
       By name, as in `results.json`: `class_counts`, for each split the number of
       images of each class, in the order of `class_names`; `test_images_in_train` and
       `validation_images_in_train`, how many have an exact copy among the training
-      images (with whatever label).
+      images (with whatever label); None where those are streamed, as that would
+      take reading all of them.
     """
     splits = {
-        "train": (dataset.train_images, dataset.train_labels),
-        "validation": (dataset.validation_images, dataset.validation_labels),
-        "test": (dataset.test_images, dataset.test_labels),
+        "train": dataset.train_labels,
+        "validation": dataset.validation_labels,
+        "test": dataset.test_labels,
     }
     counts = {
         name: np.bincount(labels, minlength=dataset.num_classes)
-        for name, (_, labels) in splits.items()
+        for name, labels in splits.items()
     }
     _log.info(
         "Images of each class: %s; %d classes.",
         ", ".join(_spread(name, of_class) for name, of_class in counts.items()),
         dataset.num_classes,
     )
-    seen = set(_digests(dataset.train_images))
-    copies = {
-        name: sum(digest in seen for digest in _digests(splits[name][0]))
-        for name in ("validation", "test")
-    }
-    _log.info(
-        "Exact copies of training images: %s.",
-        ", ".join(
-            f"{count:,} of {len(splits[name][0]):,} {name} images"
-            for name, count in copies.items()
-        ),
-    )
+    copies = _count_copies(dataset)
     return {
         "class_counts": {name: of_class.tolist() for name, of_class in counts.items()},
         "test_images_in_train": copies["test"],
         "validation_images_in_train": copies["validation"],
     }
+
+
+def _count_copies(dataset: Dataset) -> dict[str, int | None]:
+    """How many validation and test images are training images too; logs it."""
+    others = {"validation": dataset.validation_images, "test": dataset.test_images}
+    if isinstance(dataset.train_images, EncodedImages):
+        _log.info("Copies of training images are not looked for: they are streamed.")
+        return dict.fromkeys(others)
+    seen = set(_digests(dataset.train_images))
+    copies = {
+        name: sum(digest in seen for digest in _digests(images))
+        for name, images in others.items()
+    }
+    _log.info(
+        "Exact copies of training images: %s.",
+        ", ".join(
+            f"{count:,} of {len(others[name]):,} {name} images"
+            for name, count in copies.items()
+        ),
+    )
+    return dict(copies)
 
 
 def _spread(split: str, counts: np.ndarray) -> str:

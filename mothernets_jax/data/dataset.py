@@ -1,39 +1,50 @@
-"""One data set in memory, and the one place where it is split.
+"""One data set, in memory but for training images that are too many for it.
+
+It is split here and nowhere else.
 
 Axes: examples, height, width, channels. Pixels are uint8 (0..255) throughout; a
 network sees `(images - mean) / std`.
 """
 
+import logging
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 
-from mothernets_jax.data import checks
+from mothernets_jax.data import checks, streaming
+from mothernets_jax.data.decoding import EncodedImages
+
+_log = logging.getLogger(__name__)
 
 
-class Lazy(NamedTuple):
-    """Images or labels that are read only when a `Dataset` is made of them.
+class LazyLabels(NamedTuple):
+    """Labels that are read only when a `Dataset` is made of them.
 
     Attributes:
-      shape: (examples, height, width, channels) of images, (examples,) of labels.
-      read: from numbers of examples, int [n], to the array of them, [n, ...].
+      examples: how many.
+      read: from numbers of examples, int [n], to their labels, int [n].
     """
 
-    shape: tuple[int, ...]
+    examples: int
     read: Callable[[np.ndarray], np.ndarray]
 
 
-# What a loader returns: train_images uint8 [examples, height, width, channels],
+# Training images in memory, uint8 [examples, height, width, channels], or streamed.
+Images = np.ndarray | EncodedImages
+Labels = np.ndarray | LazyLabels
+# What a loader returns: train_images [examples, height, width, channels],
 # train_labels int [examples], test_images, test_labels (likewise), class_names.
-Array = np.ndarray | Lazy
-Arrays = tuple[Array, Array, Array, Array, tuple[str, ...]]
+Arrays = tuple[Images, Labels, Images, Labels, tuple[str, ...]]
 
 # Which images validate is fixed for good: a run that could draw its own (from its
 # seed, say) might train a member on images that another member is validated on.
 _SPLIT_SEED = 20181112
 # In pixel levels. A channel that never changes would otherwise divide by zero.
 _MIN_STD = 1.0
+# So many training images give the mean and deviation of a streamed set.
+STATISTICS_IMAGES = 2048
 # Images squared at once: bounds the temporary copy to a few MB at 32x32.
 _CHUNK_IMAGES = 1024
 
@@ -42,16 +53,19 @@ class Dataset(NamedTuple):
     """Training, validation and test split of a classification data set.
 
     Attributes:
-      train_images: uint8 [examples, height, width, channels].
+      train_images: uint8 [examples, height, width, channels]; where they are streamed,
+        still in their files.
       train_labels: int32 [examples], indices into `class_names`.
       validation_images, validation_labels: likewise; empty where none are kept.
       test_images, test_labels: likewise.
       class_names: one name a class.
-      mean: float32 [channels], over the training images only, in 0..255.
+      mean: float32 [channels], over the training images only, in 0..255; where they
+        are streamed, over the first `STATISTICS_IMAGES` of them, which are a fixed
+        random sample, stratified by class.
       std: float32 [channels], likewise; at least one pixel level.
     """
 
-    train_images: np.ndarray
+    train_images: Images
     train_labels: np.ndarray
     validation_images: np.ndarray
     validation_labels: np.ndarray
@@ -68,19 +82,25 @@ class Dataset(NamedTuple):
         return height, width, channels
 
     @property
+    def streamed(self) -> bool:
+        """Whether training images are read again for every epoch."""
+        return isinstance(self.train_images, EncodedImages)
+
+    @property
     def num_classes(self) -> int:
         return len(self.class_names)
 
 
 def split(
-    train_images: Array,
-    train_labels: Array,
-    test_images: Array,
-    test_labels: Array,
+    train_images: Images,
+    train_labels: Labels,
+    test_images: Images,
+    test_labels: Labels,
     class_names: tuple[str, ...],
     *,
     validation_fraction: float = 0.1,
     train_examples: int | None = None,
+    memory_bytes: int | None = None,
 ) -> Dataset:
     """Keeps a part of the training set for validation and caps the rest.
 
@@ -97,11 +117,13 @@ def split(
       class_names: one name a class.
       validation_fraction: of the training set, in [0, 1); 0 keeps none.
       train_examples: how many of the remaining images train; None for all.
+      memory_bytes: training images in files that take more than this are streamed;
+        None: they never are.
 
     Raises:
       ValueError: a fraction or number of examples that the images cannot give, a
-        class without training images, a label that is none of the classes, or lazy
-        images that would not fit into memory.
+        class without training images, a label that is none of the classes, images in
+        files that would not fit into memory, or that are to be streamed without grain.
     """
     assert train_images.shape[1:] == test_images.shape[1:]
     fractions = {
@@ -109,12 +131,23 @@ def split(
         "validation_fraction": validation_fraction,
         "train_examples": train_examples,
     }
-    if isinstance(train_images, Lazy):
+    streamed = False
+    if isinstance(train_images, EncodedImages):
         # Before even the labels are read, which can take minutes.
-        sizes = _count_examples(train_images.shape[0], **fractions)
-        height, width, channels = train_images.shape[1:]
-        checks.check_memory((*sizes, test_images.shape[0]), (height, width, channels))
-    train_labels, test_labels = _in_memory(train_labels), _in_memory(test_labels)
+        sizes = _count_examples(len(train_images), **fractions)
+        shape = train_images.image_shape
+        needed = sizes[0] * math.prod(shape)
+        streamed = memory_bytes is not None and needed > memory_bytes
+        in_memory = (0 if streamed else sizes[0], sizes[1], len(test_images))
+        checks.check_memory(in_memory, shape)
+        if streamed:
+            streaming.check_grain()
+            _log.info(
+                "%s training images take %.2g GiB when decoded: they are streamed.",
+                f"{sizes[0]:,}",
+                needed / 2**30,
+            )
+    train_labels, test_labels = _read_labels(train_labels), _read_labels(test_labels)
     for part, labels in (("training", train_labels), ("test", test_labels)):
         checks.check_labels(part, labels, class_names)
     checks.check_every_class_trains(train_labels, class_names)
@@ -122,15 +155,19 @@ def split(
     train_size, validation_size = _count_examples(len(train_labels), **fractions)
     order = _stratified_order(train_labels)
     train, validation = order[:train_size], order[len(order) - validation_size :]
-    train_split = _take(train_images, train)
-    mean, std = _channel_statistics(train_split)
+    if isinstance(train_images, EncodedImages) and streamed:
+        train_split = train_images.take(train)
+        sample = train_split[:STATISTICS_IMAGES]
+    else:
+        train_split = sample = _take(train_images, train)
+    mean, std = _channel_statistics(sample)
     return Dataset(
         train_images=train_split,
         train_labels=train_labels[train].astype(np.int32),
         validation_images=_take(train_images, validation),
         validation_labels=train_labels[validation].astype(np.int32),
         # A copy too: a view might keep all of the loader's images in memory.
-        test_images=_in_memory(test_images),
+        test_images=_take(test_images, np.arange(len(test_images))),
         test_labels=test_labels.astype(np.int32),
         class_names=tuple(class_names),
         mean=mean,
@@ -138,13 +175,17 @@ def split(
     )
 
 
-def _take(array: Array, examples: np.ndarray) -> np.ndarray:
-    """The examples of these numbers, as an array of their own."""
-    return array.read(examples) if isinstance(array, Lazy) else array[examples]
+def _take(images: Images, examples: np.ndarray) -> np.ndarray:
+    """The images of these numbers, as an array of their own."""
+    if isinstance(images, EncodedImages):
+        return images.take(examples).read()
+    return images[examples]
 
 
-def _in_memory(array: Array) -> np.ndarray:
-    return _take(array, np.arange(array.shape[0]))
+def _read_labels(labels: Labels) -> np.ndarray:
+    if isinstance(labels, LazyLabels):
+        return labels.read(np.arange(labels.examples))
+    return labels
 
 
 def _count_examples(

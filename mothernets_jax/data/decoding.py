@@ -4,6 +4,7 @@ Axes: examples, height, width, channels.
 """
 
 import contextlib
+import dataclasses
 import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -12,9 +13,13 @@ from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
+from mothernets_jax.data.crops import Box, centre_box
+
 _log = logging.getLogger(__name__)
 
 _HINT_SIZE = "Give a size to resize them all to, e.g. --config.data.image_size=32."
+# From an image's width and height to the part of it that is taken.
+BoxOf = Callable[[int, int], Box]
 # Images a thread decodes at a time: few enough for a smooth progress bar.
 _CHUNK_IMAGES = 64
 
@@ -26,11 +31,70 @@ class Encoded(NamedTuple):
     file: str | BinaryIO
 
 
+@dataclasses.dataclass(frozen=True)
+class EncodedImages:
+    """Images in files, decoded each time that they are read.
+
+    A slice of them is read at once, so they pass for an array where only parts of it
+    are needed. They can be pickled, to be read by other processes.
+
+    Attributes:
+      files: from numbers, int [n], to these images' files.
+      numbers: int [examples], those of the images that belong here.
+      image_shape: (height, width, channels) of each.
+      image_size: height and width to resize to; None where they have `image_shape`.
+      crop: one of `crops.CROPS`; with `resized`, training takes random parts, and
+        what is read here are the middles.
+      purpose: what to say of these images beside their progress.
+    """
+
+    files: Callable[[np.ndarray], Sequence[Encoded]]
+    numbers: np.ndarray
+    image_shape: tuple[int, int, int]
+    image_size: int | None = None
+    crop: str = "shift"
+    purpose: str = ""
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """(examples, height, width, channels)."""
+        return len(self.numbers), *self.image_shape
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    def __getitem__(self, part: slice) -> np.ndarray:
+        """uint8 [part, height, width, channels]."""
+        return self.take(np.arange(len(self))[part]).read()
+
+    def take(self, examples: np.ndarray) -> "EncodedImages":
+        """Those at these places, int [n], still in their files."""
+        return dataclasses.replace(self, numbers=self.numbers[examples])
+
+    def read(self) -> np.ndarray:
+        """All of them, decoded by threads: uint8 [examples, height, width, channels].
+
+        Raises:
+          ValueError: what `decode_all` refuses.
+        """
+        if not len(self):
+            return np.empty(self.shape, np.uint8)
+        return decode_all(
+            lambda chunk: self.files(self.numbers[chunk.start : chunk.stop]),
+            len(self),
+            image_size=self.image_size,
+            box_of=centre_box if self.crop == "resized" else None,
+            channels=self.image_shape[2],
+            purpose=self.purpose,
+        )
+
+
 def decode_all(
     read: Callable[[range], Sequence[Encoded]],
     num_images: int,
     *,
     image_size: int | None = None,
+    box_of: BoxOf | None = None,
     channels: int | None = None,
     purpose: str = "",
 ) -> np.ndarray:
@@ -43,6 +107,7 @@ def decode_all(
       num_images: at least 1.
       image_size: height and width, in pixels, to resize to (bilinear, antialiased,
         not keeping the proportions); None where all have one size already.
+      box_of: the part of each image to take; None for the whole.
       channels: 1 or 3; None: 1 where every image is grey, else 3.
       purpose: what to say of these images beside their progress.
 
@@ -55,20 +120,15 @@ def decode_all(
     """
     check_size(image_size)
     (first,) = read(range(1))
-    height, width, _ = decode(first, image_size).shape
+    height, width, _ = decode(first, image_size, box_of).shape
     images = np.empty((num_images, height, width, 3), np.uint8)
     grey = np.empty(num_images, np.bool_)
 
     def decode_chunk(start: int) -> int:
         chunk = range(start, min(start + _CHUNK_IMAGES, num_images))
         for i, encoded in zip(chunk, read(chunk), strict=True):
-            image = decode(encoded, image_size)
-            if image.shape[:2] != (height, width):
-                raise ValueError(
-                    f"{encoded.name} is {image.shape[0]}x{image.shape[1]} pixels "
-                    f"(height x width), but {first.name} is {height}x{width}; "
-                    f"expected one size. {_HINT_SIZE}"
-                )
+            image = decode(encoded, image_size, box_of)
+            check_one_size(image, encoded.name, (height, width), first.name)
             images[i] = image  # A grey image fills all three channels.
             grey[i] = image.shape[2] == 1
         return len(chunk)
@@ -94,7 +154,20 @@ def check_size(image_size: int | None) -> None:
         )
 
 
-def decode(encoded: Encoded, image_size: int | None) -> np.ndarray:
+def check_one_size(
+    image: np.ndarray, name: str, expected: tuple[int, int], of: str
+) -> None:
+    """Refuses an image whose size is not the (height, width) of the one named `of`."""
+    if image.shape[:2] != expected:
+        raise ValueError(
+            f"{name} is {image.shape[0]}x{image.shape[1]} pixels (height x width), "
+            f"but {of} is {expected[0]}x{expected[1]}; expected one size. {_HINT_SIZE}"
+        )
+
+
+def decode(
+    encoded: Encoded, image_size: int | None, box_of: BoxOf | None = None
+) -> np.ndarray:
     """One image as uint8 [height, width, channels], with 1 channel if it is grey.
 
     Of an animation the first frame is taken; transparency is dropped.
@@ -102,6 +175,7 @@ def decode(encoded: Encoded, image_size: int | None) -> np.ndarray:
     Args:
       encoded: the image's file.
       image_size: height and width, in pixels, to resize to; None for its own.
+      box_of: the part of it to resize, where it is resized; None for the whole.
 
     Raises:
       ValueError: it cannot be read, or has more than 8 bits a pixel.
@@ -119,7 +193,8 @@ def decode(encoded: Encoded, image_size: int | None) -> np.ndarray:
             image = image.convert(mode)
             if image_size is not None:
                 size = (image_size, image_size)
-                image = image.resize(size, Image.Resampling.BILINEAR)
+                box = None if box_of is None else box_of(*image.size)
+                image = image.resize(size, Image.Resampling.BILINEAR, box)
             pixels = np.asarray(image)
     except Exception as error:  # By format: OSError, SyntaxError, struct.error, ...
         raise ValueError(

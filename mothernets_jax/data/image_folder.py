@@ -2,12 +2,15 @@
 
 Decoding takes 10 to 20 seconds for 60,000 small images, so it is done once: the
 arrays are kept in the user's cache folder until a file is added, removed or changed.
+Where the training images are too many for memory they stay in their files.
 
 Axes: examples, height, width, channels.
 """
 
 import hashlib
 import os
+from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -27,7 +30,13 @@ class _File(NamedTuple):
     modified_ns: int
 
 
-def load_image_folder(directory: str, *, image_size: int | None = None) -> Arrays:
+def load_image_folder(
+    directory: str,
+    *,
+    image_size: int | None = None,
+    crop: str = "shift",
+    memory_bytes: int | None = None,
+) -> Arrays:
     """Loads all images of a folder, decoding them on the first call only.
 
     Images directly in `train/<class>/` and `test/<class>/` are taken by their suffix;
@@ -39,6 +48,10 @@ def load_image_folder(directory: str, *, image_size: int | None = None) -> Array
       directory: the folder that holds train/ and test/.
       image_size: height and width, in pixels, to resize to (bilinear, antialiased,
         not keeping the proportions); None where all have one size already.
+      crop: one of `crops.CROPS`.
+      memory_bytes: training images that would take more than this stay in their
+        files, all with three channels, since no one has seen yet whether any has
+        colours; None: they never do.
 
     Returns:
       train_images uint8 [examples, height, width, channels],
@@ -56,22 +69,34 @@ def load_image_folder(directory: str, *, image_size: int | None = None) -> Array
     train, test = _list_classes(root / "train"), _list_classes(root / "test")
     _check_classes(root, train, test)
     files = [file for split in (train, test) for of in split.values() for file in of]
+    train_labels, test_labels = _labels(train), _labels(test)
+    num_train = len(train_labels)
+    if memory_bytes is not None:
+        first = decoding.Encoded(files[0].path, files[0].path)
+        height, width, _ = decoding.decode(first, image_size).shape
+        if num_train * height * width * 3 > memory_bytes:
+            images = decoding.EncodedImages(
+                partial(_open, [file.path for file in files]),
+                np.arange(len(files)),
+                (height, width, 3),
+                image_size,
+                crop,
+            )
+            numbers = np.split(images.numbers, [num_train])
+            encoded = [images.take(split) for split in numbers]
+            return encoded[0], train_labels, encoded[1], test_labels, tuple(train)
 
     cache_file = image_cache.path_for(root, image_size)
     fingerprint = _fingerprint(root, files)
     images = image_cache.read(cache_file, fingerprint)
     if images is None:
         images = decoding.decode_all(
-            lambda chunk: [
-                decoding.Encoded(files[i].path, files[i].path) for i in chunk
-            ],
+            partial(_open, [file.path for file in files]),
             len(files),
             image_size=image_size,
             purpose=" (once; then they are cached)",
         )
         image_cache.write(cache_file, fingerprint, images)
-    train_labels, test_labels = _labels(train), _labels(test)
-    num_train = len(train_labels)
     train_images, test_images = images[:num_train], images[num_train:]
     return train_images, train_labels, test_images, test_labels, tuple(train)
 
@@ -138,6 +163,10 @@ def _check_classes(
                     f"it that end in {' '.join(_SUFFIXES)}. Add some or remove the "
                     "class from both train/ and test/."
                 )
+
+
+def _open(paths: list[str], numbers: Iterable[int]) -> list[decoding.Encoded]:
+    return [decoding.Encoded(paths[number], paths[number]) for number in numbers]
 
 
 def _labels(classes: dict[str, list[_File]]) -> np.ndarray:

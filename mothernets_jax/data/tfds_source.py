@@ -8,14 +8,14 @@ Axes: examples, height, width, channels.
 
 import io
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
 import numpy as np
 
 from mothernets_jax.data import decoding
-from mothernets_jax.data.dataset import Arrays, Lazy
+from mothernets_jax.data.dataset import Arrays, LazyLabels
 from mothernets_jax.data.tfds_builder import prepared_builder
 
 _log = logging.getLogger(__name__)
@@ -26,7 +26,9 @@ _TEST_SPLITS = {"imagenet2012": "validation"}
 _CHUNK_RECORDS = 1024
 
 
-def load_tfds(name: str, directory: str, *, image_size: int | None = None) -> Arrays:
+def load_tfds(
+    name: str, directory: str, *, image_size: int | None = None, crop: str = "shift"
+) -> Arrays:
     """Opens a data set of TFDS, downloading and preparing it where that is possible.
 
     The test set is the split "test", or "validation" where there is no other or TFDS
@@ -37,11 +39,11 @@ def load_tfds(name: str, directory: str, *, image_size: int | None = None) -> Ar
       directory: where TFDS keeps its data sets; empty for TFDS's default.
       image_size: height and width, in pixels, to resize to (bilinear, antialiased,
         not keeping the proportions); None where all images have one size.
+      crop: one of `crops.CROPS`.
 
     Returns:
-      train_images uint8 [examples, height, width, channels],
-      train_labels int64 [examples], test_images, test_labels (likewise; all read
-      lazily), class_names.
+      train_images, of [examples, height, width, channels], train_labels int64
+      [examples], test_images, test_labels (likewise; none is read yet), class_names.
 
     Raises:
       FileNotFoundError: it is not there and cannot be fetched; says what to do.
@@ -54,15 +56,24 @@ def load_tfds(name: str, directory: str, *, image_size: int | None = None) -> Ar
     builder = prepared_builder(name, directory)
     image_key, label_key = _keys(builder, name)
     shape = _image_shape(builder.info.features[image_key], name, image_size)
-    arrays: list[Lazy] = []
-    for split in ("train", _test_split(builder, name)):
-        examples = builder.info.splits[split].num_examples
-        records = _Records(builder, split)
-        images = partial(_read_images, records, image_key, image_size, shape)
-        labels = partial(_read_labels, records, label_key)
-        arrays += [Lazy((examples, *shape), images), Lazy((examples,), labels)]
+
+    def images_and_labels(split: str) -> tuple[decoding.EncodedImages, LazyLabels]:
+        numbers = np.arange(builder.info.splits[split].num_examples)
+        records = _Records(builder, split, name, directory)
+        images = decoding.EncodedImages(
+            partial(_image_files, records, image_key),
+            numbers,
+            shape,
+            image_size,
+            crop,
+            f" of {records.name}",
+        )
+        labels = LazyLabels(len(numbers), partial(_read_labels, records, label_key))
+        return images, labels
+
     names = tuple(builder.info.features[label_key].names)
-    return arrays[0], arrays[1], arrays[2], arrays[3], names
+    test = images_and_labels(_test_split(builder, name))
+    return *images_and_labels("train"), *test, names
 
 
 # What the data set holds.
@@ -123,15 +134,20 @@ def _image_shape(
 class _Records:
     """The records of one split, as single features of them."""
 
-    def __init__(self, builder: Any, split: str):
+    def __init__(self, builder: Any, split: str, name: str, directory: str):
         import tensorflow_datasets as tfds
 
+        self._opened = split, name, directory
         self.name = f"{builder.name} {split}"
         self._folder = builder.data_path
         self._features = builder.info.features
         self._source = builder.as_data_source(
             split, deserialize_method=tfds.decode.DeserializeMethod.RAW_BYTES
         )
+
+    def __reduce__(self):
+        # What TFDS has opened cannot be sent to another process, which opens its own.
+        return _open_records, self._opened
 
     def read(self, numbers: np.ndarray, key: str, *, decoders: Any = None) -> list:
         """The feature `key` of the records of these numbers."""
@@ -152,6 +168,10 @@ class _Records:
             ) from error
 
 
+def _open_records(split: str, name: str, directory: str) -> _Records:
+    return _Records(prepared_builder(name, directory), split, name, directory)
+
+
 def _chunks(numbers: np.ndarray, size: int) -> Iterator[np.ndarray]:
     return (numbers[i : i + size] for i in range(0, len(numbers), size))
 
@@ -167,30 +187,13 @@ def _read_labels(records: _Records, key: str, numbers: np.ndarray) -> np.ndarray
     return np.array(labels, np.int64)
 
 
-def _read_images(
-    records: _Records,
-    key: str,
-    image_size: int | None,
-    shape: tuple[int, int, int],
-    numbers: np.ndarray,
-) -> np.ndarray:
-    """uint8 [numbers, height, width, channels]"""
+def _image_files(
+    records: _Records, key: str, numbers: np.ndarray
+) -> list[decoding.Encoded]:
     import tensorflow_datasets as tfds
 
-    def read(chunk: range) -> Sequence[decoding.Encoded]:
-        which = numbers[chunk.start : chunk.stop]
-        files = records.read(which, key, decoders={key: tfds.decode.SkipDecoding()})
-        return [
-            decoding.Encoded(f"number {number} of {records.name}", io.BytesIO(file))
-            for number, file in zip(which, files, strict=True)
-        ]
-
-    if not len(numbers):
-        return np.empty((0, *shape), np.uint8)
-    return decoding.decode_all(
-        read,
-        len(numbers),
-        image_size=image_size,
-        channels=shape[2],
-        purpose=f" of {records.name}",
-    )
+    files = records.read(numbers, key, decoders={key: tfds.decode.SkipDecoding()})
+    return [
+        decoding.Encoded(f"number {number} of {records.name}", io.BytesIO(file))
+        for number, file in zip(numbers, files, strict=True)
+    ]

@@ -3,6 +3,7 @@
 A program of its own, since the number of devices is fixed when JAX starts.
 """
 
+import io
 import json
 import os
 import re
@@ -13,11 +14,13 @@ os.environ.setdefault("XLA_FLAGS", "--xla_force_host_platform_device_count=8")
 import jax
 import jax.numpy as jnp
 import numpy as np
+from PIL import Image
 
 from mothernets_jax.architectures import vgg
 from mothernets_jax.augment import Sides
 from mothernets_jax.compilation import Executables, ProgramStore
 from mothernets_jax.data.dataset import split
+from mothernets_jax.data.decoding import Encoded, EncodedImages
 from mothernets_jax.group_trainer import GroupTrainer
 from mothernets_jax.groups import (
     STRATEGIES,
@@ -62,6 +65,25 @@ def make_problem(flip="random"):
         seed=0,
         batch_size=BATCH,
     )
+
+
+def streamed(task):
+    """The same task with its images in files, and the numbers of those opened."""
+    images, opened = task.dataset.train_images, []
+
+    def png(number):
+        opened.append(int(number))
+        file = io.BytesIO()
+        Image.fromarray(images[number]).save(file, "png")
+        return Encoded(f"image {number}", file)
+
+    encoded = EncodedImages(
+        lambda numbers: [png(number) for number in numbers],
+        np.arange(len(images)),
+        images.shape[1:],
+    )
+    dataset = task.dataset._replace(train_images=encoded)
+    return task._replace(dataset=dataset, training_data=None), opened
 
 
 def starts_of(members):
@@ -132,11 +154,17 @@ def describe_program(task, members, strategy):
 def main():
     plain, alternating = make_problem(), make_problem("alternating")
     results = []
-    cases = (2, "unroll", plain), (2, "loop", alternating), (3, "vmap", alternating)
-    for members, strategy, task in cases:
+    stream, _ = streamed(plain)
+    for members, strategy, task_of in (
+        (2, "unroll", plain),
+        (2, "loop", alternating),
+        (3, "vmap", alternating),
+        (2, "vmap", stream),
+        (2, "loop", stream),
+    ):
         assert strategy in STRATEGIES
-        alone = train(task, members, strategy, jax.devices()[:1])
-        together = train(task, members, strategy, jax.devices())
+        alone = train(task_of, members, strategy, jax.devices()[:1])
+        together = train(task_of, members, strategy, jax.devices())
         start = fetch(starts_of(members))
         results.append(
             {

@@ -15,7 +15,7 @@ address, process = sys.argv[1], int(sys.argv[2])
 jax.config.update("jax_cpu_collectives_implementation", "gloo")
 jax.distributed.initialize(address, num_processes=2, process_id=process)
 
-from many_devices import largest_difference, make_problem, train
+from many_devices import largest_difference, make_problem, streamed, train
 
 
 def main():
@@ -23,10 +23,17 @@ def main():
     together = train(task, 2, "vmap", jax.devices())
     alone = train(task, 2, "vmap", jax.local_devices()[:1])
     difference = largest_difference(together, alone)
+    # One member, so that each batch is divided between the two.
+    stream, opened = streamed(task)
+    divided = train(stream, 1, "vmap", jax.devices())
+    opened_together = len(opened)
+    whole = train(stream, 1, "vmap", jax.local_devices()[:1])
     if process == 0:
         json.dump(
             {
                 "difference": difference,
+                "streamed_difference": largest_difference(divided, whole),
+                "images_read": [opened_together, len(opened) - opened_together],
                 "devices": jax.device_count(),
                 "own_devices": jax.local_device_count(),
             },

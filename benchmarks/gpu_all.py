@@ -1,0 +1,107 @@
+"""The whole measurement on one GPU: every benchmark at its size, results in a folder.
+
+    python -m benchmarks.gpu_all --out=benchmarks/results/gpu [--only=step_128,compile]
+
+Each benchmark is a process of its own and is stopped after ten minutes; the others go
+on. --tiny runs them all at a size that a CPU does in minutes, to try the commands.
+"""
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from absl import app, flags
+
+_OUT = flags.DEFINE_string("out", None, "Folder for the JSON files.", required=True)
+_ONLY = flags.DEFINE_list("only", [], "Names of benchmarks; default: all.")
+_TINY = flags.DEFINE_bool("tiny", False, "Only try whether they run.")
+_TORCH_PYTHON = flags.DEFINE_string(
+    "torch_python", sys.executable, "The Python that PyTorch is installed for."
+)
+
+MOST_SECONDS = 580
+
+_V16S = "--width=1 --group_network=V16 --group_width=1 --group_side=32 --group=5"
+_TINY_STEP = (
+    "--width=0.03 --group_width=0.03 --side=8 --group_side=8 --batch=8 --steps=1 "
+    "--repeats=1 --group=2 --torch_compile=none"
+)
+_TINY_NETWORK = "--width=0.03 --side=8 --batch=8"
+_TINY_TURNS = f"{_TINY_NETWORK} --steps=1 --repeats=1"
+_TINY_RUN = (
+    "--config.methods=('mothernets',) --config.replicas=1 --config.train.epochs=1 "
+    "--config.hatch.epochs=1 --config.data.train_examples=256"
+)
+
+# By name: the script, its flags on a GPU, and what --tiny adds.
+BENCHMARKS = {
+    "step_128": (
+        "step_time",
+        f"{_V16S} --batch=128 --steps=50 --repeats=5 --torch_compile=default",
+        _TINY_STEP,
+    ),
+    "step_512": (
+        "step_time",
+        f"{_V16S} --batch=512 --steps=20 --repeats=5 --torch_compile=default",
+        _TINY_STEP,
+    ),
+    # PyTorch's longest search for the fastest programs, for one member.
+    "step_128_autotuned": (
+        "step_time",
+        "--width=1 --batch=128 --steps=50 --repeats=5 --group=2",
+        _TINY_STEP,
+    ),
+    "convolution": (
+        "convolution_time",
+        "--calls=200",
+        "--shapes=4x3x4 --batch=2 --calls=2 --repeats=1",
+    ),
+    "strategy": (
+        "strategy_time",
+        "--sizes=1,2,4,8 --steps=50",
+        f"--sizes=1,2 {_TINY_TURNS}",
+    ),
+    "compile": ("compile_time", "", _TINY_NETWORK),
+    "hatching": ("hatching_time", "--steps=50", _TINY_TURNS),
+    "cost_curve": ("cost_curve", "--steps=50", f"--members=2 {_TINY_TURNS}"),
+    "run_split": (
+        "run_split",
+        "--config=configs/vgg_ensemble.py --cold",
+        _TINY_RUN,
+    ),
+}
+
+
+def arguments(name: str) -> list[str]:
+    """The command that runs a benchmark."""
+    script, on_gpu, tiny = BENCHMARKS[name]
+    args = [*on_gpu.split(), *(tiny.split() if _TINY.value else [])]
+    out = Path(_OUT.value, f"{name}.json")
+    if script in ("step_time", "convolution_time"):
+        args.append(f"--torch_python={_TORCH_PYTHON.value}")
+    return [sys.executable, "-m", f"benchmarks.{script}", f"--out={out}", *args]
+
+
+def main(argv: list[str]) -> None:
+    del argv
+    failed = []
+    unknown = set(_ONLY.value) - set(BENCHMARKS)
+    if unknown:
+        known = ", ".join(BENCHMARKS)
+        sys.exit(f"--only={','.join(unknown)}: expected some of {known}")
+    for name in _ONLY.value or BENCHMARKS:
+        print(f"== {name}", flush=True)
+        started = time.perf_counter()
+        try:
+            subprocess.run(arguments(name), check=True, timeout=MOST_SECONDS)
+        except subprocess.SubprocessError as error:
+            failed.append(name)
+            print(f"{name} failed: {type(error).__name__}", flush=True)
+        print(f"== {name}: {time.perf_counter() - started:.0f} s", flush=True)
+    if failed:
+        sys.exit(f"failed: {', '.join(failed)}")
+
+
+if __name__ == "__main__":
+    app.run(main)

@@ -1,0 +1,184 @@
+"""Training images that are read again for every epoch: which, in which order, ahead.
+
+What a step reads is a pure function of the stage's seed and the step's number. So any
+step can be the first, and neither the number of processes that read nor how the steps
+are divided among them changes a bit.
+
+Reading ahead is grain's part, an extra that nothing else needs.
+
+Axes: `positions` are places in a batch; images are [positions, height, width,
+channels].
+"""
+
+import dataclasses
+import functools
+import os
+from collections.abc import Generator
+from typing import NamedTuple
+
+import numpy as np
+from absl import flags
+
+from mothernets_jax.data import crops, decoding
+
+# Batches that each process of the stream holds ready.
+_BATCHES_AHEAD = 2
+
+
+class Batch(NamedTuple):
+    """What a step trains on, or one host's part of it.
+
+    Attributes:
+      examples: int64 [positions], places among the training images.
+      images: uint8 [positions, height, width, channels].
+    """
+
+    examples: np.ndarray
+    images: np.ndarray
+
+
+def check_grain() -> None:
+    """Refuses to stream where grain is not installed.
+
+    Raises:
+      ValueError: says how to install it, or how to do without.
+    """
+    try:
+        import grain  # noqa: F401
+    except ImportError as error:
+        raise ValueError(
+            "the training images are to be streamed, for which grain is needed, and it "
+            f"cannot be imported ({error}): pip install -r requirements-streaming.txt. "
+            "To keep them in memory instead: a larger --config.data.memory_share, a "
+            "smaller --config.data.image_size or fewer --config.data.train_examples, "
+            "and --config.data.crop=shift."
+        ) from error
+
+
+@functools.lru_cache(maxsize=2)  # an epoch may begin while another one ends
+def draw_order(seed: int, epoch: int, examples: int) -> np.ndarray:
+    """A fresh order for each epoch.
+
+    Args:
+      seed: of the stage, below 2**32.
+      epoch: from 0.
+      examples: how many training images there are.
+
+    Returns:
+      int64 [examples], a permutation.
+    """
+    # RandomState's stream is frozen by NumPy (NEP 19), so that a stage which goes on
+    # after an upgrade sees each image once in its epoch all the same.
+    return np.random.RandomState([seed, epoch]).permutation(examples)
+
+
+@dataclasses.dataclass(frozen=True)
+class StepReader:
+    """Reads the batch of any step of a stage; can be sent to another process.
+
+    The images that do not fill a last batch sit an epoch out.
+
+    Attributes:
+      images: all that train.
+      batch_size: of whole batches.
+      seed: of the stage, below 2**32.
+      positions: int [positions], the places in a batch that are read here.
+    """
+
+    images: decoding.EncodedImages
+    batch_size: int
+    seed: int
+    positions: np.ndarray
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Whole batches in an epoch."""
+        return len(self.images) // self.batch_size
+
+    def examples(self, step: int) -> np.ndarray:
+        """int64 [positions], the training images of a step, counted from epoch 0."""
+        epoch, step_of_epoch = divmod(step, self.steps_per_epoch)
+        order = draw_order(self.seed, epoch, len(self.images))
+        return order[step_of_epoch * self.batch_size + self.positions]
+
+    def __call__(self, step: int) -> Batch:
+        """Reads and decodes what a step trains on.
+
+        Args:
+          step: counted from the beginning of epoch 0.
+
+        Raises:
+          ValueError: a file that cannot be read, or is of another size than the rest.
+        """
+        examples = self.examples(step)
+        images = np.empty((len(examples), *self.images.image_shape), np.uint8)
+        files = self.images.files(self.images.numbers[examples])
+        boxes = self._boxes(step)
+        for i, (encoded, box_of) in enumerate(zip(files, boxes, strict=True)):
+            image = decoding.decode(encoded, self.images.image_size, box_of)
+            decoding.check_one_size(image, encoded.name, images.shape[1:3], "the first")
+            images[i] = image[..., : images.shape[3]]  # grey fills all channels
+        return Batch(examples, images)
+
+    def _boxes(self, step: int) -> list[decoding.BoxOf | None]:
+        """The part that each image gives to this step."""
+        if self.images.crop != "resized":
+            return [None] * len(self.positions)
+        # Drawn for the whole batch: the same, however it is divided among hosts.
+        rng = np.random.default_rng((self.seed, step))
+        draws = rng.random((self.batch_size, crops.ATTEMPTS, 4))[self.positions]
+        return [functools.partial(crops.random_box, own) for own in draws]
+
+
+def read_ahead(
+    reader: StepReader, first: int, stop: int, *, workers: int
+) -> Generator[Batch, None, None]:
+    """Yields the batches of some steps in their order, read before they are needed.
+
+    Args:
+      reader: what each step reads.
+      first: step, counted from the beginning of epoch 0.
+      stop: one past the last step.
+      workers: processes that read; 0 for threads of this one, which is best for large
+        images, as decoding lets other threads run.
+
+    Raises:
+      ValueError: what `reader` refuses.
+    """
+    import grain
+
+    threads = 0 if workers else os.cpu_count() or 1
+    batches = (
+        grain.MapDataset.range(first, stop)
+        .map(reader)
+        .to_iter_dataset(grain.ReadOptions(threads, threads))
+    )
+    if workers:
+        if not flags.FLAGS.is_parsed():  # not from the command line: grain wants them
+            flags.FLAGS.mark_as_parsed()
+        options = grain.MultiprocessingOptions(workers, _BATCHES_AHEAD)
+        batches = batches.mp_prefetch(options)
+    iterator = iter(batches)
+    try:
+        yield from iterator
+    finally:
+        iterator.close()
+
+
+def own_positions(
+    places: tuple[int, ...], num_places: int, batch_size: int
+) -> np.ndarray:
+    """The positions in a batch that a host reads, place by place.
+
+    Args:
+      places: which parts of the batch the host's devices train on.
+      num_places: into how many equal parts each batch is divided.
+      batch_size: a multiple of it.
+
+    Returns:
+      int64 [positions], `batch_size / num_places` for each of `places`.
+
+    >>> own_positions((1, 3), num_places=4, batch_size=8)
+    array([2, 3, 6, 7])
+    """
+    return np.arange(batch_size).reshape(num_places, -1)[list(places)].ravel()

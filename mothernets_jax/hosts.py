@@ -1,0 +1,148 @@
+"""Several hosts agree: one of them decides, all take the same path.
+
+Each host runs the same program in the same order. The first reads and writes the run's
+folder and takes every decision that a clock or a file has a part in; the others are
+told, so that they need no part of that folder. With one host all of this does nothing.
+
+References: `jax.experimental.multihost_utils`.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import jax
+import numpy as np
+from jax.experimental import multihost_utils
+
+_Json = TypeVar("_Json")
+_Value = TypeVar("_Value")
+
+_LONGEST_TEXT = 1024  # bytes, of a message from every host
+
+
+class StoppedTogetherError(ValueError):
+    """An error that every host raises, at the same point of the program."""
+
+
+def is_first() -> bool:
+    """Whether this host is the one that writes."""
+    return jax.process_index() == 0
+
+
+def on_first(function: Callable[[], _Json]) -> _Json:
+    """Runs a function on the first host only, and tells all what came of it.
+
+    Returns:
+        What the function returned there; of what JSON can hold.
+
+    Raises:
+        ValueError: what it raised there, if that was a ValueError or an OSError.
+    """
+    if jax.process_count() == 1:
+        return function()
+    outcome: dict[str, Any] = {}
+    if is_first():
+        try:
+            outcome["value"] = function()
+        except (ValueError, OSError) as error:
+            outcome["error"] = str(error)
+    text = np.frombuffer(json.dumps(outcome).encode(), np.uint8)
+    length = int(multihost_utils.broadcast_one_to_all(np.int32(len(text))))
+    padded = np.zeros(1 << length.bit_length(), np.uint8)  # few shapes, few programs
+    if is_first():
+        padded[:length] = text
+    told = np.asarray(multihost_utils.broadcast_one_to_all(padded))
+    outcome = json.loads(told[:length].tobytes())
+    if "error" in outcome:
+        raise StoppedTogetherError(outcome["error"])
+    return outcome["value"]
+
+
+def arrays_on_first(function: Callable[[], Any], shapes: Any) -> Any:
+    """The same for a function that returns arrays.
+
+    Args:
+        function: run on the first host only.
+        shapes: of what it returns, a pytree of arrays or `jax.ShapeDtypeStruct`.
+
+    Returns:
+        Its arrays, on the first device of every host.
+
+    Raises:
+        ValueError: what it raised there, if that was a ValueError or an OSError.
+    """
+    if jax.process_count() == 1:
+        return function()
+    tree = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), shapes)
+
+    def run() -> None:
+        nonlocal tree
+        tree = jax.tree.map(np.asarray, function())
+
+    on_first(run)
+    told = multihost_utils.broadcast_one_to_all(tree)
+    return jax.device_put(told, jax.local_devices()[0])
+
+
+def first_clock(seconds: float) -> float:
+    """What the first host measured, where each has measured its own."""
+    if jax.process_count() == 1:
+        return seconds
+    return float(multihost_utils.broadcast_one_to_all(np.float32(seconds)))
+
+
+def on_every(function: Callable[[], _Value]) -> _Value:
+    """Runs a function on every host; one that fails ends them all with its message.
+
+    Raises:
+        ValueError: what any host raised, if that was a ValueError or an OSError.
+    """
+    if jax.process_count() == 1:
+        return function()
+    value, message = None, ""
+    try:
+        value = function()
+    except (ValueError, OSError) as error:
+        message = str(error) or type(error).__name__
+    messages = _gather(message)
+    if len(set(messages)) == 1 and message:
+        raise StoppedTogetherError(message)
+    failed = [f"host {i}: {text}" for i, text in enumerate(messages) if text]
+    if failed:
+        raise StoppedTogetherError("; ".join(failed))
+    return value  # type: ignore[return-value]
+
+
+def check_same(what: str, *parts: Any) -> None:
+    """Makes sure that every host has the same, since nothing else would show it.
+
+    Args:
+        what: in words, for the message.
+        parts: strings or NumPy arrays.
+
+    Raises:
+        ValueError: a host differs from the first.
+    """
+    if jax.process_count() == 1:
+        return
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(part.encode() if isinstance(part, str) else part.tobytes())
+    digests = _gather(digest.hexdigest())
+    different = [str(i) for i, other in enumerate(digests) if other != digests[0]]
+    if different:
+        raise StoppedTogetherError(
+            f"{what} of host {', '.join(different)} differ from those of host 0: give "
+            "every host the same command, the same code and the same data"
+        )
+
+
+def _gather(text: str) -> list[str]:
+    """Every host's text, in their order."""
+    own = np.zeros(_LONGEST_TEXT, np.uint8)
+    content = np.frombuffer(text.encode()[:_LONGEST_TEXT], np.uint8)
+    own[: len(content)] = content
+    rows = np.asarray(multihost_utils.process_allgather(own))
+    return [row.tobytes().rstrip(b"\0").decode(errors="ignore") for row in rows]
