@@ -8,6 +8,7 @@ import numpy as np
 
 from benchmarks.turns import Contestant, timed
 from mothernets_jax.architectures import Architecture
+from mothernets_jax.augment import Sides
 from mothernets_jax.devices import compute_dtype
 from mothernets_jax.groups import (
     GroupState,
@@ -50,7 +51,7 @@ def make_data(work: Work) -> TrainingData:
 
 def steps_function(network: Architecture, strategy: str) -> StepsFunction:
     """The package's program that trains members of this architecture."""
-    augmentation = Augmentation(CROP_PADDING, flip=True)
+    augmentation = Augmentation(CROP_PADDING, flip="random")
     return make_steps(network, augmentation, strategy, compute_dtype("auto"))
 
 
@@ -67,6 +68,8 @@ def start_group(
         step_keys,
         jnp.full((members, work.steps), 0.01),
         jnp.full(members, 5e-4),
+        jnp.zeros(members),  # of label smoothing
+        Sides(keys, jnp.zeros(members, jnp.int32)),
         jnp.ones(members, bool),
     )
     return new_group(states), inputs

@@ -60,7 +60,9 @@ def get_config(preset: str = "digits") -> ConfigDict:
                 "image_size": placeholder(int),  # all images have one size
                 "crop": "shift",  # by crop_padding; "resized": ImageNet's, streamed
                 "crop_padding": 1 if digits else 4,
-                "flip": preset not in ("digits", "svhn"),  # a mirrored digit is none
+                "crop_border": "black",
+                # A mirrored digit is none.
+                "flip": "none" if preset in ("digits", "svhn") else "random",
                 "memory_share": 0.5,  # of a device's; larger sets are streamed
                 "workers": 0,  # processes that read the stream; 0: threads
             },
@@ -69,6 +71,7 @@ def get_config(preset: str = "digits") -> ConfigDict:
                 "batch_size": 128,
                 "learning_rate": 0.1,
                 "weight_decay": 5e-4,
+                "label_smoothing": 0.0,
                 "schedule": "cosine",
                 "warmup_epochs": 1.0,
                 "stop": "epochs",

@@ -1,43 +1,67 @@
 """Random crops and flips on the device, inside the training step.
 
 Axes: [batch, height, width, channels], uint8 until `normalise`.
+
+References: alternating flips are those of Jordan 2024, "94% on CIFAR-10 in 3.29 Seconds
+on a Single GPU".
 """
+
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 
+# Names of `jnp.pad`'s modes.
+_BORDERS = {"black": "constant", "reflect": "reflect"}
 
-def pad_for_crops(images: jax.Array, crop_padding: int) -> jax.Array:
-    """Black borders around all images of a data set, once, before training.
+
+class Sides(NamedTuple):
+    """What decides which sides alternating flips show; traced.
+
+    Attributes:
+        key: a typed key, a member's in all epochs.
+        epoch: int scalar.
+    """
+
+    key: jax.Array
+    epoch: jax.typing.ArrayLike
+
+
+def pad_for_crops(images: jax.Array, crop_padding: int, border: str) -> jax.Array:
+    """Borders around all images of a data set, once, before training.
 
     Args:
         images: uint8 [examples, height, width, channels].
         crop_padding: pixels on each side.
+        border: `black`, or `reflect`, the image mirrored in its outermost pixels.
 
     Returns:
         uint8 [examples, height + 2 padding, width + 2 padding, channels].
     """
     sides = (crop_padding, crop_padding)
-    return jnp.pad(images, ((0, 0), sides, sides, (0, 0)))
+    return jnp.pad(images, ((0, 0), sides, sides, (0, 0)), mode=_BORDERS[border])
 
 
 def draw_batch(
     key: jax.Array,
     padded_images: jax.Array,
     indices: jax.Array,
+    sides: Sides,
     *,
     crop_padding: int,
-    flip: bool,
+    flip: str,
     batch_axis: str | None = None,
 ) -> jax.Array:
-    """Gathers images, each cropped at a random place and flipped half of the time.
+    """Gathers images, each cropped at a random place and flipped or not.
 
     Args:
         key: a typed key.
         padded_images: uint8 [examples, padded height, padded width, channels].
         indices: int [batch], which images.
+        sides: which sides `alternating` shows; else unused.
         crop_padding: the padding of `padded_images`; 0 for no crops.
-        flip: whether to mirror left and right at random.
+        flip: `none`; `random`, each time; or `alternating`: an image shows a random
+            side in the first epoch, then the other side in every second one.
         batch_axis: the mapped axis over which the batch is divided, if it is: each
             place gathers its own part, and all together what one alone would gather.
 
@@ -61,11 +85,24 @@ def draw_batch(
         images = jax.vmap(crop)(indices, corners)
     else:
         images = padded_images[indices]
-    if flip:
+    if flip == "none":
+        return images
+    if flip == "random":
         flipped = jax.random.bernoulli(flip_key, 0.5, (batch, 1, 1, 1))
         flipped = own_part(flipped, batch_axis)
-        images = jnp.where(flipped, images[:, :, ::-1], images)
-    return images
+    else:
+        flipped = _other_side(indices, sides)[:, None, None, None]
+    return jnp.where(flipped, images[:, :, ::-1], images)
+
+
+def _other_side(indices: jax.Array, sides: Sides) -> jax.Array:
+    """Whether each image [batch] is flipped in this epoch, whatever its batch."""
+
+    def first_side(index):
+        return jax.random.bernoulli(jax.random.fold_in(sides.key, index))
+
+    odd_epoch = jnp.asarray(sides.epoch) % 2 == 1
+    return jax.vmap(first_side)(indices) ^ odd_epoch
 
 
 def own_part(values: jax.Array, axis: str | None) -> jax.Array:

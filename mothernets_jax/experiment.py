@@ -190,6 +190,7 @@ def _read_task(settings: Settings) -> Task:
     return make_task(
         dataset,
         crop_padding=settings.data.crop_padding if settings.data.crop == "shift" else 0,
+        crop_border=settings.data.crop_border,
         flip=settings.data.flip,
         seed=settings.seed,
         batch_size=settings.train.batch_size,

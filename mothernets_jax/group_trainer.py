@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from mothernets_jax import groups, hosts
+from mothernets_jax.augment import Sides
 from mothernets_jax.chunks import make_chunks
 from mothernets_jax.compilation import Executables, ProgramStore
 from mothernets_jax.groups import StepsInputs
@@ -62,6 +63,9 @@ class GroupTrainer:
         ).reshape(recipe.epochs, self.steps_per_epoch)
         self._keys = [
             named_key(task.key, stage.method, name, "train") for name in stage.members
+        ]
+        self._side_keys = [
+            named_key(task.key, stage.method, name, "sides") for name in stage.members
         ]
         self._stage, self._task, self._executables = stage, task, executables
         self._size = 1 if strategy == "loop" else len(stage.members)
@@ -188,10 +192,14 @@ class GroupTrainer:
         indices = self._chunks.indices(drawn)
         members = len(args[0])
         rates = jnp.broadcast_to(self._rates[epoch], (members, self.steps_per_epoch))
-        decay = jnp.full(members, self._stage.recipe.weight_decay, jnp.float32)
+        recipe = self._stage.recipe
+        decay = jnp.full(members, recipe.weight_decay, jnp.float32)
+        smoothing = jnp.full(members, recipe.label_smoothing, jnp.float32)
+        side_keys = jnp.stack(self._fill(self._own(group, self._side_keys)))
+        sides = Sides(side_keys, jnp.full(members, epoch, jnp.int32))
         own = self._own(group, active)
         trains = jnp.asarray([*own, *[False] * (members - len(own))])
-        inputs = StepsInputs(indices, step_keys, rates, decay, trains)
+        inputs = StepsInputs(indices, step_keys, rates, decay, smoothing, sides, trains)
         return put(inputs, self._placement.by_member)
 
     def _own(self, group: int, of_members: Sequence) -> Sequence:
@@ -226,8 +234,10 @@ def prepare_training(
     def arguments(variables, keys):
         state = groups.new_group([new_state(variables)] * members)
         indices, step_keys = orders(keys)
-        rates, decay = jnp.zeros(step_keys.shape), jnp.zeros(members)
-        inputs = StepsInputs(indices, step_keys, rates, decay, jnp.ones(members, bool))
+        rates, shares = jnp.zeros(step_keys.shape), jnp.zeros(members)
+        sides = Sides(keys, jnp.zeros(members, jnp.int32))
+        active = jnp.ones(members, bool)
+        inputs = StepsInputs(indices, step_keys, rates, shares, shares, sides, active)
         return state, inputs
 
     state, inputs = jax.eval_shape(arguments, variables, keys)

@@ -21,6 +21,7 @@ from jax.sharding import Mesh
 from jax.sharding import PartitionSpec as P
 
 from mothernets_jax.architectures import Architecture
+from mothernets_jax.augment import Sides
 from mothernets_jax.training import (
     Augmentation,
     MemberState,
@@ -57,6 +58,8 @@ class StepsInputs(NamedTuple):
         keys: [members, steps], for the augmentation.
         learning_rates: [members, steps].
         weight_decay: [members].
+        label_smoothing: [members].
+        sides: leaves [members].
         active: bool [members]; others are left as they were, bit for bit.
     """
 
@@ -64,12 +67,16 @@ class StepsInputs(NamedTuple):
     keys: jax.Array
     learning_rates: jax.Array
     weight_decay: jax.Array
+    label_smoothing: jax.Array
+    sides: Sides
     active: jax.Array
 
     def at(self, step: jax.Array) -> StepInputs:
         """One step's inputs, leaves [members, ...]."""
         now = (self.indices[:, step], self.keys[:, step], self.learning_rates[:, step])
-        return StepInputs(*now, self.weight_decay, self.active)
+        return StepInputs(
+            *now, self.weight_decay, self.label_smoothing, self.sides, self.active
+        )
 
 
 # (state, data, inputs, first step, one past the last) -> state; both steps are traced.

@@ -13,9 +13,14 @@ def _step(progress: np.ndarray) -> np.ndarray:
     return np.where(progress < 0.5, 1.0, np.where(progress < 0.75, 0.1, 0.01))
 
 
+def _linear(progress: np.ndarray) -> np.ndarray:
+    return 1 - progress
+
+
 # Shares of the peak, given how much of what follows the warm-up is done, 0 to below 1.
 SCHEDULES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "cosine": _cosine,
+    "linear": _linear,
     "step": _step,
     "constant": np.ones_like,
 }
@@ -31,8 +36,9 @@ def learning_rates(
     """The learning rate of every step.
 
     A linear warm-up to the peak, then: `cosine` to 0 (`peak / 2 (1 + cos(pi t))` with t
-    from 0 to 1 over the steps that remain), `step` a tenth after a half of the steps
-    that remain and another tenth after three quarters, `constant` the peak.
+    from 0 to 1 over the steps that remain), `linear` to 0 (`peak (1 - t)`; a triangle,
+    with the warm-up), `step` a tenth after a half of the steps that remain and another
+    tenth after three quarters, `constant` the peak.
 
     Args:
         schedule: its name.

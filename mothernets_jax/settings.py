@@ -35,7 +35,8 @@ class DataSettings:
     image_size: int | None
     crop: str
     crop_padding: int
-    flip: bool
+    crop_border: str
+    flip: str
     memory_share: float
     workers: int
 
@@ -48,6 +49,7 @@ class Recipe:
     batch_size: int
     learning_rate: float
     weight_decay: float
+    label_smoothing: float
     schedule: str
     warmup_epochs: float
     stop: str
@@ -203,6 +205,11 @@ def _check_ranges(settings: Settings, methods: tuple[str, ...]) -> None:
         at_least(0, path)
     for path in ("train.weight_decay", "train.warmup_epochs", "hatch.warmup_epochs"):
         at_least(0, path)
+    if not 0 <= settings.train.label_smoothing < 1:
+        raise ValueError(
+            f"config.train.label_smoothing is {settings.train.label_smoothing}: "
+            "expected 0 or more, and less than 1"
+        )
     if not 0 <= settings.data.memory_share <= 1:
         raise ValueError(
             f"config.data.memory_share is {settings.data.memory_share}: expected a "
@@ -223,6 +230,8 @@ def _check_ranges(settings: Settings, methods: tuple[str, ...]) -> None:
     one_of(("auto", "vmap", "unroll", "loop"), "strategy")
     one_of(("auto", "float32", "bfloat16"), "precision")
     one_of(tuple(COMBINATIONS), "combine")
+    one_of(("black", "reflect"), "data.crop_border")
+    one_of(("none", "random", "alternating"), "data.flip")
     one_of(tuple(SCHEDULES), "train.schedule")
     one_of(tuple(SCHEDULES), "hatch.schedule")
     one_of(STOP_RULES, "train.stop")

@@ -103,7 +103,8 @@ def make_task(
     dataset: Dataset,
     *,
     crop_padding: int,
-    flip: bool,
+    crop_border: str,
+    flip: str,
     seed: int,
     batch_size: int,
     dtype: jax.typing.DTypeLike | None = None,
@@ -123,10 +124,21 @@ def make_task(
     training_data = None
     if isinstance(dataset.train_images, np.ndarray):
         training_data = TrainingData(
-            pad_for_crops(jnp.asarray(dataset.train_images), crop_padding),
+            pad_for_crops(jnp.asarray(dataset.train_images), crop_padding, crop_border),
             jnp.asarray(dataset.train_labels),
             jnp.asarray(dataset.mean),
             jnp.asarray(dataset.std),
+        )
+    elif flip == "alternating":
+        raise ValueError(
+            "config.data.flip is 'alternating', but the images are streamed, where "
+            "none is known by its place: use 'random', or raise "
+            "config.data.memory_share"
+        )
+    elif crop_border != "black" and crop_padding:
+        raise ValueError(
+            f"config.data.crop_border is {crop_border!r}, but the images are streamed "
+            "with black borders: use 'black', or raise config.data.memory_share"
         )
     augmentation = Augmentation(crop_padding, flip)
     return Task(

@@ -51,7 +51,7 @@ class Augmentation(NamedTuple):
     """How images are varied; static."""
 
     crop_padding: int
-    flip: bool
+    flip: str
 
 
 class StepInputs(NamedTuple):
@@ -62,6 +62,8 @@ class StepInputs(NamedTuple):
         key: for the augmentation.
         learning_rate: scalar.
         weight_decay: scalar.
+        label_smoothing: scalar, the share of a label spread over all classes.
+        sides: what alternating flips show.
         active: bool; where False, the member is left as it was.
     """
 
@@ -69,6 +71,8 @@ class StepInputs(NamedTuple):
     key: jax.Array
     learning_rate: jax.Array
     weight_decay: jax.Array
+    label_smoothing: jax.Array
+    sides: augment.Sides
     active: jax.Array
 
 
@@ -138,6 +142,7 @@ def make_member_step(
             inputs.key,
             data.images,
             inputs.indices,
+            inputs.sides,
             **augmentation._asdict(),
             batch_axis=batch_axis,
         )
@@ -154,7 +159,7 @@ def make_member_step(
             dtype=dtype,
             batch_axis=batch_axis,
         )
-        losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
+        losses = smoothed_cross_entropy(logits, labels, inputs.label_smoothing)
         right = (logits.argmax(-1) == labels).mean(dtype=logits.dtype)
         metrics = Metrics(losses.mean(), right)
         if batch_axis is not None:
@@ -173,6 +178,25 @@ def make_member_step(
         )
 
     return MemberStep(loss, update)
+
+
+def smoothed_cross_entropy(
+    logits: jax.Array, labels: jax.Array, smoothing: jax.typing.ArrayLike
+) -> jax.Array:
+    """Cross-entropy against labels of which a share is spread over all classes.
+
+    Args:
+        logits: [batch, classes].
+        labels: int [batch].
+        smoothing: that share, 0 to below 1; may be traced.
+
+    Returns:
+        [batch].
+    """
+    losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
+    spread = -jax.nn.log_softmax(logits).mean(-1)
+    # So written, a share of 0 changes no bit.
+    return losses + smoothing * (spread - losses)
 
 
 def epoch_order(

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mothernets_jax.augment import draw_batch, normalise, pad_for_crops
+from mothernets_jax.augment import Sides, draw_batch, normalise, pad_for_crops
 
 HEIGHT, WIDTH, PADDING = 4, 3, 2
 OFFSETS = 2 * PADDING + 1
@@ -16,12 +16,14 @@ IMAGES = PIXELS.reshape(5, HEIGHT, WIDTH, 2)
 PADDED = np.pad(IMAGES, ((0, 0), (PADDING,) * 2, (PADDING,) * 2, (0, 0)))
 
 
-def draw(seed, indices, *, crop_padding=PADDING, flip=True):
+def draw(seed, indices, *, crop_padding=PADDING, flip="random", sides=(0, 0)):
+    """A batch; `sides` are a seed and an epoch."""
     images = PADDED if crop_padding else IMAGES
     batch = jax.jit(draw_batch, static_argnames=("crop_padding", "flip"))(
         jax.random.key(seed),
         jnp.asarray(images),
         jnp.asarray(indices),
+        Sides(jax.random.key(sides[0]), sides[1]),
         crop_padding=crop_padding,
         flip=flip,
     )
@@ -30,10 +32,27 @@ def draw(seed, indices, *, crop_padding=PADDING, flip=True):
 
 
 def test_pad_for_crops():
-    padded = pad_for_crops(jnp.asarray(IMAGES), PADDING)
+    padded = pad_for_crops(jnp.asarray(IMAGES), PADDING, "black")
     np.testing.assert_array_equal(padded, PADDED)
     assert padded.dtype == jnp.uint8
-    np.testing.assert_array_equal(pad_for_crops(jnp.asarray(IMAGES), 0), IMAGES)
+    for border in ("black", "reflect"):
+        unpadded = pad_for_crops(jnp.asarray(IMAGES), 0, border)
+        np.testing.assert_array_equal(unpadded, IMAGES)
+
+
+@pytest.mark.parametrize("padding", [1, 2, 5])
+def test_reflected_borders(padding):
+    """Against NumPy's; five pixels are more than an image has."""
+    sides = (padding, padding)
+    expected = np.pad(IMAGES, ((0, 0), sides, sides, (0, 0)), mode="reflect")
+    found = pad_for_crops(jnp.asarray(IMAGES), padding, "reflect")
+    assert found.dtype == jnp.uint8
+    np.testing.assert_array_equal(found, expected)
+    # The outermost pixels are not doubled.
+    row = pad_for_crops(
+        jnp.arange(3, dtype=jnp.uint8).reshape(1, 1, 3, 1), 2, "reflect"
+    )
+    assert np.asarray(row)[0, 0, :, 0].tolist() == [2, 1, 0, 1, 2, 1, 0]
 
 
 def origins(batch, indices):
@@ -53,7 +72,7 @@ def origins(batch, indices):
         yield found[0]
 
 
-@pytest.mark.parametrize("flip", [False, True])
+@pytest.mark.parametrize("flip", ["none", "random"])
 def test_crops_are_windows_from_everywhere(flip, seed):
     indices = np.arange(2000) % len(IMAGES)
     places = np.array(list(origins(draw(seed, indices, flip=flip), indices)))
@@ -63,7 +82,7 @@ def test_crops_are_windows_from_everywhere(flip, seed):
     deviation = np.sqrt(2000 * (1 / 25) * (24 / 25))
     assert np.abs(counts - 80).max() < 6 * deviation
     flips = places[:, 2]
-    if not flip:
+    if flip == "none":
         assert not flips.any()
         return
     assert abs(flips.mean() - 0.5) < 6 * np.sqrt(0.25 / 2000)
@@ -74,7 +93,7 @@ def test_crops_are_windows_from_everywhere(flip, seed):
 
 def test_neither_crop_nor_flip_gathers():
     indices = [3, 0, 0, 4]
-    batch = draw(0, indices, crop_padding=0, flip=False)
+    batch = draw(0, indices, crop_padding=0, flip="none")
     np.testing.assert_array_equal(batch, IMAGES[indices])
 
 
@@ -85,6 +104,37 @@ def test_flip_alone():
     kept = np.all(batch == IMAGES[indices], axis=(1, 2, 3))
     assert np.all(flipped ^ kept)
     assert abs(flipped.mean() - 0.5) < 0.1
+
+
+def shown_sides(images, indices, seed, member, epoch):
+    """Whether each image shows its mirrored side, in a batch of alternating flips."""
+    batch = draw_batch(
+        jax.random.key(seed),
+        jnp.asarray(images),
+        jnp.asarray(indices),
+        Sides(jax.random.key(member), epoch),
+        crop_padding=0,
+        flip="alternating",
+    )
+    mirrored = np.all(batch == images[indices][:, :, ::-1], axis=(1, 2, 3))
+    kept = np.all(batch == images[indices], axis=(1, 2, 3))
+    assert np.all(mirrored ^ kept)
+    return mirrored
+
+
+def test_alternating_flips(seed):
+    """Each image shows its other side every epoch, whatever the batch and its key."""
+    images = np.tile(np.uint8([1, 2]).reshape(1, 1, 2, 1), (400, 1, 1, 1))
+    everything = np.arange(400)
+    first = shown_sides(images, everything, seed, member=0, epoch=0)
+    for epoch in (1, 2, 3):
+        order = np.random.default_rng(seed + epoch).permutation(400)[:300]
+        found = shown_sides(images, order, seed + epoch, member=0, epoch=epoch)
+        np.testing.assert_array_equal(found, first[order] ^ (epoch % 2 == 1))
+    other = shown_sides(images, everything, seed, member=1, epoch=0)
+    # First sides are a fair coin's (6 standard deviations), each member's its own.
+    assert abs(first.mean() - 0.5) < 0.15
+    assert abs((first ^ other).mean() - 0.5) < 0.15
 
 
 def test_batches_follow_their_key():

@@ -138,7 +138,7 @@ def test_vgg_ensemble_is_v5_at_the_width_of_its_preset(preset, width, filters):
 
 
 @pytest.mark.parametrize(
-    ("preset", "name", "flip"),
+    ("preset", "name", "mirrors"),
     [
         ("digits", "digits", False),
         ("folder", "folder", True),
@@ -148,7 +148,7 @@ def test_vgg_ensemble_is_v5_at_the_width_of_its_preset(preset, width, filters):
         ("svhn", "svhn", False),
     ],
 )
-def test_vgg_ensemble_mirrors_no_digits(preset, name, flip):
+def test_vgg_ensemble_mirrors_no_digits(preset, name, mirrors):
     settings = freeze(load("vgg_ensemble", preset))
     assert settings.data.name == name
-    assert settings.data.flip is flip
+    assert settings.data.flip == ("random" if mirrors else "none")

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from mothernets_jax.architectures import mlp, vgg
-from mothernets_jax.augment import pad_for_crops
+from mothernets_jax.augment import Sides, pad_for_crops
 from mothernets_jax.compilation import Executables
 from mothernets_jax.groups import (
     STRATEGIES,
@@ -38,13 +38,15 @@ class Group:
         self.architecture = FAMILIES[family]
         # In one case only: compiling the draws takes longer than all the rest.
         varied = family == "mlp" and dtype == "float32"
-        self.augmentation = Augmentation(crop_padding=int(varied), flip=varied)
+        self.augmentation = Augmentation(
+            crop_padding=int(varied), flip="random" if varied else "none"
+        )
         self.tolerance, self.executables = TOLERANCES[dtype], Executables()
         generator = np.random.default_rng(0)
         examples = STEPS * BATCH + 3  # three sit the epoch out
         images = generator.integers(0, 256, (examples, *INPUT_SHAPE), np.uint8)
         self.data = TrainingData(
-            pad_for_crops(jnp.asarray(images), self.augmentation.crop_padding),
+            pad_for_crops(jnp.asarray(images), self.augmentation.crop_padding, "black"),
             jnp.asarray(generator.integers(0, CLASSES, examples, np.int32)),
             jnp.asarray([120.0, 130.0], dtype),
             jnp.asarray([70.0, 75.0], dtype),
@@ -74,6 +76,8 @@ class Group:
             step_keys,
             jnp.broadcast_to(rates, (members, STEPS)).astype(dtype),
             jnp.full(members, 1e-2 if decay is None else decay, dtype),
+            jnp.full(members, 0.1, dtype),
+            Sides(jnp.stack(keys), jnp.zeros(members, jnp.int32)),
             jnp.asarray(active or [True] * members),
         )
 
@@ -180,18 +184,19 @@ def test_how_an_epoch_is_divided_into_calls_changes_no_bit(group, trained, strat
 
 
 def test_members_of_a_group_may_differ_in_all_that_is_traced(group):
-    """Each learns what it learns alone: rates, weight decay, and a bag of examples."""
+    """Each learns what it learns alone: rates, decay, smoothing, a bag of examples."""
     bags = np.random.default_rng(1).integers(0, group.examples, (MEMBERS, STEPS, BATCH))
     factors = np.array([[1.0], [0.3]])
     options = {"rates": factors * group.rates, "decay": np.array([0.0, 0.1])}
     starts = group.starts[:1] * MEMBERS
     inputs = group.inputs(group.keys, **options)._replace(
-        indices=jnp.asarray(bags, jnp.int32)
+        indices=jnp.asarray(bags, jnp.int32),
+        label_smoothing=jnp.asarray([0.0, 0.5], group.rates.dtype),
     )
     together, _ = group.run("vmap", group.states(starts), inputs)
     alone, _ = group.run("loop", group.states(starts), inputs)
     assert relative_difference(together, alone) < group.tolerance
-    for changed in ("indices", "learning_rates", "weight_decay"):
+    for changed in ("indices", "learning_rates", "weight_decay", "label_smoothing"):
         # The control: each of them matters.
         other = getattr(inputs, changed)[::-1]
         states, _ = group.run(

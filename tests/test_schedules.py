@@ -17,6 +17,8 @@ def of_optax(schedule, peak, steps):
     """Optax's schedule over the steps after the warm-up."""
     if schedule == "cosine":
         return optax.cosine_decay_schedule(peak, steps)
+    if schedule == "linear":
+        return optax.linear_schedule(peak, 0.0, steps)
     if schedule == "step":
         # The first steps by which a half and three quarters are done.
         drops = {-(-steps // 2): 0.1}
@@ -64,6 +66,11 @@ def test_few_steps_begin_at_the_peak_too(steps, expected):
     np.testing.assert_allclose(rates, expected)
 
 
+def test_linear_after_a_warmup_is_a_triangle():
+    rates = learning_rates("linear", 2.0, total_steps=6, warmup_steps=2)
+    np.testing.assert_allclose(rates, [1.0, 2.0, 2.0, 1.5, 1.0, 0.5])
+
+
 @pytest.mark.parametrize("schedule", SCHEDULES)
 def test_schedule_that_is_all_warmup(schedule):
     rates = learning_rates(schedule, 1.0, total_steps=4, warmup_steps=4)
@@ -71,8 +78,8 @@ def test_schedule_that_is_all_warmup(schedule):
 
 
 def test_refused():
-    with pytest.raises(ValueError, match=r"schedule is 'linear': expected one of cos"):
-        learning_rates("linear", 0.1, total_steps=3)
+    with pytest.raises(ValueError, match=r"schedule is 'square': expected one of cos"):
+        learning_rates("square", 0.1, total_steps=3)
     for warmup_steps in (-1, 4):
         message = f"warmup_steps is {warmup_steps}: expected 0 to 3, the steps in all"
         with pytest.raises(ValueError, match=re.escape(message)):

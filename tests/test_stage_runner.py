@@ -27,6 +27,7 @@ RECIPE = Recipe(
     batch_size=4,
     learning_rate=0.0,
     weight_decay=0.0,
+    label_smoothing=0.0,
     schedule="constant",
     warmup_epochs=0.0,
     stop="plateau",
@@ -93,7 +94,14 @@ def run(store):
 
     def train(starts, names=("a", "b"), strategy="unroll", validation=4, **recipe):
         dataset = make_dataset(validation)
-        task = make_task(dataset, crop_padding=0, flip=False, seed=0, batch_size=4)
+        task = make_task(
+            dataset,
+            crop_padding=0,
+            crop_border="black",
+            flip="none",
+            seed=0,
+            batch_size=4,
+        )
         variables = dict(zip(names, starts, strict=True))
         stage = Stage(
             "method",

@@ -17,6 +17,7 @@ from rich.console import Console
 from configs.vgg_ensemble import get_config
 from mothernets_jax import chunks, experiment
 from mothernets_jax.architectures import mlp
+from mothernets_jax.augment import Sides
 from mothernets_jax.compilation import Executables, ProgramStore
 from mothernets_jax.data import crops, load
 from mothernets_jax.data.streaming import StepReader, own_positions, read_ahead
@@ -232,12 +233,13 @@ def test_crops_differ_from_epoch_to_epoch(tmp_path):
 # What is trained.
 
 NETWORK, BATCH = mlp((5,), batch_norm=True), 32
-RECIPE = Recipe(2, BATCH, 0.05, 1e-4, "constant", 0.0, "epochs", 1)
+RECIPE = Recipe(2, BATCH, 0.05, 1e-4, 0.0, "constant", 0.0, "epochs", 1)
+VARIED = {"crop_padding": 1, "crop_border": "black", "flip": "random"}
 
 
 def make_problem(folder):
     data = stream(folder)
-    task = make_task(data, crop_padding=1, flip=True, seed=3, batch_size=BATCH)
+    task = make_task(data, **VARIED, seed=3, batch_size=BATCH)
     stage = Stage("m", "s", NETWORK, ("a", "b"), RECIPE, lambda *_: Start({}, {}))
     keys = jax.random.split(jax.random.key(0), 2)
     starts = [init(NETWORK, key, data.input_shape, 3) for key in keys]
@@ -258,7 +260,7 @@ def test_streaming_trains_as_memory_does_in_the_same_order(
     assert executables.store.count("train_steps") == 1
 
     memory = load("folder", directory=folder)
-    inside = make_task(memory, crop_padding=1, flip=True, seed=3, batch_size=BATCH)
+    inside = make_task(memory, **VARIED, seed=3, batch_size=BATCH)
     step = make_steps(NETWORK, task.augmentation, "vmap")
     state = new_group([new_state(start) for start in starts])
     key = named_key(task.key, "m", "s", "stream")
@@ -276,6 +278,8 @@ def test_streaming_trains_as_memory_does_in_the_same_order(
             step_keys,
             jnp.full((2, 6), 0.05),
             jnp.full(2, 1e-4),
+            jnp.zeros(2),  # of label smoothing
+            Sides(jnp.stack(keys), jnp.zeros(2, jnp.int32)),
             jnp.ones(2, bool),
         )
         state = step(state, inside.training_data, inputs, np.int32(0), np.int32(6))
@@ -287,6 +291,18 @@ def test_streaming_trains_as_memory_does_in_the_same_order(
             found[name],
             expected,
         )
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"flip": "alternating"}, "config.data.flip is 'alternating', but the images"),
+        ({"crop_border": "reflect"}, "config.data.crop_border is 'reflect', but the"),
+    ],
+)
+def test_what_streams_cannot_do(folder, change, message):
+    with pytest.raises(ValueError, match=message):
+        make_task(stream(folder), **VARIED | change, seed=3, batch_size=BATCH)
 
 
 def test_what_was_prepared_for_a_stream_is_what_it_runs(folder):

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from mothernets_jax.architectures import mlp, vgg
+from mothernets_jax.augment import Sides
 from mothernets_jax.channels import widening_map
 from mothernets_jax.hatching import hatch
 from mothernets_jax.models import init, shown_values
@@ -44,7 +45,7 @@ def correlations(split, family):
     variables = init(mother, jax.random.key(0), (4, 4, 1), 3)
     hatched = hatch(variables, mother, member, key, split=split)
     source = widening_map(named_key(key, "copies", unit), 6, 12).source
-    step = jax.jit(make_member_step(member, Augmentation(0, flip=False)))
+    step = jax.jit(make_member_step(member, Augmentation(0, flip="none")))
     state = new_state(hatched)
     batch = (images - 127.0) / 74.0
 
@@ -58,7 +59,7 @@ def correlations(split, family):
         ]
 
     before = measure()
-    inputs = StepInputs(jnp.arange(EXAMPLES), key, 0.1, 0.0, True)
+    inputs = StepInputs(jnp.arange(EXAMPLES), key, 0.1, 0.0, 0.0, Sides(key, 0), True)
     for _ in range(STEPS):
         state, _ = step(state, data, inputs)
     return before, measure()

@@ -17,6 +17,7 @@ import numpy as np
 from PIL import Image
 
 from mothernets_jax.architectures import vgg
+from mothernets_jax.augment import Sides
 from mothernets_jax.compilation import Executables, ProgramStore
 from mothernets_jax.data.dataset import split
 from mothernets_jax.data.decoding import Encoded, EncodedImages
@@ -36,17 +37,34 @@ from mothernets_jax.training import new_state
 
 NETWORK = vgg("(3:4) | (1:6)")
 SIDE, CLASSES, BATCH = 6, 4, 16
-RECIPE = Recipe(2, BATCH, 0.05, 1e-4, "cosine", 0.5, "epochs", 1)
+RECIPE = Recipe(
+    epochs=2,
+    batch_size=BATCH,
+    learning_rate=0.05,
+    weight_decay=1e-4,
+    label_smoothing=0.1,
+    schedule="cosine",
+    warmup_epochs=0.5,
+    stop="epochs",
+    patience_epochs=1,
+)
 
 
-def make_problem():
+def make_problem(flip="random"):
     """A task on random images."""
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (90, SIDE, SIDE, 3), np.uint8)
     labels = rng.integers(0, CLASSES, 90).astype(np.int32)
     names = tuple("abcd")
     dataset = split(images, labels, images[:8], labels[:8], names)
-    return make_task(dataset, crop_padding=1, flip=True, seed=0, batch_size=BATCH)
+    return make_task(
+        dataset,
+        crop_padding=1,
+        crop_border="black",
+        flip=flip,
+        seed=0,
+        batch_size=BATCH,
+    )
 
 
 def streamed(task):
@@ -106,6 +124,8 @@ def describe_program(task, members, strategy):
         step_keys,
         jnp.full((members, steps), 0.1),
         jnp.zeros(members),
+        jnp.zeros(members),
+        Sides(keys, jnp.zeros(members, jnp.int32)),
         jnp.ones(members, bool),
     )
     inputs = jax.device_put(inputs, placement.by_member)
@@ -132,13 +152,13 @@ def describe_program(task, members, strategy):
 
 
 def main():
-    task = make_problem()
+    plain, alternating = make_problem(), make_problem("alternating")
     results = []
-    stream, _ = streamed(task)
+    stream, _ = streamed(plain)
     for members, strategy, task_of in (
-        (2, "unroll", task),
-        (2, "loop", task),
-        (3, "vmap", task),
+        (2, "unroll", plain),
+        (2, "loop", alternating),
+        (3, "vmap", alternating),
         (2, "vmap", stream),
         (2, "loop", stream),
     ):
@@ -156,7 +176,7 @@ def main():
                 ),
             }
         )
-    programs = [describe_program(task, m, s) for m, s in ((2, "unroll"), (8, "vmap"))]
+    programs = [describe_program(plain, m, s) for m, s in ((2, "unroll"), (8, "vmap"))]
     json.dump({"trained": results, "programs": programs}, sys.stdout)
 
 
