@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from mothernets_jax.architectures import Architecture
 from mothernets_jax.costs import num_params
-from mothernets_jax.mothernet import mothernet, obstacle
+from mothernets_jax.mothernet import Alignment, mothernet, obstacle
 
 EXACT_LIMIT = 12  # members up to which all divisions are searched
 RESTARTS = 20  # of the search beyond that, up to 25 members
@@ -37,6 +37,7 @@ def cluster(
     *,
     num_clusters: int | None = None,
     min_shared: float | None = None,
+    align: Alignment = "first",
     input_shape: tuple[int, int, int],
     num_classes: int,
 ) -> tuple[Cluster, ...]:
@@ -51,6 +52,8 @@ def cluster(
         min_shared: the smallest share of its parameters, 0 to 1, that a member must
             inherit from its MotherNet (the paper's tau); the fewest clusters that
             allow it.
+        align: how units are matched, see `mothernet`. Beyond 12 members the search
+            counts the parameters of `"first"`, which is faster.
         input_shape: (height, width, channels) of one image.
         num_classes: outputs of the linear head.
 
@@ -66,12 +69,19 @@ def cluster(
         raise ValueError("there is no architecture to cluster: give at least one")
     check_knobs(len(names), num_clusters, min_shared)
     members = tuple(architectures.values())
-    gain = _make_gain(members, min_shared or 0.0, input_shape, num_classes)
+    few = len(names) <= EXACT_LIMIT
+    gain = _make_gain(
+        members,
+        min_shared or 0.0,
+        align if few else "first",
+        input_shape,
+        num_classes,
+    )
     everyone = (1 << len(names)) - 1
     if num_clusters in (None, 1) and gain(everyone) is not None:
         division = [everyone]  # there are no fewer
     else:
-        search = _search_all if len(names) <= EXACT_LIMIT else _search_greedily
+        search = _search_all if few else _search_greedily
         division = search(len(names), num_clusters, gain)
     if division is None:
         raise ValueError(
@@ -81,7 +91,7 @@ def cluster(
         )
     return tuple(
         Cluster(
-            mothernet(members[i] for i in _bits(mask)),
+            mothernet((members[i] for i in _bits(mask)), align=align),
             tuple(names[i] for i in _bits(mask)),
         )
         for mask in sorted(division, key=lambda mask: mask & -mask)
@@ -118,6 +128,7 @@ def check_knobs(
 def _make_gain(
     members: Sequence[Architecture],
     min_shared: float,
+    align: Alignment,
     input_shape: tuple[int, int, int],
     num_classes: int,
 ) -> Gain:
@@ -134,7 +145,7 @@ def _make_gain(
 
     @functools.cache
     def size_of_mother(distinct: frozenset[int]) -> int:
-        return size(mothernet(members[i] for i in distinct))
+        return size(mothernet((members[i] for i in distinct), align=align))
 
     @functools.cache
     def gain(mask: int) -> int | None:

@@ -1,7 +1,7 @@
 """Construct the MotherNet of a cluster, and match a member's units to it."""
 
 from collections.abc import Iterable, Sequence
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 from mothernets_jax.alignment import (
     find_starts,
@@ -15,6 +15,7 @@ from mothernets_jax.architectures.base import Unit, smallest
 from mothernets_jax.best_alignment import largest_sections, size_of
 
 Alignment = Literal["first", "best"]
+ALIGNMENTS = get_args(Alignment)
 
 
 class Match(NamedTuple):
@@ -60,7 +61,7 @@ def mothernet(
     members = tuple(dict.fromkeys(architectures))
     if not members:
         raise ValueError("a MotherNet needs at least one architecture, found none")
-    if align not in ("first", "best"):
+    if align not in ALIGNMENTS:
         raise ValueError(f"align is {align!r}: expected 'first' or 'best'")
     for member in members[1:]:
         if reason := obstacle(members[0], member):

@@ -17,6 +17,7 @@ from mothernets_jax.architectures import Architecture, parse
 from mothernets_jax.clustering import check_knobs
 from mothernets_jax.combine import COMBINATIONS
 from mothernets_jax.data.crops import CROPS
+from mothernets_jax.mothernet import ALIGNMENTS
 from mothernets_jax.schedules import SCHEDULES
 
 STOP_RULES = ("epochs", "plateau")
@@ -78,6 +79,7 @@ class Settings:
     replicas: int
     num_clusters: int | None
     min_shared: float | None
+    align: str
     strategy: str
     precision: str
     combine: str
@@ -226,6 +228,7 @@ def _check_ranges(settings: Settings, methods: tuple[str, ...]) -> None:
                 f"config.{group}.warmup_epochs is {warmup}: expected at most "
                 f"config.{group}.epochs, which is {epochs}"
             )
+    one_of(ALIGNMENTS, "align")
     one_of(CROPS, "data.crop")
     one_of(("auto", "vmap", "unroll", "loop"), "strategy")
     one_of(("auto", "float32", "bfloat16"), "precision")

@@ -96,6 +96,7 @@ BAD = [
     ({"data__memory_share": 1.5}, "config.data.memory_share is 1.5", "from 0", "to 1"),
     # A name that there is not.
     ({"data__crop": "resize"}, "config.data.crop is 'resize'", "mean 'resized'?"),
+    ({"align": "last"}, "config.align is 'last'", "'first', 'best'"),
     ({"strategy": "vmapp"}, "config.strategy is 'vmapp'", "'unroll'", "mean 'vmap'?"),
     ({"data__flip": "alternate"}, "data.flip is 'alternate'", "mean 'alternating'?"),
     ({"data__crop_border": "white"}, "data.crop_border is 'white'", "'reflect'"),
@@ -275,6 +276,7 @@ OTHERS = {
     "data__train_examples": 200,
     "data__validation_fraction": 0.2,
     "data__image_size": 32,
+    "align": "best",
     "data__crop": "resized",
     "data__crop_padding": 2,
     "data__crop_border": "reflect",

@@ -43,6 +43,7 @@ def clusters_of(
         members,
         num_clusters=settings.num_clusters,
         min_shared=settings.min_shared,
+        align=settings.align,  # type: ignore[arg-type]  # checked by settings
         input_shape=task.input_shape,
         num_classes=task.num_classes,
     )
