@@ -5,7 +5,15 @@ Idreos. MLSys 2020, arXiv 1809.04270.
 """
 
 from mothernets_jax import presets
-from mothernets_jax.architectures import Architecture, mlp, parse, vgg
+from mothernets_jax.architectures import (
+    Architecture,
+    densenet,
+    mlp,
+    parse,
+    resnet,
+    vgg,
+    wide_resnet,
+)
 from mothernets_jax.clustering import Cluster, cluster
 from mothernets_jax.costs import num_params, train_flops
 from mothernets_jax.ensemble import Ensemble, Member
@@ -20,6 +28,7 @@ __all__ = [
     "Member",
     "apply",
     "cluster",
+    "densenet",
     "hatch",
     "init",
     "mlp",
@@ -27,6 +36,8 @@ __all__ = [
     "num_params",
     "parse",
     "presets",
+    "resnet",
     "train_flops",
     "vgg",
+    "wide_resnet",
 ]
