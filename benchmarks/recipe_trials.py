@@ -1,6 +1,6 @@
 """Two recipes for one network, over several seeds, on the validation split.
 
-    python benchmarks/recipe_trials.py --architecture=V13 \
+    python -m benchmarks.recipe_trials --architecture=V13 \
         --baseline=configs/vgg_ensemble.py:folder_thin --baseline.data.dir=IMAGES \
         --candidate=configs/vgg_ensemble.py:folder_thin --candidate.data.dir=IMAGES \
         --candidate.train.label_smoothing=0.2 --out=benchmarks/results/FILE.json
