@@ -50,9 +50,7 @@ def test_one_and_two_clusters_more(name):
 
 def test_units_that_cannot_be_connected_are_named():
     with pytest.raises(ValueError, match="num_clusters=1 is too few") as error:
-        cluster(
-            presets.r10(), num_clusters=1, input_shape=SHAPE, num_classes=CLASSES
-        )
+        cluster(presets.r10(), num_clusters=1, input_shape=SHAPE, num_classes=CLASSES)
     assert "one has basic units, the other bottleneck units" in str(error.value)
 
 
