@@ -1,10 +1,10 @@
 """DenseNets of 40 and 100 layers and several growths (D5).
 
-RESULT
+Not measured yet: what it trains and what that costs, --plan tells.
 
 python launch.py --config=configs/densenet_ensemble.py
 python launch.py --config=configs/densenet_ensemble.py:cifar10
-python launch.py --config=configs/densenet_ensemble.py --config.num_clusters=3
+python launch.py --config=configs/densenet_ensemble.py --config.num_clusters=3 --plan
 """
 
 from ml_collections import ConfigDict

@@ -1,10 +1,10 @@
 """Multilayer perceptrons of 2 to 4 hidden layers (M5).
 
-RESULT
+Not measured yet: what it trains and what that costs, --plan tells.
 
 python launch.py --config=configs/mlp_ensemble.py
 python launch.py --config=configs/mlp_ensemble.py:cifar10
-python launch.py --config=configs/mlp_ensemble.py --config.num_clusters=3
+python launch.py --config=configs/mlp_ensemble.py --config.num_clusters=3 --plan
 """
 
 from ml_collections import ConfigDict

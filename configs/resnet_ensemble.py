@@ -1,10 +1,10 @@
 """Residual networks of several depths, with basic and with bottleneck units (R10).
 
-RESULT
+Not measured yet: what it trains and what that costs, --plan tells.
 
 python launch.py --config=configs/resnet_ensemble.py
 python launch.py --config=configs/resnet_ensemble.py:cifar10
-python launch.py --config=configs/resnet_ensemble.py --config.num_clusters=3
+python launch.py --config=configs/resnet_ensemble.py --config.num_clusters=3 --plan
 """
 
 from ml_collections import ConfigDict

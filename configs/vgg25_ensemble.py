@@ -1,10 +1,10 @@
 """25 variants of VGG-16, each with one layer changed (V25).
 
-RESULT
+Not measured yet: what it trains and what that costs, --plan tells.
 
 python launch.py --config=configs/vgg25_ensemble.py
 python launch.py --config=configs/vgg25_ensemble.py:cifar10
-python launch.py --config=configs/vgg25_ensemble.py --config.num_clusters=3
+python launch.py --config=configs/vgg25_ensemble.py --config.num_clusters=3 --plan
 """
 
 from ml_collections import ConfigDict

@@ -1,10 +1,10 @@
 """Wide ResNets of 16 to 28 layers, with pre-activation (W5).
 
-RESULT
+Not measured yet: what it trains and what that costs, --plan tells.
 
 python launch.py --config=configs/wide_resnet_ensemble.py
 python launch.py --config=configs/wide_resnet_ensemble.py:cifar10
-python launch.py --config=configs/wide_resnet_ensemble.py --config.num_clusters=3
+python launch.py --config=configs/wide_resnet_ensemble.py --config.num_clusters=3 --plan
 """
 
 from ml_collections import ConfigDict
