@@ -1,14 +1,11 @@
 """Hatch a member from its trained MotherNet: grow the pytree, keep the function.
 
-A walk along the member's operations. Each is handed the map of the channels that reach
-it, grows out of the MotherNet's operation that it continues (or is what its family says
-it is in an inserted unit), and hands on the map of its own channels. See `channels` for
-the algebra and `architectures.operations` for what a family says.
+What each layer grows from, and between which channels, `walk` finds; here it grows, by
+the algebra of `channels`.
 """
 
 import math
 from collections.abc import Mapping
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -16,61 +13,23 @@ from jax.flatten_util import ravel_pytree
 
 from mothernets_jax.architectures import Architecture
 from mothernets_jax.architectures.operations import (
-    IMAGES,
-    Join,
     Norm,
-    Operation,
     Weight,
-    read_by,
 )
 from mothernets_jax.channels import (
-    ChannelMap,
     Split,
-    appended_map,
-    concatenate,
     draw_shares,
     enlarge_filter,
-    fresh_map,
     grow_kernel,
     grow_vector,
     identity_map,
     restrict,
-    widening_map,
 )
 from mothernets_jax.layers import NORM_EPSILON
 from mothernets_jax.models import Moments, Variables, measured_moments
 from mothernets_jax.moments import estimated_moments
-from mothernets_jax.mothernet import Match, matched_units
 from mothernets_jax.trees import named_key
-
-
-class Origin(NamedTuple):
-    """What a weight layer of the member grows from.
-
-    Attributes:
-        layer: in the mother's channels, a kernel, and a bias if there is one; None for
-            a layer that starts afresh.
-        incoming: map of the channels that it reads.
-        outgoing: map of the channels that it writes.
-    """
-
-    layer: dict | None
-    incoming: ChannelMap
-    outgoing: ChannelMap
-
-
-class Walk(NamedTuple):
-    """What a walk along the member's operations finds.
-
-    Attributes:
-        maps: of the channels of each value.
-        places: the mother's value that each value is a copy of.
-        origins: by weight layer.
-    """
-
-    maps: dict[str, ChannelMap]
-    places: dict[str, str]
-    origins: dict[str, Origin]
+from mothernets_jax.walk import Origin, Walk, walk_along
 
 
 def hatch(
@@ -167,113 +126,6 @@ def perturb(variables: Variables, key: jax.Array, noise: float) -> Variables:
     return {**variables, "params": params}
 
 
-def walk_along(
-    params: dict, mother: Architecture, member: Architecture, key: jax.Array
-) -> Walk:
-    """Follows the member's operations and the channels that they hand on.
-
-    Args:
-        params: the mother's.
-        mother: its architecture.
-        member: the architecture to grow.
-        key: decides which channels are copied.
-
-    Raises:
-        ValueError: the member cannot be grown from the mother.
-    """
-    matches = matched_units(mother, member)
-    theirs = {operation.name: operation for operation in mother.operations()}
-    maps, places = {}, {IMAGES: IMAGES}
-    origins: dict[str, Origin] = {}
-    written: dict[str, ChannelMap] = {}  # by the name of the channels
-    for operation in member.operations():
-        name, first = _counterpart(operation, matches)
-        read = read_by(operation)
-        places[operation.name] = name if name in theirs else places[read[0]]
-        if isinstance(operation, Weight):
-            matched = isinstance(theirs.get(name or ""), Weight)
-            layer = params[name] if matched else None
-            if not maps:  # the first layer, always matched; images are never widened
-                maps[IMAGES] = identity_map(params[name]["kernel"].shape[-2])
-                maps |= {value: maps[IMAGES] for value in places}
-            channels = operation.channels or operation.name
-            origin = _origin(
-                operation,
-                layer,
-                first,
-                maps[read[0]],
-                written.get(channels),
-                named_key(key, channels),
-            )
-            origins[operation.name] = origin
-            maps[operation.name] = written[channels] = origin.outgoing
-        elif maps:
-            maps[operation.name] = maps[read[0]]
-            if isinstance(operation, Join) and operation.kind == "concatenation":
-                maps[operation.name] = concatenate(*(maps[value] for value in read))
-    return Walk(maps, places, origins)
-
-
-def _counterpart(
-    operation: Operation, matches: Mapping[str, Match]
-) -> tuple[str | None, int]:
-    """The mother's operation by name, and the first of its channels that is continued.
-
-    None for an operation of an inserted unit. The mother may have no such operation, or
-    one of another kind.
-    """
-    if not operation.unit:
-        return operation.name, 0
-    if operation.unit not in matches:
-        return None, 0
-    unit, first_channel = matches[operation.unit]
-    return unit + operation.name.removeprefix(operation.unit), first_channel
-
-
-def _origin(
-    weight: Weight,
-    layer: dict | None,
-    first: int,
-    incoming: ChannelMap,
-    outgoing: ChannelMap | None,
-    key: jax.Array,
-) -> Origin:
-    """What a weight layer grows from.
-
-    Args:
-        weight: the layer.
-        layer: parameters of the mother's layer that it continues; None if inserted.
-        first: the first of that layer's channels that it makes.
-        incoming: map of the value that it reads.
-        outgoing: map of the channels that it writes, where others have done so.
-        key: decides which channels are copied.
-    """
-    if layer is None and weight.inserted_as != "identity":
-        assert weight.width is not None
-        return Origin(None, incoming, outgoing or fresh_map(weight.width))
-    if layer is None:
-        layer = _identity(weight, incoming.mother_channels)
-    incoming = restrict(incoming, layer["kernel"].shape[-2])
-    if weight.widened_by == "fresh":  # it may make a part of the mother's channels
-        layer = {n: leaf[..., first:][..., : weight.width] for n, leaf in layer.items()}
-    if outgoing is None:
-        channels = layer["kernel"].shape[-1]
-        if weight.width is None:
-            outgoing = identity_map(channels)
-        elif weight.widened_by == "fresh":
-            outgoing = appended_map(channels, weight.width)
-        else:
-            outgoing = widening_map(key, channels, weight.width)
-    return Origin(layer, incoming, outgoing)
-
-
-def _identity(weight: Weight, channels: int) -> dict:
-    """A layer that hands on what it reads."""
-    kernel = jnp.eye(channels)
-    layer = {"kernel": kernel if weight.filter_size is None else kernel[None, None]}
-    return {**layer, "bias": jnp.zeros(channels)} if weight.bias else layer
-
-
 def _draw_fresh(
     key: jax.Array,
     weights: list[Weight],
@@ -341,13 +193,8 @@ def _grow_norms(
     dtype: jax.typing.DTypeLike,
 ) -> dict[str, tuple[dict, dict]]:
     """Parameters and running statistics of the member's normalisations, by name."""
-    matches = matched_units(mother, member)
     norms = [op for op in member.operations() if isinstance(op, Norm)]
-    inserted = [
-        norm
-        for norm in norms
-        if _counterpart(norm, matches)[0] not in variables["batch_stats"]
-    ]
+    inserted = [norm for norm in norms if norm.name not in walk.counterparts]
     moments: Mapping[str, Moments] = {}
     if any(norm.inserted_as == "undone" for norm in inserted):
         moments = (
@@ -358,8 +205,8 @@ def _grow_norms(
     grown = {}
     for norm in norms:
         channel_map = walk.maps[norm.name]
-        name, _ = _counterpart(norm, matches)
         if norm not in inserted:
+            name = walk.counterparts[norm.name]
             source = variables["params"][name], variables["batch_stats"][name]
         elif norm.inserted_as == "undone":
             source = _undone(moments[walk.places[norm.name]])

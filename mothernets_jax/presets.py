@@ -17,7 +17,8 @@ from mothernets_jax.architectures import (
     wide_resnet,
 )
 from mothernets_jax.architectures.plain import Plain
-from mothernets_jax.architectures.resnet import ResidualUnit, ResNet
+from mothernets_jax.architectures.residual_units import ResidualUnit
+from mothernets_jax.architectures.resnet import ResNet
 
 _V5_BLOCKS = {
     "V13": "(3:64)x2 | (3:128)x2 | (3:256)x2 | (3:512)x2 | (3:512)x2",

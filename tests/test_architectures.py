@@ -19,7 +19,8 @@ from mothernets_jax.architectures import (
 )
 from mothernets_jax.architectures.densenet import DenseLayer, DenseNet
 from mothernets_jax.architectures.plain import Conv, Dense, Plain
-from mothernets_jax.architectures.resnet import ResidualUnit, ResNet
+from mothernets_jax.architectures.residual_units import ResidualUnit
+from mothernets_jax.architectures.resnet import ResNet
 from mothernets_jax.costs import num_params
 from mothernets_jax.mothernet import mothernet
 from mothernets_jax.presets import v5

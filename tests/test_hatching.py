@@ -25,7 +25,7 @@ from mothernets_jax.architectures import (
     resnet,
     vgg,
 )
-from mothernets_jax.hatching import hatch, walk_along
+from mothernets_jax.hatching import hatch
 from mothernets_jax.models import (
     SHOWN,
     Network,
@@ -34,6 +34,7 @@ from mothernets_jax.models import (
     apply_and_update,
 )
 from mothernets_jax.mothernet import mothernet
+from mothernets_jax.walk import walk_along
 
 # Float32 networks are hatched here, too: nothing may lift them to float64.
 pytestmark = pytest.mark.usefixtures("x64")

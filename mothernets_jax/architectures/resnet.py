@@ -16,47 +16,26 @@ from typing import Literal, Self
 from mothernets_jax.architectures import notation as text
 from mothernets_jax.architectures.base import (
     Architecture,
-    check_filter_size,
     check_sections,
     check_size,
 )
 from mothernets_jax.architectures.operations import (
     HEAD,
     IMAGES,
-    Join,
     Map,
     Norm,
     Operation,
     Weight,
 )
+from mothernets_jax.architectures.residual_units import (
+    Place,
+    ResidualUnit,
+    post_activation_unit,
+    pre_activation_unit,
+)
 
 UNITS, STEMS = ("basic", "bottleneck", "preact"), ("cifar", "imagenet")
 SHORTCUTS = ("identity", "projection")
-
-
-@dataclasses.dataclass(frozen=True)
-class ResidualUnit:
-    """A residual unit, written `(filter_size:inner)`.
-
-    Attributes:
-        filter_size: of both convolutions, or of a bottleneck's middle one.
-        inner: channels inside the unit, which the stream never sees.
-    """
-
-    filter_size: int
-    inner: int
-
-    def __post_init__(self):
-        check_filter_size(self.filter_size)
-        check_size("inner width", self.inner)
-
-    @property
-    def width(self) -> int:
-        """Its channels inside, by the name that all units have for it."""
-        return self.inner
-
-    def __str__(self) -> str:
-        return f"({self.filter_size}:{self.inner})"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -152,17 +131,18 @@ class ResNet(Architecture):
         ):
             projects = self.shortcuts[number - 1] == "projection"
             stream = f"stage{number}" if projects else stream
-            write = self._preact_unit if self.unit == "preact" else self._unit
             for i, (unit, name) in enumerate(zip(units, names, strict=True)):
-                operations += write(
-                    unit,
-                    name,
-                    operations[-1].name,
-                    stream=stream,
-                    width=self.widths[number - 1],
-                    stride=2 if i == 0 and number > 1 else 1,
-                    projects=projects and i == 0,
-                )
+                stride = 2 if i == 0 and number > 1 else 1
+                width = self.widths[number - 1]
+                place = Place(name, stream, width, stride, projects and i == 0)
+                value = operations[-1].name
+                if self.unit == "preact":
+                    operations += pre_activation_unit(unit, place, value)
+                else:
+                    bottleneck = self.unit == "bottleneck"
+                    operations += post_activation_unit(
+                        unit, place, value, bottleneck=bottleneck
+                    )
         value = operations[-1].name
         if self.unit == "preact":
             operations += [
@@ -197,122 +177,6 @@ class ResNet(Architecture):
             value = operations[-1].name
             operations.append(Map(name="stem_pool", reads=value, kind="max_pool"))
         return operations
-
-    def _unit(
-        self,
-        unit: ResidualUnit,
-        name: str,
-        value: str,
-        *,
-        stream: str,
-        width: int,
-        stride: int,
-        projects: bool,
-    ) -> list[Operation]:
-        """Convolutions, each normalised, added to the shortcut before the last ReLU.
-
-        An inserted unit's last scale is zero: it adds nothing, and still learns.
-        """
-        size, inner = unit.filter_size, unit.inner
-        layers = [(size, inner, stride), (size, width, 1)]
-        if self.unit == "bottleneck":
-            layers = [(1, inner, 1), (size, inner, stride), (1, width, 1)]
-        operations, read = [], value
-        for i, (filter_size, filters, step) in enumerate(layers, start=1):
-            last = i == len(layers)
-            operations += [
-                Weight(
-                    name=f"{name}_conv{i}",
-                    reads=read,
-                    width=filters,
-                    filter_size=filter_size,
-                    stride=step,
-                    unit=name,
-                    channels=stream if last else "",
-                    inserted_as="fresh",
-                ),
-                Norm(
-                    name=f"{name}_norm{i}",
-                    reads=f"{name}_conv{i}",
-                    unit=name,
-                    inserted_as="zero" if last else "fresh",
-                ),
-            ]
-            if not last:
-                read = f"{name}_relu{i}"
-                operations.append(
-                    Map(name=read, reads=f"{name}_norm{i}", kind="relu", unit=name)
-                )
-        branch, shortcut = operations[-1].name, f"{name}_shortcut"
-        if projects:
-            operations += [
-                self._projection(name, value, stream, width, stride),
-                Norm(name=shortcut, reads=f"{name}_projection", unit=name),
-            ]
-        else:
-            operations.append(_strided(shortcut, value, stride, name))
-        add = Join(name=f"{name}_sum", reads=(shortcut, branch), kind="sum", unit=name)
-        relu = Map(name=f"{name}_relu", reads=add.name, kind="relu", unit=name)
-        return [*operations, add, relu]
-
-    def _preact_unit(
-        self,
-        unit: ResidualUnit,
-        name: str,
-        value: str,
-        *,
-        stream: str,
-        width: int,
-        stride: int,
-        projects: bool,
-    ) -> list[Operation]:
-        """Normalisation and ReLU before each convolution; nothing after the sum.
-
-        An inserted unit's last kernel is zero. (With a zero scale in front of it, each
-        gradient in the unit would be zero for ever.)
-        """
-        operations, read = [], value
-        layers = [(unit.inner, stride), (width, 1)]
-        for i, (filters, step) in enumerate(layers, start=1):
-            last = i == len(layers)
-            norm, relu = f"{name}_norm{i}", f"{name}_relu{i}"
-            operations += [
-                Norm(name=norm, reads=read, unit=name, inserted_as="fresh"),
-                Map(name=relu, reads=norm, kind="relu", unit=name),
-                Weight(
-                    name=f"{name}_conv{i}",
-                    reads=relu,
-                    width=filters,
-                    filter_size=unit.filter_size,
-                    stride=step,
-                    unit=name,
-                    channels=stream if last else "",
-                    inserted_as="zero" if last else "fresh",
-                ),
-            ]
-            read = f"{name}_conv{i}"
-        branch, shortcut = read, f"{name}_projection"
-        if projects:
-            relu = f"{name}_relu1"
-            operations.append(self._projection(name, relu, stream, width, stride))
-        else:
-            shortcut = f"{name}_shortcut"
-            operations.append(_strided(shortcut, value, stride, name))
-        add = Join(name=f"{name}_sum", reads=(shortcut, branch), kind="sum", unit=name)
-        return [*operations, add]
-
-    def _projection(
-        self, unit: str, value: str, stream: str, width: int, stride: int
-    ) -> Weight:
-        return Weight(
-            name=f"{unit}_projection",
-            reads=value,
-            width=width,
-            filter_size=1,
-            stride=stride,
-            unit=unit,
-            channels=stream,
-        )
 
     def obstacle(self, other: Self) -> str | None:
         """Why no growth connects it and another of its family; None where one does."""
@@ -388,10 +252,6 @@ class ResNet(Architecture):
             f"resnet {stages}; unit {self.unit}; stem {self.stem} {self.stem_filters}; "
             f"shortcuts {' '.join(self.shortcuts)}"
         )
-
-
-def _strided(name: str, value: str, stride: int, unit: str) -> Map:
-    return Map(name=name, reads=value, kind="subsample", stride=stride, unit=unit)
 
 
 def resnet(
