@@ -1,6 +1,7 @@
 """Clusters: V5 by hand, small ensembles against all divisions, large ones greedily."""
 
 import functools
+import os
 import re
 
 import numpy as np
@@ -9,11 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mothernets_jax import clustering
-from mothernets_jax.architectures import Architecture, mlp, parse, vgg
+from mothernets_jax.architectures import Architecture, densenet, mlp, parse, resnet, vgg
 from mothernets_jax.clustering import Cluster
 from mothernets_jax.costs import num_params
 from mothernets_jax.mothernet import mothernet, obstacle
 from mothernets_jax.presets import v5
+
+MORE = int(os.environ.get("MOTHERNETS_JAX_CLUSTERS", "20")) > 20
 
 size_of = functools.partial(num_params, input_shape=(8, 8, 3), num_classes=10)
 cluster = functools.partial(clustering.cluster, input_shape=(8, 8, 3), num_classes=10)
@@ -126,19 +129,23 @@ def test_never_together_what_nothing_connects(monkeypatch, limit):
 
 
 def random_network(rng, families: int = 3) -> Architecture:
-    """An MLP or a VGG of one or two blocks; with `families=1` of two blocks only."""
+    """A VGG of two blocks, a VGG of one, an MLP, a ResNet, a DenseNet: the first few."""
     family = rng.integers(families)
     if family == 2:
         return mlp(rng.integers(4, 64, size=rng.integers(1, 4)).tolist())
-    return vgg(
+    blocks = [
         [
-            [
-                (int(rng.choice([1, 3, 5])), int(rng.integers(4, 64)))
-                for _ in range(rng.integers(1, 4))
-            ]
-            for _ in range(2 - family)
+            (int(rng.choice([1, 3, 5])), int(rng.integers(4, 64)))
+            for _ in range(rng.integers(1, 4))
         ]
-    )
+        for _ in range(1 if family == 1 else 2)
+    ]
+    if family == 3:
+        unit = str(rng.choice(["basic", "bottleneck"]))
+        return resnet([(int(rng.integers(4, 64)), b) for b in blocks], unit=unit)
+    if family == 4:
+        return densenet(blocks, bottleneck=int(rng.integers(2)))
+    return vgg(blocks)
 
 
 def random_ensemble(seed: int, count: int, families: int = 3):
@@ -160,14 +167,18 @@ def divisions(names):
 
 def all_clusterings(networks):
     """(smallest share inherited, clusters) for each division that can be connected."""
+
+    @functools.cache
+    def connected(names: tuple[str, ...]) -> Cluster | None:
+        group = [networks[name] for name in names]
+        if any(obstacle(group[0], other) for other in group):
+            return None
+        return Cluster(mothernet(group), names)
+
     for division in divisions(list(networks)):
-        groups = [[networks[name] for name in names] for names in division]
-        if any(obstacle(group[0], other) for group in groups for other in group):
+        clusters = [c for names in division if (c := connected(tuple(names)))]
+        if len(clusters) < len(division):
             continue
-        clusters = [
-            Cluster(mothernet(group), tuple(names))
-            for group, names in zip(groups, division, strict=True)
-        ]
         share = min(
             size_of(c.mothernet) / size_of(networks[name])
             for c in clusters
@@ -180,8 +191,8 @@ def test_divisions_are_all():
     assert sum(1 for _ in divisions(list(range(6)))) == 203  # Bell's number
 
 
-@settings(max_examples=25)
-@given(st.integers(0, 2**32 - 1), st.integers(1, 6), st.integers(1, 3))
+@settings(max_examples=200 if MORE else 25)
+@given(st.integers(0, 2**32 - 1), st.integers(1, 8 if MORE else 6), st.integers(1, 5))
 def test_best_of_all_divisions(seed, count, families):
     networks = random_ensemble(seed, count, families)
     candidates = list(all_clusterings(networks))
