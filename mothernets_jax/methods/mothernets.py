@@ -140,8 +140,11 @@ def _start_hatched(
             "largest_logit_difference": difference,
             "relative_logit_difference": relative,
         }
-        noise_key = named_key(task.key, NAME, name, "noise")
-        variables[name] = perturb(hatched, noise_key, settings.hatch.noise)
+        variables[name] = hatched
+        if settings.hatch.noise:
+            noise_key = named_key(task.key, NAME, name, "noise")
+            args = (hatched, noise_key, np.float32(settings.hatch.noise))
+            variables[name] = executables.get(_perturb, *args)(*args)
     return Start(variables, checks)
 
 
@@ -158,6 +161,12 @@ def _prepare_hatching(
     images = jax.ShapeDtypeStruct((examples, *task.input_shape), jnp.float32)
     grow = _make_hatch(parent.architecture, architecture, settings.hatch.split)  # type: ignore[arg-type]
     store.prepare(grow, shapes, task.key, images)
+    if settings.hatch.noise:
+        hatched = abstract_variables(architecture, task.input_shape, task.num_classes)
+        store.prepare(_perturb, hatched, task.key, np.float32(0))
+
+
+_perturb = jax.jit(perturb)
 
 
 @functools.cache
