@@ -1,8 +1,8 @@
 """Residual networks of several depths, with basic and with bottleneck units (R10).
 
-One core of an AMD EPYC, jax 0.12: four and a half minutes for ResNet-18 (A, B), -34 (A)
-and -50 (A, B), 0.56% of the test digits wrong with MotherNets and 0.83% with full data at
-1.4 times the training FLOPs (one fold, one seed, 360 images).
+One core of an AMD EPYC, jax 0.12: four and a half minutes for ResNet-18 (A, B), -34
+(A) and -50 (A, B), 0.56% of the test digits wrong with MotherNets and 0.83% with full
+data at 1.4 times the training FLOPs (one fold, one seed, 360 images).
 
 python launch.py --config=configs/resnet_ensemble.py
 python launch.py --config=configs/resnet_ensemble.py:cifar10

@@ -129,7 +129,7 @@ def test_never_together_what_nothing_connects(monkeypatch, limit):
 
 
 def random_network(rng, families: int = 3) -> Architecture:
-    """A VGG of two blocks, a VGG of one, an MLP, a ResNet, a DenseNet: the first few."""
+    """A VGG of two blocks, one of one, an MLP, a ResNet, a DenseNet: the first few."""
     family = rng.integers(families)
     if family == 2:
         return mlp(rng.integers(4, 64, size=rng.integers(1, 4)).tolist())
