@@ -12,14 +12,7 @@ from ml_collections import ConfigDict
 from configs import vgg_ensemble
 from mothernets_jax.presets import d5
 
-WIDTHS = {
-    "digits": 0.25,
-    "folder": 1.0,
-    "folder_thin": 0.5,
-    "cifar10": 1.0,
-    "cifar100": 1.0,
-    "svhn": 1.0,
-}
+WIDTHS = vgg_ensemble.WIDTHS | {"digits": 0.25, "folder_thin": 0.5}
 # The deeper ones take long to compile for a first look.
 DIGITS = ("D40k12", "D40k24", "D100k12")
 
@@ -34,6 +27,4 @@ def get_config(preset: str = "digits") -> ConfigDict:
     members = d5(width=WIDTHS[preset])
     if preset == "digits":
         members = {name: members[name] for name in DIGITS}
-    config.architectures = ConfigDict({name: str(a) for name, a in members.items()})
-    config.replicas = 1
-    return config
+    return vgg_ensemble.with_members(config, members)

@@ -13,14 +13,7 @@ from ml_collections import ConfigDict
 from configs import vgg_ensemble
 from mothernets_jax.presets import m5
 
-WIDTHS = {
-    "digits": 0.25,
-    "folder": 1.0,
-    "folder_thin": 0.5,
-    "cifar10": 1.0,
-    "cifar100": 1.0,
-    "svhn": 1.0,
-}
+WIDTHS = vgg_ensemble.WIDTHS | {"digits": 0.25, "folder_thin": 0.5}
 
 
 def get_config(preset: str = "digits") -> ConfigDict:
@@ -31,6 +24,4 @@ def get_config(preset: str = "digits") -> ConfigDict:
     """
     config = vgg_ensemble.get_config(preset)
     members = m5(width=WIDTHS[preset])
-    config.architectures = ConfigDict({name: str(a) for name, a in members.items()})
-    config.replicas = 1
-    return config
+    return vgg_ensemble.with_members(config, members)

@@ -14,14 +14,7 @@ from ml_collections import ConfigDict
 from configs import vgg_ensemble
 from mothernets_jax.presets import r10
 
-WIDTHS = {
-    "digits": 0.125,
-    "folder": 1.0,
-    "folder_thin": 0.25,
-    "cifar10": 1.0,
-    "cifar100": 1.0,
-    "svhn": 1.0,
-}
+WIDTHS = vgg_ensemble.WIDTHS | {"digits": 0.125, "folder_thin": 0.25}
 # The deeper ones take long to compile for a first look.
 DIGITS = ("R18A", "R18B", "R34A", "R50A", "R50B")
 
@@ -36,6 +29,4 @@ def get_config(preset: str = "digits") -> ConfigDict:
     members = r10(width=WIDTHS[preset])
     if preset == "digits":
         members = {name: members[name] for name in DIGITS}
-    config.architectures = ConfigDict({name: str(a) for name, a in members.items()})
-    config.replicas = 1
-    return config
+    return vgg_ensemble.with_members(config, members)

@@ -12,14 +12,7 @@ from ml_collections import ConfigDict
 from configs import vgg_ensemble
 from mothernets_jax.presets import v25
 
-WIDTHS = {
-    "digits": 0.0625,
-    "folder": 1.0,
-    "folder_thin": 0.25,
-    "cifar10": 1.0,
-    "cifar100": 1.0,
-    "svhn": 1.0,
-}
+WIDTHS = vgg_ensemble.WIDTHS | {"digits": 0.0625, "folder_thin": 0.25}
 
 
 def get_config(preset: str = "digits") -> ConfigDict:
@@ -30,6 +23,4 @@ def get_config(preset: str = "digits") -> ConfigDict:
     """
     config = vgg_ensemble.get_config(preset)
     members = v25(width=WIDTHS[preset])
-    config.architectures = ConfigDict({name: str(a) for name, a in members.items()})
-    config.replicas = 1
-    return config
+    return vgg_ensemble.with_members(config, members)

@@ -13,6 +13,7 @@ python launch.py --config=configs/vgg_ensemble.py --config.hatch.epochs=8
 from ml_collections import ConfigDict
 from ml_collections.config_dict import placeholder
 
+from mothernets_jax.architectures import Architecture
 from mothernets_jax.presets import v5
 
 WIDTHS = {
@@ -23,6 +24,13 @@ WIDTHS = {
     "cifar100": 1.0,
     "svhn": 1.0,
 }
+
+
+def with_members(config: ConfigDict, members: dict[str, Architecture]) -> ConfigDict:
+    """The same experiment on other networks, one of each."""
+    config.architectures = ConfigDict({name: str(a) for name, a in members.items()})
+    config.replicas = 1
+    return config
 
 
 def get_config(preset: str = "digits") -> ConfigDict:

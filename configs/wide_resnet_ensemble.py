@@ -14,14 +14,7 @@ from ml_collections import ConfigDict
 from configs import vgg_ensemble
 from mothernets_jax.presets import w5
 
-WIDTHS = {
-    "digits": 0.125,
-    "folder": 1.0,
-    "folder_thin": 0.25,
-    "cifar10": 1.0,
-    "cifar100": 1.0,
-    "svhn": 1.0,
-}
+WIDTHS = vgg_ensemble.WIDTHS | {"digits": 0.125, "folder_thin": 0.25}
 
 
 def get_config(preset: str = "digits") -> ConfigDict:
@@ -32,6 +25,4 @@ def get_config(preset: str = "digits") -> ConfigDict:
     """
     config = vgg_ensemble.get_config(preset)
     members = w5(width=WIDTHS[preset])
-    config.architectures = ConfigDict({name: str(a) for name, a in members.items()})
-    config.replicas = 1
-    return config
+    return vgg_ensemble.with_members(config, members)

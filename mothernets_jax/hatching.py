@@ -138,14 +138,12 @@ def _draw_fresh(
     """
     shapes = {}
     for weight in weights:
-        layer, incoming, outgoing = origins[weight.name]
+        layer, _, outgoing = origins[weight.name]
         afresh = layer is None and weight.inserted_as == "fresh"
         appended = outgoing.source.shape[0] > outgoing.mother_channels
         if afresh or (weight.widened_by == "fresh" and appended and layer is not None):
-            taps = () if weight.filter_size is None else (weight.filter_size,) * 2
-            shapes[weight.name] = jax.ShapeDtypeStruct(
-                (*taps, incoming.source.shape[0], outgoing.source.shape[0]), dtype
-            )
+            shape = _kernel_shape(weight, origins[weight.name])
+            shapes[weight.name] = jax.ShapeDtypeStruct(shape, dtype)
     if not shapes:
         return {}
     zeros = jax.tree.map(lambda shape: jnp.zeros(shape.shape, dtype), shapes)
@@ -155,6 +153,12 @@ def _draw_fresh(
         name: draw * math.sqrt(2 / math.prod(draw.shape[:-1]))
         for name, draw in draws.items()
     }
+
+
+def _kernel_shape(weight: Weight, origin: Origin) -> tuple[int, ...]:
+    """Of the member's kernel."""
+    taps = () if weight.filter_size is None else (weight.filter_size,) * 2
+    return *taps, origin.incoming.source.shape[0], origin.outgoing.source.shape[0]
 
 
 def _grow_layer(
@@ -167,8 +171,7 @@ def _grow_layer(
     """A kernel, and a bias if there is one, grown between two maps."""
     layer, incoming, outgoing = origin
     if layer is None:
-        taps = () if weight.filter_size is None else (weight.filter_size,) * 2
-        shape = (*taps, incoming.source.shape[0], outgoing.source.shape[0])
+        shape = _kernel_shape(weight, origin)
         grown = {"kernel": jnp.zeros(shape, dtype) if fresh is None else fresh}
         if weight.bias:
             grown["bias"] = jnp.zeros(shape[-1], dtype)
