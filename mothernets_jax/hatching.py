@@ -29,7 +29,7 @@ from mothernets_jax.layers import NORM_EPSILON
 from mothernets_jax.models import Moments, Variables, measured_moments
 from mothernets_jax.moments import estimated_moments
 from mothernets_jax.trees import named_key
-from mothernets_jax.walk import Origin, Walk, walk_along
+from mothernets_jax.walk import Origin, Walk, kernel_shape, walk_along
 
 
 def hatch(
@@ -142,7 +142,7 @@ def _draw_fresh(
         afresh = layer is None and weight.inserted_as == "fresh"
         appended = outgoing.source.shape[0] > outgoing.mother_channels
         if afresh or (weight.widened_by == "fresh" and appended and layer is not None):
-            shape = _kernel_shape(weight, origins[weight.name])
+            shape = kernel_shape(weight, origins[weight.name])
             shapes[weight.name] = jax.ShapeDtypeStruct(shape, dtype)
     if not shapes:
         return {}
@@ -155,12 +155,6 @@ def _draw_fresh(
     }
 
 
-def _kernel_shape(weight: Weight, origin: Origin) -> tuple[int, ...]:
-    """Of the member's kernel."""
-    taps = () if weight.filter_size is None else (weight.filter_size,) * 2
-    return *taps, origin.incoming.source.shape[0], origin.outgoing.source.shape[0]
-
-
 def _grow_layer(
     weight: Weight,
     origin: Origin,
@@ -171,7 +165,7 @@ def _grow_layer(
     """A kernel, and a bias if there is one, grown between two maps."""
     layer, incoming, outgoing = origin
     if layer is None:
-        shape = _kernel_shape(weight, origin)
+        shape = kernel_shape(weight, origin)
         grown = {"kernel": jnp.zeros(shape, dtype) if fresh is None else fresh}
         if weight.bias:
             grown["bias"] = jnp.zeros(shape[-1], dtype)

@@ -48,6 +48,12 @@ class Origin(NamedTuple):
     outgoing: ChannelMap
 
 
+def kernel_shape(weight: Weight, origin: Origin) -> tuple[int, ...]:
+    """Of the member's kernel."""
+    taps = () if weight.filter_size is None else (weight.filter_size,) * 2
+    return *taps, origin.incoming.source.shape[0], origin.outgoing.source.shape[0]
+
+
 class Walk(NamedTuple):
     """What a walk along the member's operations finds.
 
