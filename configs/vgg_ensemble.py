@@ -93,6 +93,7 @@ def get_config(preset: str = "digits") -> ConfigDict:
                 "warmup_epochs": 0.5,
                 "noise": 0.6 if digits else 0.0,
                 "split": "random",
+                "momentum": False,  # of the MotherNet's optimiser, hatched too
             },
         }
     )

@@ -12,12 +12,13 @@ import jax
 from mothernets_jax import checkpoints, hosts
 from mothernets_jax.compilation import Executables, ProgramStore
 from mothernets_jax.devices import Device
-from mothernets_jax.models import Variables, abstract_variables
+from mothernets_jax.models import abstract_variables
 from mothernets_jax.progress import RunProgress
 from mothernets_jax.run_log import append_metrics
 from mothernets_jax.stage_runner import StageResult, prepare_stage, run_stage
 from mothernets_jax.stages import Stage, Task, planned_flops
 from mothernets_jax.strategies import StrategyMemory
+from mothernets_jax.training import MemberState, new_state
 
 
 class Execution(NamedTuple):
@@ -57,7 +58,7 @@ def read_records(workdir: Path, stages: Sequence[Stage]) -> dict[str, dict[str, 
 
 def run_stages(
     stages: Sequence[Stage], task: Task, execution: Execution
-) -> tuple[dict[str, Variables], list[dict[str, Any]]]:
+) -> tuple[dict[str, MemberState], list[dict[str, Any]]]:
     """Every stage's result: restored where it is done, else trained and saved.
 
     Stages whose needs are met run side by side. As long as there are at least as many
@@ -71,13 +72,14 @@ def run_stages(
         execution: how.
 
     Returns:
-        All trained variables by network, and the stages' records in their order.
+        The state that every network was left in, by name, and the stages' records in
+        their order.
     """
     done = read_records(execution.workdir, stages)
     for stage in stages:
         if stage.name not in done:
             prepare_stage(stage, task, execution.strategy, execution.store)
-    trained: dict[str, Variables] = {}
+    trained: dict[str, MemberState] = {}
     records: dict[str, dict[str, Any]] = {}
     while len(records) < len(stages):
         ready = [
@@ -86,7 +88,7 @@ def run_stages(
             if stage.name not in records and trained.keys() >= set(stage.needs)
         ]
         for stage, result in _side_by_side(ready, task, trained, execution):
-            trained |= result.variables
+            trained |= result.states
             records[stage.name] = result.record
     return trained, [records[stage.name] for stage in stages]
 
@@ -94,7 +96,7 @@ def run_stages(
 def _side_by_side(
     stages: Sequence[Stage],
     task: Task,
-    trained: Mapping[str, Variables],
+    trained: Mapping[str, MemberState],
     execution: Execution,
 ) -> list[tuple[Stage, StageResult]]:
     """Runs stages that do not need one another."""
@@ -129,7 +131,7 @@ def _divide(devices: tuple[Device, ...], stages: int) -> list[tuple[Device, ...]
 
 
 def _run_or_restore(
-    stage: Stage, task: Task, trained: Mapping[str, Variables], execution: Execution
+    stage: Stage, task: Task, trained: Mapping[str, MemberState], execution: Execution
 ) -> StageResult:
     folder, progress = stage_folder(execution.workdir, stage), execution.progress
     record = read_records(execution.workdir, [stage]).get(stage.name)
@@ -138,11 +140,13 @@ def _run_or_restore(
         shapes = abstract_variables(
             stage.architecture, task.input_shape, task.num_classes
         )
-        template = dict.fromkeys(stage.members, shapes)
-        variables = hosts.arrays_on_first(
+        state = jax.eval_shape(new_state, shapes)
+        template = dict.fromkeys(stage.members, state._asdict())
+        saved = hosts.arrays_on_first(
             lambda: checkpoints.restore(folder, template), template
         )
-        return StageResult(variables, record)
+        states = {name: MemberState(**saved[name]) for name in stage.members}
+        return StageResult(states, record)
     log = functools.partial(append_metrics, execution.workdir / "metrics.jsonl")
     result = run_stage(
         stage,
@@ -154,7 +158,8 @@ def _run_or_restore(
         progress=progress,
         log=log if hosts.is_first() else lambda **metrics: None,
     )
-    hosts.on_first(lambda: checkpoints.save(folder, result.variables, result.record))
+    states = {name: state._asdict() for name, state in result.states.items()}
+    hosts.on_first(lambda: checkpoints.save(folder, states, result.record))
     for name, check in result.record["checks"].items():
         progress.message(
             f"{name} hatched: its logits differed from its MotherNet's by at most "

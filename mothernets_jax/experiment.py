@@ -28,6 +28,7 @@ from mothernets_jax.run_log import provenance
 from mothernets_jax.settings import Settings
 from mothernets_jax.stages import Stage, Task, make_task, planned_flops
 from mothernets_jax.strategies import StrategyMemory
+from mothernets_jax.training import MemberState
 
 _log = logging.getLogger(__name__)
 
@@ -209,11 +210,13 @@ def _describe_clusters(task: Task, settings: Settings) -> dict[str, Any]:
     return describe_clusters(clusters, settings.members, task)
 
 
-def _ensemble(task: Task, settings: Settings, trained: Mapping[str, Any]) -> Ensemble:
+def _ensemble(
+    task: Task, settings: Settings, trained: Mapping[str, MemberState]
+) -> Ensemble:
     """The ensemble's members, out of all networks that a method trained."""
     dataset = task.dataset
     return Ensemble(
-        {name: Member(a, trained[name]) for name, a in settings.members.items()},
+        {n: Member(a, trained[n].variables) for n, a in settings.members.items()},
         mean=dataset.mean,
         std=dataset.std,
         class_names=dataset.class_names,

@@ -17,7 +17,7 @@ from mothernets_jax.models import Variables
 from mothernets_jax.placement import fetch, place, put
 from mothernets_jax.schedules import learning_rates
 from mothernets_jax.stages import Stage, Task, steps_per_epoch
-from mothernets_jax.training import Metrics, TrainingData, new_state
+from mothernets_jax.training import MemberState, Metrics, TrainingData, new_state
 from mothernets_jax.trees import named_key, unstack
 
 # A call trains for about so long, after which progress is shown.
@@ -39,7 +39,7 @@ class GroupTrainer:
         self,
         stage: Stage,
         task: Task,
-        variables: Sequence[Variables],
+        states: Sequence[MemberState],
         strategy: str,
         executables: Executables,
     ):
@@ -48,7 +48,7 @@ class GroupTrainer:
         Args:
             stage: what to train.
             task: on what, and where.
-            variables: where each member starts; copied.
+            states: where each member starts; copied.
             strategy: one of `groups.STRATEGIES`.
             executables: compiled programs.
         """
@@ -71,7 +71,6 @@ class GroupTrainer:
         self._size = 1 if strategy == "loop" else len(stage.members)
         self._placement = place(task.devices, self._size, recipe.batch_size)
         self._chunks = make_chunks(stage, task, self._placement)
-        states = [new_state(member) for member in variables]
         self._groups = [
             put(
                 groups.new_group(self._fill(states[i : i + self._size])),
@@ -151,18 +150,14 @@ class GroupTrainer:
         """The mean learning rate of an epoch."""
         return float(self._rates[epoch].mean())
 
-    def variables(self) -> dict[str, Variables]:
-        """The members' variables as they stand, on the first of this host's devices."""
-        groups_variables = [group.members.variables for group in self._groups]
+    def states(self) -> dict[str, MemberState]:
+        """The members' states as they are, on the first of this host's devices."""
+        groups_states = [group.members for group in self._groups]
         if self._placement.mesh is not None:
             own = self._placement.by_member.addressable_devices
             first = min(own, key=lambda device: device.id)
-            groups_variables = jax.device_put(fetch(groups_variables), first)
-        each = [
-            variables
-            for group in groups_variables
-            for variables in unstack(group, self._size)
-        ]
+            groups_states = jax.device_put(fetch(groups_states), first)
+        each = [s for group in groups_states for s in unstack(group, self._size)]
         return dict(zip(self._stage.members, each, strict=True))
 
     def _call(

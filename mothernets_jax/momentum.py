@@ -37,9 +37,9 @@ def hatch_momentum(
     member's, where copies share equally and gradients are those of evaluation mode (in
     train mode a normalisation behind an inserted identity layer changes gradients, not
     values). What is new has none yet: it is 0 for inserted layers, for the new taps of
-    larger filters, and for fresh channels. Two more approximations: the part that weight
-    decay adds is treated like the rest, and where one dense layer becomes several, each
-    of their normalisations takes an equal part of its normalisation's.
+    larger filters, and for fresh channels. Two more approximations: the part that
+    weight decay adds is treated like the rest, and where one dense layer becomes
+    several, each of their normalisations takes an equal part of its normalisation's.
 
     Args:
         momentum: the mother's, a tree like its parameters.
@@ -80,7 +80,9 @@ def _of_layer(
         kernel = enlarge_filter(kernel, weight.filter_size)
     shares = shares.reshape((1,) * (kernel.ndim - 2) + shares.shape)
     grown = {"kernel": grow_kernel(kernel, incoming, outgoing, shares)}
-    return {**grown, "bias": _divided(layer["bias"], outgoing)} if weight.bias else grown
+    if weight.bias:
+        grown["bias"] = _divided(layer["bias"], outgoing)
+    return grown
 
 
 def _of_norm(
@@ -105,9 +107,7 @@ def _divided(vector: jax.Array, channel_map: ChannelMap) -> jax.Array:
     return shares * grow_vector(vector, channel_map)
 
 
-def _output_shares(
-    channel_map: ChannelMap, dtype: jax.typing.DTypeLike
-) -> jax.Array:
+def _output_shares(channel_map: ChannelMap, dtype: jax.typing.DTypeLike) -> jax.Array:
     """1 / copies of each member channel's original; 0 for a fresh one."""
     copied = channel_map.source != FRESH
     source = jnp.where(copied, channel_map.source, 0)

@@ -67,6 +67,7 @@ class HatchSettings:
     warmup_epochs: float
     noise: float
     split: str
+    momentum: bool
 
 
 @dataclasses.dataclass(frozen=True)

@@ -16,14 +16,15 @@ from mothernets_jax.models import Variables, abstract_variables
 from mothernets_jax.progress import RunProgress
 from mothernets_jax.stages import EVALUATION_BATCH, Stage, Task, epoch_flops
 from mothernets_jax.strategies import StrategyMemory, choose_strategy
+from mothernets_jax.training import MemberState
 
 _log = logging.getLogger(__name__)
 
 
 class StageResult(NamedTuple):
-    """What a stage produced: variables by member and a JSON record of the training."""
+    """What a stage produced: states by member and a JSON record of the training."""
 
-    variables: dict[str, Variables]
+    states: dict[str, MemberState]
     record: dict[str, Any]
 
 
@@ -50,7 +51,7 @@ def prepare_stage(stage: Stage, task: Task, strategy: str, store: ProgramStore) 
 def run_stage(
     stage: Stage,
     task: Task,
-    trained: Mapping[str, Variables],
+    trained: Mapping[str, MemberState],
     *,
     strategy: str,
     memory: StrategyMemory,
@@ -63,7 +64,7 @@ def run_stage(
     Args:
         stage: what to train.
         task: on what.
-        trained: variables that earlier stages trained, by network.
+        trained: states in which earlier stages left their networks.
         strategy: `auto` or one of `groups.STRATEGIES`.
         memory: the run's choices of strategies.
         executables: compiled programs; its meter counts this stage's alone.
@@ -79,7 +80,7 @@ def run_stage(
     hatching = stopwatch()
     start = stage.start(trained, executables)
     hatch_seconds = hatching()
-    starts = [start.variables[name] for name in stage.members]
+    starts = [start.states[name] for name in stage.members]
     # Hosts of several kinds may round differently.
     starts = hosts.arrays_on_first(lambda: starts, starts)
     strategy = choose_strategy(strategy, stage, task, starts, executables, memory)
@@ -107,14 +108,14 @@ def run_stage(
         train_seconds += seconds
         progress.skip(flops * len(active) - now_training)
         evaluating = stopwatch()
-        variables, metrics_of = trainer.variables(), trainer.metrics()
+        states, metrics_of = trainer.states(), trainer.metrics()
         for i, name in enumerate(stage.members):
             if active[i]:
                 entry = {
                     "train_loss": metrics_of[i].loss,
                     "train_error": 1 - metrics_of[i].accuracy,
                     "validation_error": _validation_error(
-                        stage, task, variables[name], executables
+                        stage, task, states[name].variables, executables
                     ),
                     "learning_rate": trainer.mean_rate(epoch),
                 }
@@ -145,7 +146,7 @@ def run_stage(
             "compile_wait_seconds": executables.waited,
         },
     }
-    return StageResult(trainer.variables(), record)
+    return StageResult(trainer.states(), record)
 
 
 def _validation_error(

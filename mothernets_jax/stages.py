@@ -17,9 +17,8 @@ from mothernets_jax.compilation import Executables, ProgramStore
 from mothernets_jax.costs import train_flops
 from mothernets_jax.data import Dataset
 from mothernets_jax.devices import Device
-from mothernets_jax.models import Variables
 from mothernets_jax.settings import Recipe
-from mothernets_jax.training import Augmentation, TrainingData
+from mothernets_jax.training import Augmentation, MemberState, TrainingData
 
 EVALUATION_BATCH = 512
 
@@ -61,11 +60,11 @@ class Start(NamedTuple):
     """Where the members of a stage begin.
 
     Attributes:
-        variables: by member.
+        states: by member.
         checks: figures measured on the way, by member; empty for random beginnings.
     """
 
-    variables: dict[str, Variables]
+    states: dict[str, MemberState]
     checks: dict[str, dict[str, float]]
 
 
@@ -78,8 +77,8 @@ class Stage(NamedTuple):
         architecture: of every member here.
         members: their names.
         recipe: how they are trained.
-        start: from the variables that the method's earlier stages trained, by network,
-            and the programs compiled so far, to the members' first variables.
+        start: from the states in which the method's earlier stages left their networks,
+            by name, and the programs compiled so far, to the members' first states.
         needs: the networks among them that `start` uses.
         prepare: begins to compile the programs that `start` uses.
     """
@@ -89,7 +88,7 @@ class Stage(NamedTuple):
     architecture: Architecture
     members: tuple[str, ...]
     recipe: Recipe
-    start: Callable[[Mapping[str, Variables], Executables], Start]
+    start: Callable[[Mapping[str, MemberState], Executables], Start]
     needs: tuple[str, ...] = ()
     prepare: Callable[[ProgramStore], None] = lambda store: None
 

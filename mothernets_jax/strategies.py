@@ -16,8 +16,8 @@ import jax.numpy as jnp
 from mothernets_jax import checkpoints, hosts
 from mothernets_jax.compilation import Executables
 from mothernets_jax.group_trainer import GroupTrainer
-from mothernets_jax.models import Variables
 from mothernets_jax.stages import Stage, Task, steps_per_epoch
+from mothernets_jax.training import MemberState
 
 _log = logging.getLogger(__name__)
 
@@ -73,7 +73,7 @@ def choose_strategy(
     requested: str,
     stage: Stage,
     task: Task,
-    variables: Sequence[Variables],
+    states: Sequence[MemberState],
     executables: Executables,
     memory: StrategyMemory,
 ) -> str:
@@ -83,7 +83,7 @@ def choose_strategy(
         requested: `auto` or one of `groups.STRATEGIES`.
         stage: whose members are to be trained.
         task: on what.
-        variables: where each member starts.
+        states: where each member starts.
         executables: compiled programs.
         memory: choices made before; a new one is added.
     """
@@ -95,13 +95,13 @@ def choose_strategy(
     if key in memory.choices:
         return memory.choices[key]["strategy"]
     steps = stage.recipe.epochs * steps_per_epoch(stage.recipe, task)
-    loop = GroupTrainer(stage, task, variables, "loop", executables)
+    loop = GroupTrainer(stage, task, states, "loop", executables)
     seconds = {"loop": loop.seconds_per_step()}
     could_save = steps * seconds["loop"] * (1 - 1 / _HOPED_FOR_SPEED)
     other = "unroll" if jax.default_backend() == "cpu" else "vmap"
     too_many = other == "unroll" and members > _MOST_UNROLLED
     if not too_many and could_save > members * loop.compile_seconds:
-        trial = GroupTrainer(stage, task, variables, other, executables)
+        trial = GroupTrainer(stage, task, states, other, executables)
         seconds[other] = trial.seconds_per_step()
     strategy = min(seconds, key=seconds.__getitem__)
     memory.remember(key, {"strategy": strategy, "seconds_per_step": seconds})

@@ -23,7 +23,7 @@ class MemberState(NamedTuple):
 
     params: dict
     batch_stats: dict
-    optimiser: optax.OptState
+    momentum: dict
 
     @property
     def variables(self) -> Variables:
@@ -111,12 +111,16 @@ class MemberStep:
         return self.update(state, grads, forward, inputs), forward.metrics
 
 
-def new_state(variables: Variables) -> MemberState:
-    """A state that starts from these variables, with copies of their arrays."""
-    params, batch_stats = jax.tree.map(
-        jnp.array, (variables["params"], variables["batch_stats"])
-    )
-    return MemberState(params, batch_stats, sgd(0.0, 0.0).init(params))
+def new_state(variables: Variables, momentum: dict | None = None) -> MemberState:
+    """A state that starts from these variables.
+
+    Args:
+        variables: `{"params": ..., "batch_stats": ...}`.
+        momentum: a tree like the parameters; None for none yet.
+    """
+    params = variables["params"]
+    none_yet = jax.tree.map(jnp.zeros_like, params)
+    return MemberState(params, variables["batch_stats"], momentum or none_yet)
 
 
 def make_member_step(
@@ -167,12 +171,15 @@ def make_member_step(
         return metrics.loss, Forward(metrics, stats)
 
     def update(state, grads, forward, inputs):
-        optimiser = sgd(inputs.learning_rate, inputs.weight_decay)
-        updates, optimiser_state = optimiser.update(
-            grads, state.optimiser, state.params
+        updates, momentum = sgd(
+            grads,
+            state.momentum,
+            state.params,
+            learning_rate=inputs.learning_rate,
+            weight_decay=inputs.weight_decay,
         )
         params: Any = optax.apply_updates(state.params, updates)
-        new = MemberState(params, forward.batch_stats, optimiser_state)
+        new = MemberState(params, forward.batch_stats, momentum)
         return jax.tree.map(
             lambda after, before: jnp.where(inputs.active, after, before), new, state
         )

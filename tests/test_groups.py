@@ -145,7 +145,7 @@ def test_all_strategies_learn_the_same(group, trained):
         found_states, found_metrics = trained[strategy]
         assert relative_difference(found_states, states) < group.tolerance
         assert relative_difference(found_metrics, metrics) < group.tolerance
-    assert {len(jax.tree.leaves(state.optimiser)) for state in states} == {
+    assert {len(jax.tree.leaves(state.momentum)) for state in states} == {
         len(jax.tree.leaves(states[0].params))  # momentum was compared, too
     }
     # The control: the comparison sees members apart, and that they have learned.

@@ -15,7 +15,7 @@ FLOORS = [
     "models best_alignment report_tables meeting",
     "moments mothernet training evaluation",
     "walk clustering groups plot_plan",
-    "hatching",
+    "hatching momentum",
     "settings report ensemble",
     "stages placement run_folder",
     "chunks",

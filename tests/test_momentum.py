@@ -76,9 +76,7 @@ def test_gradients_grow_like_the_momentum(name, seed):
         one, other = PARTS[name]
         for tree in (found, expected, shares):
             rest = tree.pop(other)
-            tree[one] = jax.tree.map(
-                lambda a, b: a + b[: a.size], tree[one], rest
-            )
+            tree[one] = jax.tree.map(lambda a, b: a + b[: a.size], tree[one], rest)
     largest = max(float(jnp.abs(leaf).max()) for leaf in jax.tree.leaves(expected))
     new = 0.0
     for layer, leaves in expected.items():

@@ -25,16 +25,22 @@ def run(learning_rate_of, weight_decay, grads_of, steps):
     """Parameters after each step, by one compiled step with everything traced."""
 
     @jax.jit
-    def step(params, state, grads, learning_rate, weight_decay):
-        optimiser = sgd(learning_rate, weight_decay)
-        updates, state = optimiser.update(grads, state, params)
-        return optax.apply_updates(params, updates), state
+    def step(params, momentum, grads, learning_rate, weight_decay):
+        updates, momentum = sgd(
+            grads,
+            momentum,
+            params,
+            learning_rate=learning_rate,
+            weight_decay=weight_decay,
+        )
+        return optax.apply_updates(params, updates), momentum
 
     params = as_arrays(PARAMS)
-    state = sgd(0.0, 0.0).init(params)
+    momentum = jax.tree.map(jnp.zeros_like, params)
     for i in range(steps):
         rate = jnp.float32(learning_rate_of(i))
-        params, state = step(params, state, grads_of(params, i), rate, weight_decay)
+        grads = grads_of(params, i)
+        params, momentum = step(params, momentum, grads, rate, weight_decay)
         yield params
     assert step._cache_size() == 1
 

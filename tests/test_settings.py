@@ -298,6 +298,7 @@ OTHERS = {
     "hatch__warmup_epochs": 0.75,
     "hatch__noise": 0.01,
     "hatch__split": "equal",
+    "hatch__momentum": True,
 }
 
 

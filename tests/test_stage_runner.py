@@ -19,6 +19,7 @@ from mothernets_jax.settings import Recipe
 from mothernets_jax.stage_runner import run_stage
 from mothernets_jax.stages import Stage, Start, make_task, planned_flops
 from mothernets_jax.strategies import StrategyMemory
+from mothernets_jax.training import new_state
 
 # Of one member's epoch: 6 x (4 pixels x 1 unit + 1 unit x 2 classes) x 16 images.
 EPOCH_FLOPS = 6 * 6 * 16
@@ -102,14 +103,14 @@ def run(store):
             seed=0,
             batch_size=4,
         )
-        variables = dict(zip(names, starts, strict=True))
+        states = {n: new_state(s) for n, s in zip(names, starts, strict=True)}
         stage = Stage(
             "method",
             "label",
             mlp((1,)),
             names,
             dataclasses.replace(RECIPE, **recipe),
-            lambda trained, executables: Start(variables, {}),
+            lambda trained, executables: Start(states, {}),
         )
         account, entries = Account(), []
         result = run_stage(
@@ -142,7 +143,9 @@ def test_training_that_never_improves_stops_after_its_patience(run, patience):
     for name, error in (("a", 0.0), ("b", 1.0)):
         assert history[name]["train_error"] == [error] * (1 + patience)
         assert history[name]["validation_error"] == [error] * (1 + patience)
-    chex.assert_trees_all_equal(tuple(result.variables.values()), STARTS)
+    chex.assert_trees_all_equal(
+        tuple(s.variables for s in result.states.values()), STARTS
+    )
 
 
 def test_without_the_rule_it_trains_to_the_end_and_logs_every_epoch(run):
@@ -164,11 +167,11 @@ def test_each_member_of_a_group_stops_for_itself(run, strategy):
     errors = history["b"]["train_error"]
     assert errors.index(min(errors)) == epochs["b"] - 1 - 3
     assert len(entries) == sum(epochs.values())
-    assert largest_difference(result.variables["a"], STARTS[0]) > 1e-3
+    assert largest_difference(result.states["a"].variables, STARTS[0]) > 1e-3
     # What each has learned is what it learns in as many epochs without the rule.
     for name, count in epochs.items():
         fixed, _ = run(STARTS, stop="epochs", epochs=count, **options)
-        chex.assert_trees_all_equal(result.variables[name], fixed.variables[name])
+        chex.assert_trees_all_equal(result.states[name], fixed.states[name])
         assert fixed.record["history"][name] == history[name]
 
 
@@ -178,11 +181,14 @@ def test_a_member_learns_alone_what_it_learns_in_a_group(run):
     alone, _ = run(STARTS[1:], names=("b",), strategy="auto", **options)
     assert alone.record["strategy"] == "loop"
     chex.assert_trees_all_close(
-        alone.variables["b"], together.variables["b"], rtol=1e-5, atol=1e-7
+        alone.states["b"],
+        together.states["b"],
+        rtol=1e-5,
+        atol=1e-7,
     )
     # The control: another name draws another order.
     other, _ = run(STARTS[1:], names=("c",), strategy="loop", **options)
-    assert largest_difference(other.variables["c"], alone.variables["b"]) > 1e-5
+    assert largest_difference(other.states["c"], alone.states["b"]) > 1e-5
 
 
 def test_a_second_group_of_a_known_shape_compiles_nothing(run):

@@ -242,7 +242,7 @@ def make_problem(folder):
     task = make_task(data, **VARIED, seed=3, batch_size=BATCH)
     stage = Stage("m", "s", NETWORK, ("a", "b"), RECIPE, lambda *_: Start({}, {}))
     keys = jax.random.split(jax.random.key(0), 2)
-    starts = [init(NETWORK, key, data.input_shape, 3) for key in keys]
+    starts = [new_state(init(NETWORK, key, data.input_shape, 3)) for key in keys]
     return task, stage, starts
 
 
@@ -262,7 +262,7 @@ def test_streaming_trains_as_memory_does_in_the_same_order(
     memory = load("folder", directory=folder)
     inside = make_task(memory, **VARIED, seed=3, batch_size=BATCH)
     step = make_steps(NETWORK, task.augmentation, "vmap")
-    state = new_group([new_state(start) for start in starts])
+    state = new_group(starts)
     key = named_key(task.key, "m", "s", "stream")
     seed = int(jax.random.bits(key, dtype=jnp.uint32))
     for epoch in (0, 1):
@@ -283,9 +283,9 @@ def test_streaming_trains_as_memory_does_in_the_same_order(
             jnp.ones(2, bool),
         )
         state = step(state, inside.training_data, inputs, np.int32(0), np.int32(6))
-    found = trainer.variables()
+    found = trainer.states()
     for i, name in enumerate(stage.members):
-        expected = jax.tree.map(lambda leaf, i=i: leaf[i], state.members.variables)
+        expected = jax.tree.map(lambda leaf, i=i: leaf[i], state.members)
         jax.tree.map(
             lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6),
             found[name],

@@ -24,8 +24,10 @@ from mothernets_jax.methods.scratch import (
     start_at_random,
 )
 from mothernets_jax.models import Variables, abstract_variables
+from mothernets_jax.momentum import hatch_momentum
 from mothernets_jax.settings import Settings
 from mothernets_jax.stages import EVALUATION_BATCH, Stage, Start, Task
+from mothernets_jax.training import MemberState, new_state
 from mothernets_jax.trees import named_key
 
 NAME = "mothernets"
@@ -96,7 +98,7 @@ def _start_hatched(
     parent: _Parent,
     architecture: Architecture,
     names: tuple[str, ...],
-    trained: Mapping[str, Variables],
+    trained: Mapping[str, MemberState],
     executables: Executables,
 ) -> Start:
     """Hatches members from their trained MotherNet and checks each before noise.
@@ -118,14 +120,14 @@ def _start_hatched(
             executables=executables,
         )
 
-    mother, mother_variables = parent.architecture, trained[parent.name]
-    expected = logits_of(mother, mother_variables)
+    mother, mother_state = parent.architecture, trained[parent.name]
+    expected = logits_of(mother, mother_state.variables)
     statistics_batch = normalise(jnp.asarray(images), mean, std)
     grow = _make_hatch(mother, architecture, settings.hatch.split)  # type: ignore[arg-type]
-    variables, checks = {}, {}
+    states, checks = {}, {}
     for name in names:
         key = named_key(task.key, NAME, name, "hatch")
-        args = (mother_variables, key, statistics_batch)
+        args = (mother_state.variables, key, statistics_batch)
         hatched = executables.get(grow, *args)(*args)
         difference = float(np.abs(logits_of(architecture, hatched) - expected).max())
         relative = difference / float(np.abs(expected).max())
@@ -140,12 +142,17 @@ def _start_hatched(
             "largest_logit_difference": difference,
             "relative_logit_difference": relative,
         }
-        variables[name] = hatched
         if settings.hatch.noise:
             noise_key = named_key(task.key, NAME, name, "noise")
             args = (hatched, noise_key, np.float32(settings.hatch.noise))
-            variables[name] = executables.get(_perturb, *args)(*args)
-    return Start(variables, checks)
+            hatched = executables.get(_perturb, *args)(*args)
+        momentum = None
+        if settings.hatch.momentum:
+            args = (mother_state.momentum, key)
+            grow_momentum = _make_hatch_momentum(mother, architecture)
+            momentum = executables.get(grow_momentum, *args)(*args)
+        states[name] = new_state(hatched, momentum)
+    return Start(states, checks)
 
 
 def _prepare_hatching(
@@ -161,6 +168,9 @@ def _prepare_hatching(
     images = jax.ShapeDtypeStruct((examples, *task.input_shape), jnp.float32)
     grow = _make_hatch(parent.architecture, architecture, settings.hatch.split)  # type: ignore[arg-type]
     store.prepare(grow, shapes, task.key, images)
+    if settings.hatch.momentum:
+        grow_momentum = _make_hatch_momentum(parent.architecture, architecture)
+        store.prepare(grow_momentum, shapes["params"], task.key)
     if settings.hatch.noise:
         hatched = abstract_variables(architecture, task.input_shape, task.num_classes)
         store.prepare(_perturb, hatched, task.key, np.float32(0))
@@ -175,3 +185,11 @@ def _make_hatch(mother: Architecture, member: Architecture, split: Split):
         return hatch(variables, mother, member, key, images=images, split=split)
 
     return jax.jit(hatch_member)
+
+
+@functools.cache
+def _make_hatch_momentum(mother: Architecture, member: Architecture):
+    def grow(momentum, key):
+        return hatch_momentum(momentum, mother, member, key)
+
+    return jax.jit(grow)

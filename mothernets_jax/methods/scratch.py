@@ -4,8 +4,9 @@ from collections.abc import Callable, Iterable, Mapping
 
 from mothernets_jax.architectures import Architecture
 from mothernets_jax.compilation import Executables
-from mothernets_jax.models import Variables, init
+from mothernets_jax.models import init
 from mothernets_jax.stages import Start, Task
+from mothernets_jax.training import MemberState, new_state
 from mothernets_jax.trees import named_key
 
 
@@ -22,20 +23,16 @@ def same_architecture(
 
 def start_at_random(
     task: Task, method: str, architecture: Architecture, names: tuple[str, ...]
-) -> Callable[[Mapping[str, Variables], Executables], Start]:
+) -> Callable[[Mapping[str, MemberState], Executables], Start]:
     """A stage's start from random initial variables."""
 
-    def start(trained: Mapping[str, Variables], executables: Executables) -> Start:
-        variables = {
-            name: init(
-                architecture,
-                named_key(task.key, method, name, "init"),
-                task.input_shape,
-                task.num_classes,
-            )
-            for name in names
-        }
-        return Start(variables, checks={})
+    def start(trained: Mapping[str, MemberState], executables: Executables) -> Start:
+        states = {}
+        for name in names:
+            key = named_key(task.key, method, name, "init")
+            variables = init(architecture, key, task.input_shape, task.num_classes)
+            states[name] = new_state(variables)
+        return Start(states, checks={})
 
     return start
 

@@ -89,11 +89,11 @@ def streamed(task):
 def starts_of(members):
     shape = (SIDE, SIDE, 3)
     keys = jax.random.split(jax.random.key(0), members)
-    return [init(NETWORK, key, shape, CLASSES) for key in keys]
+    return [new_state(init(NETWORK, key, shape, CLASSES)) for key in keys]
 
 
 def train(task, members, strategy, devices):
-    """Variables by member after two epochs of a stage."""
+    """States by member after two epochs of a stage."""
     names = tuple(f"member{i}" for i in range(members))
     starts = starts_of(members)
     stage = Stage("m", "s", NETWORK, names, RECIPE, lambda *_: Start({}, {}))
@@ -101,7 +101,7 @@ def train(task, members, strategy, devices):
     trainer = GroupTrainer(stage, placed, starts, strategy, Executables(ProgramStore()))
     for epoch in range(RECIPE.epochs):
         trainer.run_epoch(epoch, [True] * members)
-    return jax.device_get((trainer.variables(), [tuple(m) for m in trainer.metrics()]))
+    return jax.device_get((trainer.states(), [tuple(m) for m in trainer.metrics()]))
 
 
 def largest_difference(one, other):
@@ -114,7 +114,7 @@ def largest_difference(one, other):
 def describe_program(task, members, strategy):
     """The collectives in the compiled program, and what a device holds."""
     placement = place(jax.devices(), members, BATCH)
-    state = new_group([new_state(start) for start in starts_of(members)])
+    state = new_group(starts_of(members))
     state = jax.device_put(state, placement.by_member)
     keys = jax.random.split(jax.random.key(1), members)
     indices, step_keys = make_orders(len(task.dataset.train_labels), BATCH)(keys)
