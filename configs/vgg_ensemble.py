@@ -94,6 +94,16 @@ def get_config(preset: str = "digits") -> ConfigDict:
                 "noise": 0.6 if digits else 0.0,
                 "split": "random",
                 "momentum": False,  # of the MotherNet's optimiser, hatched too
+                "bags": False,  # each member its own, drawn with replacement
+                "mother_cycles": 1,  # of the MotherNet's cosine schedule
+                "budget_share": 0.5,  # of a budget, for the MotherNets
             },
+            # Training FLOPs of every method, as epochs of the reference; by default the
+            # one network of Snapshot Ensembles. Without: the epochs of each method.
+            "budget": {"epochs": placeholder(float), "reference": ""},
+            "distillation": {"temperature": 4.0, "share": 0.5},
+            "treenets": {"shared_blocks": 1},
+            "snapshot": {"cycle_epochs": 10, "learning_rate": 0.2},
+            "fge": {"cycle_epochs": 4, "largest_rate": 0.05, "smallest_rate": 1e-4},
         }
     )

@@ -56,7 +56,12 @@ def num_params(
 
 
 def train_flops(
-    architecture: Architecture, input_shape: tuple[int, int, int], num_classes: int
+    architecture: Architecture,
+    input_shape: tuple[int, int, int],
+    num_classes: int,
+    *,
+    first: int = 0,
+    stop: int | None = None,
 ) -> float:
     """FLOPs of training on one image: 6 x multiply-adds of convolutions and dense.
 
@@ -67,9 +72,18 @@ def train_flops(
         architecture: the network.
         input_shape: (height, width, channels) of one image.
         num_classes: outputs of the linear head.
+        first: number of the first operation that counts.
+        stop: number of the first one after it that does not; None for all.
     """
-    costs = _costs(architecture, input_shape, num_classes)
+    costs = list(_costs(architecture, input_shape, num_classes))[first:stop]
     return 6.0 * sum(cost.multiply_adds for cost in costs)
+
+
+def forward_flops(
+    architecture: Architecture, input_shape: tuple[int, int, int], num_classes: int
+) -> float:
+    """FLOPs of predicting one image: a third of those of training on it."""
+    return train_flops(architecture, input_shape, num_classes) / 3
 
 
 def _costs(
@@ -87,6 +101,8 @@ def _costs(
             yield Cost(kernel + bias, kernel * made[0] * made[1])
         elif isinstance(operation, Norm):
             yield Cost(2 * made[2], 0)  # a scale and a bias
+        else:
+            yield Cost(0, 0)
 
 
 def _shape(operation: Operation, read: list[Shape], num_classes: int) -> Shape:

@@ -4,7 +4,7 @@ import contextlib
 import functools
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import jax
 from rich.console import Console
 
 from mothernets_jax import data, hosts, run_folder
+from mothernets_jax.architectures import Architecture
 from mothernets_jax.compilation import Executables, ProgramStore
 from mothernets_jax.data import counts
 from mothernets_jax.devices import compute_dtype, device_name, memory_bytes
@@ -26,7 +27,7 @@ from mothernets_jax.report_tables import comparison_table
 from mothernets_jax.results import summarise
 from mothernets_jax.run_log import provenance
 from mothernets_jax.settings import Settings
-from mothernets_jax.stages import Stage, Task, make_task, planned_flops
+from mothernets_jax.stages import Composition, Task, make_task, planned_flops
 from mothernets_jax.strategies import StrategyMemory
 from mothernets_jax.training import MemberState
 
@@ -39,7 +40,7 @@ def show_plan(settings: Settings, console: Console) -> None:
     print_plan(
         console,
         _describe_clusters(task, settings),
-        _stages(task, settings),
+        {name: c.stages for name, c in _compositions(task, settings).items()},
         task,
         strategy=settings.strategy,
         noise=settings.hatch.noise,
@@ -111,12 +112,12 @@ def train_and_evaluate(
         console.print(f"Everything in {workdir} is done already.", soft_wrap=True)
         return done
     task = _load_task(settings)
-    stages = _stages(task, settings)
+    compositions = _compositions(task, settings)
     hosts.on_first(lambda: run_folder.claim(workdir, settings))
     with contextlib.ExitStack() as stack:
         if store is None:
             store = stack.enter_context(contextlib.closing(ProgramStore()))
-        trained = _train_methods(task, settings, stages, workdir, console, store)
+        trained = _train_methods(task, settings, compositions, workdir, console, store)
     results = {
         "name": name,
         "provenance": provenance(command, device_name()),
@@ -131,13 +132,13 @@ def train_and_evaluate(
 def _train_methods(
     task: Task,
     settings: Settings,
-    stages: Mapping[str, Sequence[Stage]],
+    compositions: Mapping[str, Composition],
     workdir: Path,
     console: Console,
     store: ProgramStore,
 ) -> dict[str, Any]:
     """Every method's entry in `results.json`, after training what is not done."""
-    every = [stage for listed in stages.values() for stage in listed]
+    every = [stage for c in compositions.values() for stage in c.stages]
     done = read_records(workdir, every)
     remaining = sum(planned_flops(s, task) for s in every if s.name not in done)
     methods = {}
@@ -149,9 +150,9 @@ def _train_methods(
             store,
             progress,
         )
-        for method, listed in stages.items():
-            trained, records = run_stages(listed, task, execution)
-            ensemble = _ensemble(task, settings, trained)
+        for method, composition in compositions.items():
+            trained, records = run_stages(composition.stages, task, execution)
+            ensemble = _ensemble(task, composition.members, trained)
             folder = workdir / ENSEMBLES_FOLDER / method
             hosts.on_first(functools.partial(ensemble.save, folder))
             evaluate = functools.partial(
@@ -200,7 +201,7 @@ def _read_task(settings: Settings) -> Task:
     )
 
 
-def _stages(task: Task, settings: Settings) -> dict[str, Sequence[Stage]]:
+def _compositions(task: Task, settings: Settings) -> dict[str, Composition]:
     members = settings.members
     return {name: METHODS[name](task, settings, members) for name in settings.methods}
 
@@ -211,12 +212,14 @@ def _describe_clusters(task: Task, settings: Settings) -> dict[str, Any]:
 
 
 def _ensemble(
-    task: Task, settings: Settings, trained: Mapping[str, MemberState]
+    task: Task,
+    members: Mapping[str, Architecture],
+    trained: Mapping[str, MemberState],
 ) -> Ensemble:
     """The ensemble's members, out of all networks that a method trained."""
     dataset = task.dataset
     return Ensemble(
-        {n: Member(a, trained[n].variables) for n, a in settings.members.items()},
+        {name: Member(a, trained[name].variables) for name, a in members.items()},
         mean=dataset.mean,
         std=dataset.std,
         class_names=dataset.class_names,

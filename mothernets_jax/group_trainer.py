@@ -13,10 +13,9 @@ from mothernets_jax.augment import Sides
 from mothernets_jax.chunks import make_chunks
 from mothernets_jax.compilation import Executables, ProgramStore
 from mothernets_jax.groups import StepsInputs
-from mothernets_jax.models import Variables
+from mothernets_jax.models import Variables, abstract_variables
 from mothernets_jax.placement import fetch, place, put
-from mothernets_jax.schedules import learning_rates
-from mothernets_jax.stages import Stage, Task, steps_per_epoch
+from mothernets_jax.stages import Stage, Task, settled, stage_rates, steps_per_epoch
 from mothernets_jax.training import MemberState, Metrics, TrainingData, new_state
 from mothernets_jax.trees import named_key, unstack
 
@@ -42,6 +41,7 @@ class GroupTrainer:
         states: Sequence[MemberState],
         strategy: str,
         executables: Executables,
+        teacher: Variables | None = None,
     ):
         """Puts everything on the task's devices and compiles the program.
 
@@ -51,26 +51,20 @@ class GroupTrainer:
             states: where each member starts; copied.
             strategy: one of `groups.STRATEGIES`.
             executables: compiled programs.
+            teacher: the variables of the network that is distilled, if one is.
         """
         recipe = stage.recipe
         self.steps_per_epoch = steps_per_epoch(recipe, task)
-        total_steps = self.steps_per_epoch * recipe.epochs
-        self._rates = learning_rates(
-            recipe.schedule,
-            recipe.learning_rate,
-            total_steps=total_steps,
-            warmup_steps=round(self.steps_per_epoch * recipe.warmup_epochs),
-        ).reshape(recipe.epochs, self.steps_per_epoch)
-        self._keys = [
-            named_key(task.key, stage.method, name, "train") for name in stage.members
-        ]
-        self._side_keys = [
-            named_key(task.key, stage.method, name, "sides") for name in stage.members
-        ]
+        self._rates = stage_rates(stage, task)
+        self._keys = _keys_of(stage, task, "train")
+        self._side_keys = _keys_of(stage, task, "sides")
+        self._bag_keys = _keys_of(stage, task, "bag")
         self._stage, self._task, self._executables = stage, task, executables
         self._size = 1 if strategy == "loop" else len(stage.members)
-        self._placement = place(task.devices, self._size, recipe.batch_size)
+        rows = 1 if stage.branches_at else self._size  # branches stay with their trunk
+        self._placement = place(task.devices, rows, recipe.batch_size)
         self._chunks = make_chunks(stage, task, self._placement)
+        self._teacher = put(teacher, self._placement.everywhere)
         self._groups = [
             put(
                 groups.new_group(self._fill(states[i : i + self._size])),
@@ -86,9 +80,12 @@ class GroupTrainer:
             task.dtype,
             self._placement.mesh,
             divided_data=task.dataset.streamed,
+            distillation=stage.distillation,
+            branches_at=stage.branches_at,
         )
         inputs = self._inputs(0, 0, [True] * len(states))
-        args = (self._groups[0], self._chunks.shapes, inputs, *_bounds(0, 1))
+        shapes = self._chunks.shapes._replace(teacher=self._teacher)
+        args = (self._groups[0], shapes, inputs, *_bounds(0, 1))
         self._program = executables.get(function, *args)
         seconds = executables.store.program(function, *args).seconds
         self.compile_seconds = hosts.first_clock(seconds)
@@ -173,6 +170,7 @@ class GroupTrainer:
         How many steps the next call does depends on them: one clock for all hosts.
         """
         started = time.perf_counter()
+        data = data._replace(teacher=self._teacher)
         state = self._program(self._groups[group], data, inputs, *_bounds(first, stop))
         self._groups[group] = jax.block_until_ready(state)
         return hosts.first_clock(time.perf_counter() - started)
@@ -184,6 +182,9 @@ class GroupTrainer:
         examples = len(self._task.dataset.train_labels)
         draw = groups.make_orders(examples, self._stage.recipe.batch_size)
         drawn, step_keys = self._executables.get(draw, *args)(*args)
+        if self._stage.bags:
+            bag_keys = jnp.stack(self._fill(self._own(group, self._bag_keys)))
+            drawn = groups.make_bags(examples)(bag_keys, drawn)
         indices = self._chunks.indices(drawn)
         members = len(args[0])
         rates = jnp.broadcast_to(self._rates[epoch], (members, self.steps_per_epoch))
@@ -207,6 +208,11 @@ class GroupTrainer:
         return [*of_members, *[of_members[-1]] * missing]
 
 
+def _keys_of(stage: Stage, task: Task, purpose: str) -> list[jax.Array]:
+    """A key for each member."""
+    return [named_key(task.key, stage.method, name, purpose) for name in stage.members]
+
+
 def prepare_training(
     stage: Stage, task: Task, variables: Variables, strategy: str, store: ProgramStore
 ) -> None:
@@ -220,8 +226,8 @@ def prepare_training(
         store: where compiled programs are kept.
     """
     batch_size, examples = stage.recipe.batch_size, len(task.dataset.train_labels)
-    members = 1 if strategy in ("auto", "loop") else len(stage.members)
-    strategy = "loop" if members == 1 else strategy
+    strategy = settled(strategy, stage) or "loop"
+    members = 1 if strategy == "loop" else len(stage.members)
     keys = jax.ShapeDtypeStruct((members,), task.key.dtype)
     orders = groups.make_orders(examples, batch_size)
     store.prepare(orders, keys)
@@ -238,12 +244,17 @@ def prepare_training(
     state, inputs = jax.eval_shape(arguments, variables, keys)
     placement = place(task.devices[:1], members, batch_size)
     data = make_chunks(stage, task, placement).shapes
+    if stage.distillation is not None:
+        of_teacher = stage.distillation.architecture, task.input_shape, task.num_classes
+        data = data._replace(teacher=abstract_variables(*of_teacher))
     function = groups.make_steps(
         stage.architecture,
         task.augmentation,
         strategy,
         task.dtype,
         divided_data=task.dataset.streamed,
+        distillation=stage.distillation,
+        branches_at=stage.branches_at,
     )
     store.prepare(function, state, data, inputs, *_bounds(0, 1))
 

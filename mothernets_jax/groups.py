@@ -13,7 +13,7 @@ Axes: everything here has a leading [members] axis.
 
 import functools
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -22,8 +22,10 @@ from jax.sharding import PartitionSpec as P
 
 from mothernets_jax.architectures import Architecture
 from mothernets_jax.augment import Sides
+from mothernets_jax.branching import GroupStep, make_branching_step
 from mothernets_jax.training import (
     Augmentation,
+    Distillation,
     MemberState,
     MemberStep,
     Metrics,
@@ -91,6 +93,8 @@ def make_steps(
     mesh: Mesh | None = None,
     *,
     divided_data: bool = False,
+    distillation: Distillation | None = None,
+    branches_at: int = 0,
 ) -> StepsFunction:
     """A jitted function that trains a group for some steps of an epoch.
 
@@ -108,9 +112,20 @@ def make_steps(
             among several devices; both sizes must divide theirs. None for one device.
         divided_data: whether images and labels are divided as batches are, so that a
             device's indices are places in its own part of them.
+        distillation: as for `training.make_member_step`.
+        branches_at: see `stages.Stage`.
     """
     # However it is called, the same function for the same computation.
-    return _make_steps(architecture, augmentation, strategy, dtype, mesh, divided_data)
+    return _make_steps(
+        architecture,
+        augmentation,
+        strategy,
+        dtype,
+        mesh,
+        divided_data,
+        distillation,
+        branches_at,
+    )
 
 
 @functools.cache
@@ -121,12 +136,24 @@ def _make_steps(
     dtype: jax.typing.DTypeLike | None,
     mesh: Mesh | None,
     divided_data: bool,
+    distillation: Distillation | None,
+    branches_at: int,
 ) -> StepsFunction:
-    batch_axis = BATCH_AXIS if mesh is not None else None
-    member_step = make_member_step(
-        architecture, augmentation, dtype=dtype, batch_axis=batch_axis
-    )
-    step = _vmapped(member_step) if strategy == "vmap" else _unrolled(member_step)
+    options: Any = {"dtype": dtype}
+    options["batch_axis"] = BATCH_AXIS if mesh is not None else None
+    if branches_at:
+        step = make_branching_step(
+            architecture,
+            augmentation,
+            branches_at,
+            vmapped=strategy == "vmap",
+            **options,
+        )
+    else:
+        member_step = make_member_step(
+            architecture, augmentation, distillation=distillation, **options
+        )
+        step = _vmapped(member_step) if strategy == "vmap" else _unrolled(member_step)
 
     def train_steps(state, data, inputs, first, stop):
         def body(i, state):
@@ -143,7 +170,7 @@ def _make_steps(
             mesh=mesh,
             in_specs=(
                 by_member,
-                TrainingData(examples, examples, same, same),  # type: ignore[arg-type]
+                TrainingData(examples, examples, same, same, same),  # type: ignore[arg-type]
                 by_member,
                 same,
                 same,
@@ -153,13 +180,7 @@ def _make_steps(
     return jax.jit(train_steps, donate_argnums=0)
 
 
-# A group's step: (states, data, StepInputs) -> (states, metrics).
-_GroupStep = Callable[
-    [MemberState, TrainingData, StepInputs], tuple[MemberState, Metrics]
-]
-
-
-def _unrolled(member_step: MemberStep) -> _GroupStep:
+def _unrolled(member_step: MemberStep) -> GroupStep:
     def step(states, data, inputs):
         members = inputs.active.shape[0]
         each = zip(unstack(states, members), unstack(inputs, members), strict=True)
@@ -168,7 +189,7 @@ def _unrolled(member_step: MemberStep) -> _GroupStep:
     return step
 
 
-def _vmapped(member_step: MemberStep) -> _GroupStep:
+def _vmapped(member_step: MemberStep) -> GroupStep:
     """All members in one operation each.
 
     Where the gradient is taken decides which convolution computes a kernel's gradient:
@@ -203,6 +224,22 @@ def new_group(states: Sequence[MemberState]) -> GroupState:
 def without_sums(group: GroupState) -> GroupState:
     """The group with its metrics at zero."""
     return group._replace(sums=jax.tree.map(jnp.zeros_like, group.sums))
+
+
+@functools.cache
+def make_bags(examples: int) -> Callable[..., jax.Array]:
+    """A jitted function: keys [members], indices [members, ...] -> those of bags.
+
+    A member's bag has as many images as there are, drawn with replacement; an index is
+    a place in it.
+
+    References: Breiman 1996, "Bagging predictors".
+    """
+
+    def draw(key, indices):
+        return jax.random.randint(key, (examples,), 0, examples)[indices]
+
+    return jax.jit(jax.vmap(draw))
 
 
 @functools.cache

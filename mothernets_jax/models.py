@@ -68,22 +68,32 @@ class Network(nn.Module):
             statistics of a batch, and the head, keep to that of the variables.
         batch_axis: the mapped axis over which a batch is divided, if it is; the
             statistics are then those of the whole batch.
+        first: number of the first operation, for a part of a network.
+        stop: number of the operation behind the last; None for all that follow.
     """
 
     architecture: Architecture
     num_classes: int
     dtype: jax.typing.DTypeLike | None = None
     batch_axis: str | None = None
+    first: int = 0
+    stop: int | None = None
 
     @nn.compact
-    def __call__(self, images: jax.Array, *, train: bool) -> jax.Array:
-        """Logits [batch, classes] of images [batch, height, width, channels]."""
-        values = {IMAGES: images}
-        for operation in self.architecture.operations():
+    def __call__(self, inputs: jax.Array, *, train: bool) -> jax.Array:
+        """Logits [batch, classes] of images [batch, height, width, channels].
+
+        A part takes what the operation before its first makes, and returns what its
+        last makes.
+        """
+        operations = tuple(self.architecture.operations())
+        before = operations[self.first - 1].name if self.first else IMAGES
+        values = {before: inputs}
+        for operation in operations[self.first : self.stop]:
             read = [values[name] for name in read_by(operation)]
-            values[operation.name] = self._run(operation, read, train)
+            values[operation.name] = value = self._run(operation, read, train)
         self.sow(SHOWN, "values", values)
-        return values[HEAD]
+        return value
 
     def _run(
         self, operation: Operation, read: list[jax.Array], train: bool
@@ -185,6 +195,7 @@ def apply(
     images: jax.Array,
     *,
     train: bool = False,
+    dtype: jax.typing.DTypeLike | None = None,
 ) -> jax.Array:
     """Logits [batch, classes], in the dtype of the variables.
 
@@ -193,8 +204,11 @@ def apply(
         variables: `{"params": ..., "batch_stats": ...}`.
         images: float [batch, height, width, channels], already normalised.
         train: normalise by the batch's own statistics instead of the running ones.
+        dtype: in which hidden layers compute; None for that of the variables.
     """
-    logits, _ = _forward(architecture, variables, images, train, mutable=train)
+    logits, _ = _forward(
+        architecture, variables, images, train, mutable=train, dtype=dtype
+    )
     return logits
 
 
@@ -205,15 +219,20 @@ def apply_and_update(
     *,
     dtype: jax.typing.DTypeLike | None = None,
     batch_axis: str | None = None,
+    first: int = 0,
+    stop: int | None = None,
 ) -> tuple[jax.Array, dict]:
     """The training pass: logits [batch, classes] and the new running statistics.
 
     Args:
         architecture: the network.
-        variables: `{"params": ..., "batch_stats": ...}`.
-        images: float [batch, height, width, channels], already normalised.
+        variables: `{"params": ..., "batch_stats": ...}`; a part needs its own only.
+        images: float [batch, height, width, channels], already normalised; of a part,
+            what it reads.
         dtype: in which hidden layers compute; None for that of the variables.
         batch_axis: see `Network`.
+        first: see `Network`.
+        stop: see `Network`.
     """
     logits, state = _forward(
         architecture,
@@ -223,6 +242,8 @@ def apply_and_update(
         mutable=["batch_stats"],
         dtype=dtype,
         batch_axis=batch_axis,
+        first=first,
+        stop=stop,
     )
     return logits, state.get("batch_stats", {})
 
@@ -262,10 +283,12 @@ def measured_moments(
 
 
 def _forward(
-    architecture, variables, images, train, *, mutable, dtype=None, batch_axis=None
+    architecture, variables, images, train, *, mutable, **of_network
 ) -> tuple[Any, Any]:
-    bias = variables["params"][HEAD]["bias"]
-    network = Network(architecture, bias.shape[0], dtype, batch_axis)
-    images = jnp.asarray(images, bias.dtype)
+    params = variables["params"]
+    classes = params[HEAD]["bias"].shape[0] if HEAD in params else 0  # a part without
+    network = Network(architecture, classes, **of_network)
+    if not of_network.get("first"):
+        images = jnp.asarray(images, jax.tree.leaves(params)[0].dtype)
     result: Any = network.apply(variables, images, train=train, mutable=mutable)
     return result if mutable else (result, {})

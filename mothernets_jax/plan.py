@@ -12,8 +12,13 @@ from mothernets_jax.clustering import Cluster
 from mothernets_jax.costs import num_params, train_flops
 from mothernets_jax.methods.mothernets import mothernet_name
 from mothernets_jax.mothernet import matched_units
-from mothernets_jax.stages import Stage, Task, planned_flops, steps_per_epoch
-from mothernets_jax.strategies import settled
+from mothernets_jax.stages import (
+    Stage,
+    Task,
+    planned_flops,
+    settled,
+    steps_per_epoch,
+)
 
 
 def growth(mother: Architecture, member: Architecture) -> dict[str, int]:
@@ -177,7 +182,7 @@ def _stages_table(
             table.add_row(
                 method,
                 ", ".join(stage.members),
-                settled(strategy, len(stage.members)) or "timed",
+                settled(strategy, stage) or "timed",
                 str(stage.recipe.epochs),
                 f"{planned_flops(stage, task):.2e}",
             )

@@ -68,6 +68,49 @@ class HatchSettings:
     noise: float
     split: str
     momentum: bool
+    bags: bool
+    mother_cycles: int
+    budget_share: float
+
+
+@dataclasses.dataclass(frozen=True)
+class BudgetSettings:
+    """Training FLOPs of each method, as epochs of one network; none: own stop rules."""
+
+    epochs: float | None
+    reference: str
+
+
+@dataclasses.dataclass(frozen=True)
+class DistillationSettings:
+    """How the largest network teaches the members."""
+
+    temperature: float
+    share: float
+
+
+@dataclasses.dataclass(frozen=True)
+class TreeNetsSettings:
+    """Where members branch."""
+
+    shared_blocks: int
+
+
+@dataclasses.dataclass(frozen=True)
+class SnapshotSettings:
+    """Cosine cycles, each of which ends with a member."""
+
+    cycle_epochs: int
+    learning_rate: float
+
+
+@dataclasses.dataclass(frozen=True)
+class FgeSettings:
+    """Triangular cycles, a member in the middle of each."""
+
+    cycle_epochs: int
+    largest_rate: float
+    smallest_rate: float
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,6 +130,16 @@ class Settings:
     data: DataSettings
     train: Recipe
     hatch: HatchSettings
+    budget: BudgetSettings
+    distillation: DistillationSettings
+    treenets: TreeNetsSettings
+    snapshot: SnapshotSettings
+    fge: FgeSettings
+
+    @property
+    def networks(self) -> dict[str, Architecture]:
+        """The architectures by name."""
+        return {name: parse(notation) for name, notation in self.architectures.items()}
 
     @property
     def members(self) -> dict[str, Architecture]:
@@ -200,8 +253,28 @@ def _check_ranges(settings: Settings, methods: tuple[str, ...]) -> None:
 
     for path in ("replicas", "train.epochs", "train.batch_size", "hatch.epochs"):
         at_least(1, path)
-    for path in ("train.patience_epochs", "data.image_size"):
+    for path in ("train.patience_epochs", "data.image_size", "hatch.mother_cycles"):
         at_least(1, path)
+    for path in ("treenets.shared_blocks", "snapshot.cycle_epochs"):
+        at_least(1, path)
+    for path in ("snapshot.learning_rate", "fge.smallest_rate", "budget.epochs"):
+        at_least(0, path)
+    at_least(settings.fge.smallest_rate, "fge.largest_rate")
+    if settings.fge.cycle_epochs < 2 or settings.fge.cycle_epochs % 2:
+        raise ValueError(
+            f"config.fge.cycle_epochs is {settings.fge.cycle_epochs}: expected an even "
+            "number, since a member is collected in the middle of a cycle"
+        )
+    for path in ("distillation.share", "hatch.budget_share"):
+        if not 0 <= _get(settings, path) <= 1:
+            raise ValueError(
+                f"config.{path} is {_get(settings, path)}: expected a share from 0 to 1"
+            )
+    if not 0 < settings.distillation.temperature < float("inf"):
+        raise ValueError(
+            f"config.distillation.temperature is {settings.distillation.temperature}: "
+            "expected more than 0"
+        )
     for path in ("seed", "data.fold", "data.crop_padding", "data.workers"):
         at_least(0, path)
     for path in ("train.learning_rate", "hatch.learning_rate", "hatch.noise"):

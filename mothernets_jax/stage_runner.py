@@ -83,8 +83,12 @@ def run_stage(
     starts = [start.states[name] for name in stage.members]
     # Hosts of several kinds may round differently.
     starts = hosts.arrays_on_first(lambda: starts, starts)
-    strategy = choose_strategy(strategy, stage, task, starts, executables, memory)
-    trainer = GroupTrainer(stage, task, starts, strategy, executables)
+    taught = stage.distillation
+    teacher = trained[taught.teacher].variables if taught else None
+    strategy = choose_strategy(
+        strategy, stage, task, starts, executables, memory, teacher
+    )
+    trainer = GroupTrainer(stage, task, starts, strategy, executables, teacher)
     histories = {name: _new_history() for name in stage.members}
     train_seconds, eval_seconds = 0.0, 0.0
     recipe, flops = stage.recipe, epoch_flops(stage, task)
@@ -98,6 +102,8 @@ def run_stage(
             )
             for name in stage.members
         ]
+        if stage.branches_at:  # all or none, as they share their trunk
+            active = [any(active)] * len(active)
         if not any(active):
             progress.skip(flops * (recipe.epochs - epoch) * len(stage.members))
             break

@@ -14,11 +14,17 @@ import numpy as np
 from mothernets_jax.architectures import Architecture
 from mothernets_jax.augment import pad_for_crops
 from mothernets_jax.compilation import Executables, ProgramStore
-from mothernets_jax.costs import train_flops
+from mothernets_jax.costs import forward_flops, train_flops
 from mothernets_jax.data import Dataset
 from mothernets_jax.devices import Device
+from mothernets_jax.schedules import learning_rates
 from mothernets_jax.settings import Recipe
-from mothernets_jax.training import Augmentation, MemberState, TrainingData
+from mothernets_jax.training import (
+    Augmentation,
+    Distillation,
+    MemberState,
+    TrainingData,
+)
 
 EVALUATION_BATCH = 512
 
@@ -79,8 +85,14 @@ class Stage(NamedTuple):
         recipe: how they are trained.
         start: from the states in which the method's earlier stages left their networks,
             by name, and the programs compiled so far, to the members' first states.
-        needs: the networks among them that `start` uses.
+        needs: the networks among them that `start`, or the training, uses.
         prepare: begins to compile the programs that `start` uses.
+        rates: from steps an epoch to the learning rate of every step, float32 [steps];
+            None for the recipe's schedule.
+        bags: whether each member draws its own bag of the images, with replacement.
+        distillation: of an earlier network; None to learn from labels alone.
+        branches_at: the number of the first operation that is not shared, for members
+            that branch from one trunk; 0 for members of their own.
     """
 
     method: str
@@ -91,11 +103,28 @@ class Stage(NamedTuple):
     start: Callable[[Mapping[str, MemberState], Executables], Start]
     needs: tuple[str, ...] = ()
     prepare: Callable[[ProgramStore], None] = lambda store: None
+    rates: Callable[[int], np.ndarray] | None = None
+    bags: bool = False
+    distillation: Distillation | None = None
+    branches_at: int = 0
 
     @property
     def name(self) -> str:
         """Names the stage's folder."""
         return f"{self.method}-{self.label}"
+
+
+class Composition(NamedTuple):
+    """A method's work.
+
+    Attributes:
+        stages: in the order of their training.
+        members: the networks that the ensemble consists of, each trained by a stage
+            under its name; stages may train others on the way.
+    """
+
+    stages: tuple[Stage, ...]
+    members: dict[str, Architecture]
 
 
 def make_task(
@@ -156,10 +185,48 @@ def steps_per_epoch(recipe: Recipe, task: Task) -> int:
     return len(task.dataset.train_labels) // recipe.batch_size
 
 
+def stage_rates(stage: Stage, task: Task) -> np.ndarray:
+    """The learning rate of every step, float32 [epochs, steps]."""
+    recipe, steps = stage.recipe, steps_per_epoch(stage.recipe, task)
+    if stage.rates is not None:
+        return stage.rates(steps).reshape(recipe.epochs, steps)
+    return learning_rates(
+        recipe.schedule,
+        recipe.learning_rate,
+        total_steps=steps * recipe.epochs,
+        warmup_steps=round(steps * recipe.warmup_epochs),
+    ).reshape(recipe.epochs, steps)
+
+
+def settled(requested: str, stage: Stage) -> str | None:
+    """A stage's strategy, where it can be told without a trial.
+
+    Args:
+        requested: `auto` or one of `groups.STRATEGIES`.
+        stage: whose members are to be trained.
+    """
+    if len(stage.members) == 1:
+        return "loop"  # all strategies are the same, and this is what they reduce to
+    if stage.branches_at and requested in ("auto", "loop"):  # always together
+        return "unroll" if jax.default_backend() == "cpu" else "vmap"
+    return None if requested == "auto" else requested
+
+
+def epoch_images(recipe: Recipe, task: Task) -> int:
+    """Images that a network sees in an epoch."""
+    return steps_per_epoch(recipe, task) * recipe.batch_size
+
+
 def epoch_flops(stage: Stage, task: Task) -> float:
-    """Training FLOPs of one epoch of one member."""
-    images = steps_per_epoch(stage.recipe, task) * stage.recipe.batch_size
-    return images * train_flops(stage.architecture, task.input_shape, task.num_classes)
+    """Training FLOPs of one epoch of one member, with its share of a common trunk."""
+    shape, classes = task.input_shape, task.num_classes
+    flops, cut = train_flops(stage.architecture, shape, classes), stage.branches_at
+    if cut:
+        trunk = train_flops(stage.architecture, shape, classes, stop=cut)
+        flops -= trunk * (1 - 1 / len(stage.members))
+    if stage.distillation is not None:  # the teacher looks at every image
+        flops += forward_flops(stage.distillation.architecture, shape, classes)
+    return epoch_images(stage.recipe, task) * flops
 
 
 def planned_flops(stage: Stage, task: Task) -> float:

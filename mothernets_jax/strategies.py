@@ -16,7 +16,8 @@ import jax.numpy as jnp
 from mothernets_jax import checkpoints, hosts
 from mothernets_jax.compilation import Executables
 from mothernets_jax.group_trainer import GroupTrainer
-from mothernets_jax.stages import Stage, Task, steps_per_epoch
+from mothernets_jax.models import Variables
+from mothernets_jax.stages import Stage, Task, settled, steps_per_epoch
 from mothernets_jax.training import MemberState
 
 _log = logging.getLogger(__name__)
@@ -62,13 +63,6 @@ class StrategyMemory:
         checkpoints.write_json(self._path, self.choices)
 
 
-def settled(requested: str, members: int) -> str | None:
-    """The strategy, where it can be told without a trial."""
-    if members == 1:
-        return "loop"  # all strategies are the same, and this is what they reduce to
-    return None if requested == "auto" else requested
-
-
 def choose_strategy(
     requested: str,
     stage: Stage,
@@ -76,6 +70,7 @@ def choose_strategy(
     states: Sequence[MemberState],
     executables: Executables,
     memory: StrategyMemory,
+    teacher: Variables | None = None,
 ) -> str:
     """The strategy for a stage; `auto` times a few steps where that can pay.
 
@@ -86,22 +81,23 @@ def choose_strategy(
         states: where each member starts.
         executables: compiled programs.
         memory: choices made before; a new one is added.
+        teacher: the variables of the network that is distilled, if one is.
     """
     members = len(stage.members)
-    strategy = settled(requested, members)
+    strategy = settled(requested, stage)
     if strategy is not None:
         return strategy
     key = _key(stage, task)
     if key in memory.choices:
         return memory.choices[key]["strategy"]
     steps = stage.recipe.epochs * steps_per_epoch(stage.recipe, task)
-    loop = GroupTrainer(stage, task, states, "loop", executables)
+    loop = GroupTrainer(stage, task, states, "loop", executables, teacher)
     seconds = {"loop": loop.seconds_per_step()}
     could_save = steps * seconds["loop"] * (1 - 1 / _HOPED_FOR_SPEED)
     other = "unroll" if jax.default_backend() == "cpu" else "vmap"
     too_many = other == "unroll" and members > _MOST_UNROLLED
     if not too_many and could_save > members * loop.compile_seconds:
-        trial = GroupTrainer(stage, task, states, other, executables)
+        trial = GroupTrainer(stage, task, states, other, executables, teacher)
         seconds[other] = trial.seconds_per_step()
     strategy = min(seconds, key=seconds.__getitem__)
     memory.remember(key, {"strategy": strategy, "seconds_per_step": seconds})
@@ -112,11 +108,13 @@ def choose_strategy(
 
 def _key(stage: Stage, task: Task) -> str:
     """All that the fastest strategy depends on."""
+    taught = stage.distillation
     dtype = task.dataset.mean.dtype if task.dtype is None else task.dtype
     return ", ".join(
         (
             f"{len(task.devices)} x {task.devices[0].device_kind}",
             str(stage.architecture),
+            *([f"taught by {taught.architecture}"] if taught else []),
             f"batch {stage.recipe.batch_size}",
             f"{len(stage.members)} members",
             jnp.dtype(dtype).name,

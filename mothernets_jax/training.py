@@ -14,7 +14,7 @@ import optax
 
 from mothernets_jax import augment
 from mothernets_jax.architectures import Architecture
-from mothernets_jax.models import Variables, apply_and_update
+from mothernets_jax.models import Variables, apply, apply_and_update
 from mothernets_jax.optim import sgd
 
 
@@ -39,12 +39,14 @@ class TrainingData(NamedTuple):
         labels: int32 [examples].
         mean: [channels], pixel units; its dtype is that of the computation.
         std: [channels], pixel units.
+        teacher: variables of the network that is distilled; None without one.
     """
 
     images: jax.Array
     labels: jax.Array
     mean: jax.Array
     std: jax.Array
+    teacher: Variables | None = None
 
 
 class Augmentation(NamedTuple):
@@ -52,6 +54,28 @@ class Augmentation(NamedTuple):
 
     crop_padding: int
     flip: str
+
+
+class Distillation(NamedTuple):
+    """How a trained network teaches others; static.
+
+    The loss is (1 - share) of the labels' cross-entropy, plus share x temperature^2 x
+    the divergence KL(teacher || student) of both softmaxes at the temperature.
+
+    Attributes:
+        teacher: the trained network's name.
+        architecture: the teacher's.
+        temperature: that softens both predictions.
+        share: of the loss that is the teacher's, 0 to 1.
+
+    References: Hinton, Vinyals and Dean 2015, "Distilling the Knowledge in a Neural
+    Network".
+    """
+
+    teacher: str
+    architecture: Architecture
+    temperature: float
+    share: float
 
 
 class StepInputs(NamedTuple):
@@ -129,6 +153,7 @@ def make_member_step(
     *,
     dtype: jax.typing.DTypeLike | None = None,
     batch_axis: str | None = None,
+    distillation: Distillation | None = None,
 ) -> MemberStep:
     """What trains one member on one batch.
 
@@ -139,19 +164,12 @@ def make_member_step(
             statistics and loss keep to that of the variables.
         batch_axis: the mapped axis over which each batch is divided, if it is; the
             step is then that on the whole batch.
+        distillation: of a teacher, which sees the same augmented images, in evaluation
+            mode; None to learn from labels alone.
     """
 
     def loss(params, batch_stats, data, inputs):
-        images = augment.draw_batch(
-            inputs.key,
-            data.images,
-            inputs.indices,
-            inputs.sides,
-            **augmentation._asdict(),
-            batch_axis=batch_axis,
-        )
-        images = augment.normalise(images, data.mean, data.std)
-        labels = data.labels[augment.own_part(inputs.indices, batch_axis)]
+        images, labels = draw(data, inputs, augmentation, batch_axis)
         if batch_axis is not None:
             # Of the whole batch, but computed from a part: the gradient's parts are
             # then summed once, where they come back to the parameters.
@@ -164,27 +182,81 @@ def make_member_step(
             batch_axis=batch_axis,
         )
         losses = smoothed_cross_entropy(logits, labels, inputs.label_smoothing)
-        right = (logits.argmax(-1) == labels).mean(dtype=logits.dtype)
-        metrics = Metrics(losses.mean(), right)
+        if distillation is not None:
+            taught = apply(distillation.architecture, data.teacher, images, dtype=dtype)
+            losses = distilled(losses, logits, taught, distillation)
+        metrics = Metrics(losses.mean(), accuracy(logits, labels))
         if batch_axis is not None:
             metrics = jax.lax.pmean(metrics, batch_axis)
         return metrics.loss, Forward(metrics, stats)
 
-    def update(state, grads, forward, inputs):
-        updates, momentum = sgd(
-            grads,
-            state.momentum,
-            state.params,
-            learning_rate=inputs.learning_rate,
-            weight_decay=inputs.weight_decay,
-        )
-        params: Any = optax.apply_updates(state.params, updates)
-        new = MemberState(params, forward.batch_stats, momentum)
-        return jax.tree.map(
-            lambda after, before: jnp.where(inputs.active, after, before), new, state
-        )
-
     return MemberStep(loss, update)
+
+
+def draw(
+    data: TrainingData,
+    inputs: StepInputs,
+    augmentation: Augmentation,
+    batch_axis: str | None,
+) -> tuple[jax.Array, jax.Array]:
+    """A step's normalised images [batch, height, width, channels] and labels [batch].
+
+    Where the batch is divided, this place's part of it.
+    """
+    images = augment.draw_batch(
+        inputs.key,
+        data.images,
+        inputs.indices,
+        inputs.sides,
+        **augmentation._asdict(),
+        batch_axis=batch_axis,
+    )
+    labels = data.labels[augment.own_part(inputs.indices, batch_axis)]
+    return augment.normalise(images, data.mean, data.std), labels
+
+
+def update(
+    state: MemberState, grads: dict, forward: Forward, inputs: StepInputs
+) -> MemberState:
+    """The optimiser's step of one member, unless it is not active."""
+    updates, momentum = sgd(
+        grads,
+        state.momentum,
+        state.params,
+        learning_rate=inputs.learning_rate,
+        weight_decay=inputs.weight_decay,
+    )
+    params: Any = optax.apply_updates(state.params, updates)
+    new = MemberState(params, forward.batch_stats, momentum)
+    return jax.tree.map(
+        lambda after, before: jnp.where(inputs.active, after, before), new, state
+    )
+
+
+def accuracy(logits: jax.Array, labels: jax.Array) -> jax.Array:
+    """Share of the batch whose highest logit is its label's."""
+    return (logits.argmax(-1) == labels).mean(dtype=logits.dtype)
+
+
+def distilled(
+    losses: jax.Array,
+    logits: jax.Array,
+    taught: jax.Array,
+    distillation: Distillation,
+) -> jax.Array:
+    """The losses of a taught network, [batch].
+
+    Args:
+        losses: against the labels, [batch].
+        logits: [batch, classes].
+        taught: the teacher's logits, [batch, classes].
+        distillation: how it teaches.
+    """
+    _, _, temperature, share = distillation
+    predicted = jax.nn.log_softmax(logits / temperature)
+    target = jax.nn.log_softmax(taught / temperature)
+    divergence = optax.losses.kl_divergence_with_log_targets(predicted, target)
+    return (1 - share) * losses + share * temperature**2 * divergence
 
 
 def smoothed_cross_entropy(

@@ -18,8 +18,8 @@ MEMBERS = {
 
 
 def get_config() -> ConfigDict:
-    """These networks on a folder of images."""
-    config = vgg_ensemble.get_config("folder_thin")
+    """These networks on the digits."""
+    config = vgg_ensemble.get_config()
     return vgg_ensemble.with_members(
         config, {name: parse(notation) for name, notation in MEMBERS.items()}
     )

@@ -1,19 +1,28 @@
-"""The methods: each turns members and settings into a list of stages.
-
-The networks that the ensemble consists of are those named like its members; a method
-may train others on the way.
-"""
+"""The methods: each turns members and settings into stages and an ensemble."""
 
 from collections.abc import Callable, Mapping
 
 from mothernets_jax.architectures import Architecture
-from mothernets_jax.methods import full_data, mothernets
+from mothernets_jax.methods import (
+    bagging,
+    distillation,
+    fge,
+    full_data,
+    mothernets,
+    snapshot,
+    treenets,
+)
 from mothernets_jax.settings import Settings
-from mothernets_jax.stages import Stage, Task
+from mothernets_jax.stages import Composition, Task
 
-Method = Callable[[Task, Settings, Mapping[str, Architecture]], tuple[Stage, ...]]
+Method = Callable[[Task, Settings, Mapping[str, Architecture]], Composition]
 
 METHODS: dict[str, Method] = {
-    "mothernets": mothernets.stages,
-    "full_data": full_data.stages,
+    "mothernets": mothernets.compose,
+    "full_data": full_data.compose,
+    "bagging": bagging.compose,
+    "distillation": distillation.compose,
+    "treenets": treenets.compose,
+    "snapshot": snapshot.compose,
+    "fge": fge.compose,
 }

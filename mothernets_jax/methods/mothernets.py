@@ -3,8 +3,9 @@
 References: MotherNets (MLSys 2020).
 """
 
+import dataclasses
 import functools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import jax
@@ -18,15 +19,18 @@ from mothernets_jax.clustering import Cluster, cluster
 from mothernets_jax.compilation import Executables, ProgramStore
 from mothernets_jax.evaluation import predict_logits
 from mothernets_jax.hatching import hatch, perturb
+from mothernets_jax.methods.budget import affordable_epochs, budget_flops, epoch_cost
 from mothernets_jax.methods.scratch import (
+    check_bags,
     label_of,
     same_architecture,
     start_at_random,
 )
 from mothernets_jax.models import Variables, abstract_variables
 from mothernets_jax.momentum import hatch_momentum
-from mothernets_jax.settings import Settings
-from mothernets_jax.stages import EVALUATION_BATCH, Stage, Start, Task
+from mothernets_jax.schedules import cosine_cycles
+from mothernets_jax.settings import Recipe, Settings
+from mothernets_jax.stages import EVALUATION_BATCH, Composition, Stage, Start, Task
 from mothernets_jax.training import MemberState, new_state
 from mothernets_jax.trees import named_key
 
@@ -51,16 +55,33 @@ def clusters_of(
     )
 
 
-def stages(
+def compose(
     task: Task, settings: Settings, members: Mapping[str, Architecture]
-) -> tuple[Stage, ...]:
-    """For each cluster its MotherNet's stage, then one for each architecture in it."""
-    result = []
-    for number, found in enumerate(clusters_of(task, settings, members), start=1):
+) -> Composition:
+    """For each cluster its MotherNet's stage, then one for each architecture in it.
+
+    Raises:
+        ValueError: members that cannot be clustered as asked for, a budget too small,
+            or bags of streamed images.
+    """
+    if settings.hatch.bags:
+        check_bags(task, "config.hatch.bags")
+    clusters = clusters_of(task, settings, members)
+    mother_recipe, member_recipe = _recipes(task, settings, members, clusters)
+    stages = []
+    for number, found in enumerate(clusters, start=1):
         name = mothernet_name(number)
         start = start_at_random(task, NAME, found.mothernet, (name,))
-        result.append(
-            Stage(NAME, name, found.mothernet, (name,), settings.train, start)
+        stages.append(
+            Stage(
+                NAME,
+                name,
+                found.mothernet,
+                (name,),
+                mother_recipe,
+                start,
+                rates=_mother_rates(mother_recipe, settings.hatch.mother_cycles),
+            )
         )
         groups = same_architecture(found.members, members)
         for architecture, names in groups.items():
@@ -68,16 +89,70 @@ def stages(
             start = functools.partial(
                 _start_hatched, task, settings, parent, architecture, names
             )
-            recipe = settings.hatch_recipe
             # A cluster may part the replicas of one architecture, hence its number.
             label = f"{name}-{label_of(names)}"
             prepare = functools.partial(
                 _prepare_hatching, task, settings, parent, architecture
             )
-            result.append(
-                Stage(NAME, label, architecture, names, recipe, start, (name,), prepare)
+            stages.append(
+                Stage(
+                    NAME,
+                    label,
+                    architecture,
+                    names,
+                    member_recipe,
+                    start,
+                    (name,),
+                    prepare,
+                    bags=settings.hatch.bags,
+                )
             )
-    return tuple(result)
+    return Composition(tuple(stages), dict(members))
+
+
+def _recipes(
+    task: Task,
+    settings: Settings,
+    members: Mapping[str, Architecture],
+    clusters: Sequence[Cluster],
+) -> tuple[Recipe, Recipe]:
+    """The MotherNets' recipe and the members'.
+
+    Of a budget, the members get as many whole epochs as their share pays for, at least
+    one, and the MotherNets what remains.
+
+    Raises:
+        ValueError: a budget too small.
+    """
+    mother, member = settings.train, settings.hatch_recipe
+    budget = budget_flops(task, settings, members)
+    if budget is None:
+        return mother, member
+    mothers_flops = epoch_cost(task, mother, [found.mothernet for found in clusters])
+    members_flops = epoch_cost(task, member, members.values())
+    share = (1 - settings.hatch.budget_share) * budget
+    member_epochs = max(1, round(share / members_flops))
+    rest = budget - member_epochs * members_flops
+    mother_epochs = affordable_epochs(
+        f"{NAME}, beside {member_epochs} of its members,", rest, mothers_flops, 1
+    )
+    return (
+        dataclasses.replace(mother, epochs=mother_epochs),
+        dataclasses.replace(
+            member,
+            epochs=member_epochs,
+            warmup_epochs=min(member.warmup_epochs, member_epochs / 2),
+        ),
+    )
+
+
+def _mother_rates(recipe: Recipe, cycles: int) -> Callable[[int], np.ndarray] | None:
+    """Cosine cycles for a MotherNet; None for the recipe's own schedule."""
+    if cycles == 1:
+        return None
+    return lambda steps: cosine_cycles(
+        recipe.learning_rate, cycles=cycles, total_steps=steps * recipe.epochs
+    )
 
 
 def mothernet_name(number: int) -> str:

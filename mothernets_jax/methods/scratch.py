@@ -1,13 +1,69 @@
-"""What all methods do: begin at random, and bring equal architectures together."""
+"""From scratch: begin at random, and bring equal architectures together."""
 
+import dataclasses
 from collections.abc import Callable, Iterable, Mapping
 
 from mothernets_jax.architectures import Architecture
 from mothernets_jax.compilation import Executables
+from mothernets_jax.methods.budget import affordable_epochs, budget_flops, epoch_cost
 from mothernets_jax.models import init
-from mothernets_jax.stages import Start, Task
+from mothernets_jax.settings import Settings
+from mothernets_jax.stages import Composition, Stage, Start, Task
 from mothernets_jax.training import MemberState, new_state
 from mothernets_jax.trees import named_key
+
+
+def from_scratch(
+    method: str,
+    task: Task,
+    settings: Settings,
+    members: Mapping[str, Architecture],
+    *,
+    bags: bool = False,
+) -> Composition:
+    """All members by the recipe `train`, one stage for each architecture.
+
+    Args:
+        method: its name.
+        task: on what.
+        settings: with the recipe and the budget, which is divided evenly in epochs.
+        members: by name.
+        bags: see `stages.Stage`.
+
+    Raises:
+        ValueError: a budget too small, or bags of streamed images.
+    """
+    epochs = affordable_epochs(
+        method,
+        budget_flops(task, settings, members),
+        epoch_cost(task, settings.train, members.values()),
+        settings.train.epochs,
+    )
+    if bags:
+        check_bags(task, f"the method {method!r}")
+    recipe = dataclasses.replace(settings.train, epochs=epochs)
+    stages = tuple(
+        Stage(
+            method,
+            label_of(names),
+            architecture,
+            names,
+            recipe,
+            start_at_random(task, method, architecture, names),
+            bags=bags,
+        )
+        for architecture, names in same_architecture(members, members).items()
+    )
+    return Composition(stages, dict(members))
+
+
+def check_bags(task: Task, what: str) -> None:
+    """Raises ValueError where images have no place, as those of a stream have none."""
+    if task.training_data is None:
+        raise ValueError(
+            f"{what} draws images by their place, but they are streamed: leave it out, "
+            "or raise config.data.memory_share"
+        )
 
 
 def same_architecture(
@@ -40,3 +96,15 @@ def start_at_random(
 def label_of(names: tuple[str, ...]) -> str:
     """A stage's label: its only member, or the first and the last of several."""
     return names[0] if len(names) == 1 else f"{names[0]}-{names[-1]}"
+
+
+def continue_from(
+    network: str, name: str
+) -> Callable[[Mapping[str, MemberState], Executables], Start]:
+    """A stage's start from the state in which an earlier one left a network.
+
+    Args:
+        network: the earlier one, momentum and all.
+        name: that it goes on under.
+    """
+    return lambda trained, executables: Start({name: trained[network]}, checks={})

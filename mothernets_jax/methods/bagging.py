@@ -1,0 +1,22 @@
+"""Bagging: every network from scratch, on images drawn with replacement.
+
+References: Breiman 1996, "Bagging predictors".
+"""
+
+from collections.abc import Mapping
+
+from mothernets_jax.architectures import Architecture
+from mothernets_jax.methods.scratch import from_scratch
+from mothernets_jax.settings import Settings
+from mothernets_jax.stages import Composition, Task
+
+
+def compose(
+    task: Task, settings: Settings, members: Mapping[str, Architecture]
+) -> Composition:
+    """One stage for each architecture; each member has a bag of its own.
+
+    Raises:
+        ValueError: the images are streamed.
+    """
+    return from_scratch("bagging", task, settings, members, bags=True)

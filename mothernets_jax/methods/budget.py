@@ -1,0 +1,89 @@
+"""What a method may spend, and how many epochs that makes.
+
+A budget is a number of training FLOPs, given as epochs of a reference network; every
+method gets the same. Without one, each trains for the epochs that its settings say.
+"""
+
+from collections.abc import Iterable, Mapping
+
+from mothernets_jax.architectures import Architecture
+from mothernets_jax.costs import num_params, train_flops
+from mothernets_jax.settings import Recipe, Settings
+from mothernets_jax.stages import Task, epoch_images
+
+
+def single_network(
+    task: Task, members: Mapping[str, Architecture]
+) -> tuple[str, Architecture]:
+    """The network for methods that train one architecture only: its name, and itself.
+
+    It is the member whose parameters times the ensemble's size come nearest the
+    ensemble's total, so that the ensemble is as large as the others.
+    """
+
+    def size(architecture: Architecture) -> int:
+        return num_params(architecture, task.input_shape, task.num_classes)
+
+    mean = sum(map(size, members.values())) / len(members)
+    name = min(members, key=lambda name: abs(size(members[name]) - mean))
+    # Replicas of one architecture have a number, which says nothing here.
+    stem = name.rpartition("_")[0]
+    alike = [other for other, a in members.items() if a == members[name]]
+    return stem if len(alike) > 1 and stem else name, members[name]
+
+
+def epoch_cost(
+    task: Task, recipe: Recipe, architectures: Iterable[Architecture]
+) -> float:
+    """Training FLOPs of an epoch of each of these networks."""
+    shape, classes = task.input_shape, task.num_classes
+    flops = sum(train_flops(a, shape, classes) for a in architectures)
+    return epoch_images(recipe, task) * flops
+
+
+def budget_flops(
+    task: Task, settings: Settings, members: Mapping[str, Architecture]
+) -> float | None:
+    """What each method may spend; None where nothing limits it.
+
+    Raises:
+        ValueError: the reference is none of the networks.
+    """
+    epochs, reference = settings.budget.epochs, settings.budget.reference
+    if epochs is None:
+        return None
+    by_name = {name: a for name, a in members.items()} | settings.networks
+    if reference and reference not in by_name:
+        raise ValueError(
+            f"config.budget.reference is {reference!r}: expected one of "
+            f"{', '.join(settings.networks)}, or nothing for the one network of "
+            "Snapshot Ensembles"
+        )
+    network = by_name[reference] if reference else single_network(task, members)[1]
+    return epochs * epoch_cost(task, settings.train, [network])
+
+
+def affordable_epochs(
+    method: str, budget: float | None, flops: float, otherwise: int
+) -> int:
+    """Whole epochs that a budget pays for.
+
+    Args:
+        method: for the message.
+        budget: training FLOPs; None for no limit.
+        flops: of one epoch of all that is trained.
+        otherwise: epochs where nothing limits them.
+
+    Raises:
+        ValueError: not even one.
+    """
+    if budget is None:
+        return otherwise
+    epochs = int(budget / flops + 1e-9)
+    if epochs < 1:
+        raise ValueError(
+            f"config.budget.epochs pays for {budget:.3g} training FLOPs, but one epoch "
+            f"of {method} takes {flops:.3g}: raise it, or leave the method out of "
+            "config.methods"
+        )
+    return epochs

@@ -1,0 +1,112 @@
+"""Fast Geometric Ensembling: a trained network in short triangular cycles.
+
+A member is collected in the middle of each cycle, where the rate is smallest, so each
+stage but the first two goes from one middle to the next.
+
+References: Garipov et al. 2018, "Loss Surfaces, Mode Connectivity, and Fast Ensembling
+of DNNs".
+"""
+
+import dataclasses
+import functools
+from collections.abc import Mapping
+
+import numpy as np
+
+from mothernets_jax.architectures import Architecture
+from mothernets_jax.methods.budget import (
+    affordable_epochs,
+    budget_flops,
+    epoch_cost,
+    single_network,
+)
+from mothernets_jax.methods.scratch import continue_from, start_at_random
+from mothernets_jax.schedules import learning_rates, triangular_cycles
+from mothernets_jax.settings import FgeSettings, Settings
+from mothernets_jax.stages import Composition, Stage, Task
+
+NAME = "fge"
+
+
+def compose(
+    task: Task, settings: Settings, members: Mapping[str, Architecture]
+) -> Composition:
+    """A stage for the training before the cycles, then one for each member.
+
+    The training before follows the authors' schedule for the epochs of all together,
+    cut off where the cycles begin.
+
+    Raises:
+        ValueError: a budget that the cycles alone exceed.
+    """
+    network, architecture = single_network(task, members)
+    cycle, half = settings.fge.cycle_epochs, settings.fge.cycle_epochs // 2
+    in_cycles = half + (len(members) - 1) * cycle
+    total = affordable_epochs(
+        NAME,
+        budget_flops(task, settings, members),
+        epoch_cost(task, settings.train, [architecture]),
+        settings.train.epochs + in_cycles,
+    )
+    before = total - in_cycles
+    if before < 1:
+        raise ValueError(
+            f"config.budget.epochs pays for {total} epochs of {network}, but its "
+            f"{len(members)} cycles of {cycle} epochs take {in_cycles}, and something "
+            "must be trained before them: raise it, lower config.fge.cycle_epochs, or "
+            "leave 'fge' out of config.methods"
+        )
+
+    def rates_before(steps: int) -> np.ndarray:
+        peak = settings.train.learning_rate
+        rates = learning_rates("hold_linear", peak, total_steps=total * steps)
+        return rates[: before * steps]
+
+    recipe = dataclasses.replace(settings.train, stop="epochs")
+    start = start_at_random(task, NAME, architecture, (network,))
+    stages = [
+        Stage(
+            NAME,
+            network,
+            architecture,
+            (network,),
+            dataclasses.replace(recipe, epochs=before),
+            start,
+            rates=rates_before,
+        )
+    ]
+    names = [f"{network}_cycle_{i}" for i in range(1, len(members) + 1)]
+    for i, (name, previous) in enumerate(zip(names, [network, *names], strict=False)):
+        first = 0 if i == 0 else half + (i - 1) * cycle
+        epochs = half if i == 0 else cycle
+        stages.append(
+            Stage(
+                NAME,
+                name,
+                architecture,
+                (name,),
+                dataclasses.replace(recipe, epochs=epochs),
+                continue_from(previous, name),
+                (previous,),
+                rates=functools.partial(_rates, settings.fge, first, epochs),
+            )
+        )
+    return Composition(tuple(stages), dict.fromkeys(names, architecture))
+
+
+def _rates(fge: FgeSettings, first: int, epochs: int, steps: int) -> np.ndarray:
+    """Of some epochs of the cycles.
+
+    Args:
+        fge: the cycles.
+        first: the first of the epochs, from 0.
+        epochs: how many.
+        steps: of an epoch.
+    """
+    rates = triangular_cycles(
+        fge.largest_rate,
+        fge.smallest_rate,
+        cycle_steps=fge.cycle_epochs * steps,
+        total_steps=(first + epochs) * steps,
+    )
+    return rates[first * steps :]

@@ -1,0 +1,53 @@
+"""Snapshot Ensembles: one network in cosine cycles, a member at the end of each.
+
+References: Huang et al. 2017, "Snapshot Ensembles: Train 1, get M for free".
+"""
+
+import dataclasses
+from collections.abc import Mapping
+
+from mothernets_jax.architectures import Architecture
+from mothernets_jax.methods.budget import (
+    affordable_epochs,
+    budget_flops,
+    epoch_cost,
+    single_network,
+)
+from mothernets_jax.methods.scratch import continue_from, start_at_random
+from mothernets_jax.settings import Settings
+from mothernets_jax.stages import Composition, Stage, Task
+
+NAME = "snapshot"
+
+
+def compose(
+    task: Task, settings: Settings, members: Mapping[str, Architecture]
+) -> Composition:
+    """A stage for each cycle, which goes on where the one before it ended.
+
+    There are as many cycles as members, all of one length; momentum is never reset.
+    """
+    network, architecture = single_network(task, members)
+    epochs = affordable_epochs(
+        NAME,
+        budget_flops(task, settings, members),
+        len(members) * epoch_cost(task, settings.train, [architecture]),
+        settings.snapshot.cycle_epochs,
+    )
+    recipe = dataclasses.replace(
+        settings.train,
+        epochs=epochs,
+        learning_rate=settings.snapshot.learning_rate,
+        schedule="cosine",
+        warmup_epochs=0.0,
+        stop="epochs",
+    )
+    names = [f"{network}_cycle_{i}" for i in range(1, len(members) + 1)]
+    stages = []
+    for i, name in enumerate(names):
+        if i == 0:
+            start, needs = start_at_random(task, NAME, architecture, (name,)), ()
+        else:
+            start, needs = continue_from(names[i - 1], name), (names[i - 1],)
+        stages.append(Stage(NAME, name, architecture, (name,), recipe, start, needs))
+    return Composition(tuple(stages), dict.fromkeys(names, architecture))

@@ -1,0 +1,57 @@
+"""TreeNets: one network whose first blocks are shared and which then branches.
+
+References: Lee et al. 2015, "Why M heads are better than one".
+"""
+
+import dataclasses
+from collections.abc import Mapping
+
+from mothernets_jax.architectures import Architecture
+from mothernets_jax.branching import first_of_branches, shared_layers
+from mothernets_jax.compilation import Executables
+from mothernets_jax.methods.budget import (
+    affordable_epochs,
+    budget_flops,
+    single_network,
+)
+from mothernets_jax.methods.scratch import start_at_random
+from mothernets_jax.settings import Settings
+from mothernets_jax.stages import Composition, Stage, Start, Task, epoch_flops
+from mothernets_jax.training import MemberState
+
+NAME = "treenets"
+
+
+def compose(
+    task: Task, settings: Settings, members: Mapping[str, Architecture]
+) -> Composition:
+    """One stage, in which as many branches as there are members train jointly."""
+    network, architecture = single_network(task, members)
+    names = tuple(f"{network}_branch_{i}" for i in range(1, len(members) + 1))
+    cut = first_of_branches(architecture, settings.treenets.shared_blocks)
+    at_random = start_at_random(task, NAME, architecture, names)
+
+    def start(trained: Mapping[str, MemberState], executables: Executables) -> Start:
+        """Members that begin with the first one's trunk."""
+        states = at_random(trained, executables).states
+        shared = shared_layers(architecture, cut)
+        trunk = {k: v for k, v in states[names[0]].params.items() if k in shared}
+        states = {
+            name: state._replace(params=state.params | trunk)
+            for name, state in states.items()
+        }
+        return Start(states, checks={})
+
+    stage = Stage(
+        NAME, network, architecture, names, settings.train, start, branches_at=cut
+    )
+    epochs = affordable_epochs(
+        NAME,
+        budget_flops(task, settings, members),
+        len(names) * epoch_flops(stage, task),
+        settings.train.epochs,
+    )
+    recipe = dataclasses.replace(settings.train, epochs=epochs)
+    return Composition(
+        (stage._replace(recipe=recipe),), dict.fromkeys(names, architecture)
+    )
