@@ -1,5 +1,6 @@
 """Schedules against Optax's and against values worked out by hand."""
 
+import math
 import re
 
 import numpy as np
@@ -8,7 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mothernets_jax.schedules import SCHEDULES, learning_rates
+from mothernets_jax.schedules import (
+    SCHEDULES,
+    cosine_cycles,
+    learning_rates,
+    triangular_cycles,
+)
 
 STEPS = np.arange(40)
 
@@ -24,6 +30,12 @@ def of_optax(schedule, peak, steps):
         drops = {-(-steps // 2): 0.1}
         drops[-(-steps * 3 // 4)] = drops.get(-(-steps * 3 // 4), 1) * 0.1
         return optax.piecewise_constant_schedule(peak, drops)
+    if schedule == "hold_linear":
+        return lambda step: np.select(
+            [step / steps <= 0.5, step / steps <= 0.9],
+            [peak, peak * (1 - (step / steps - 0.5) / 0.4 * 0.99)],
+            0.01 * peak,
+        )
     return {"constant": optax.constant_schedule}[schedule](peak)
 
 
@@ -75,6 +87,33 @@ def test_linear_after_a_warmup_is_a_triangle():
 def test_schedule_that_is_all_warmup(schedule):
     rates = learning_rates(schedule, 1.0, total_steps=4, warmup_steps=4)
     np.testing.assert_allclose(rates, [0.25, 0.5, 0.75, 1.0])
+
+
+@pytest.mark.parametrize(("cycles", "total"), [(1, 7), (3, 12), (5, 23)])
+def test_cosine_cycles_are_those_of_the_paper(cycles, total):
+    rates = cosine_cycles(0.2, cycles=cycles, total_steps=total)
+    length = math.ceil(total / cycles)  # equation 2, iterations from 1
+    expected = [
+        0.2 / 2 * (math.cos(math.pi * ((t - 1) % length) / length) + 1)
+        for t in range(1, total + 1)
+    ]
+    np.testing.assert_allclose(rates, expected, rtol=1e-6)
+    assert (rates == rates[0]).sum() == cycles
+
+
+def test_triangular_cycles_are_those_of_the_paper():
+    largest, smallest, length = 0.05, 1e-4, 8
+    expected = []
+    for i in range(1, 21):  # section 4
+        t = ((i - 1) % length + 1) / length
+        if t <= 0.5:
+            expected.append((1 - 2 * t) * largest + 2 * t * smallest)
+        else:
+            expected.append((2 - 2 * t) * smallest + (2 * t - 1) * largest)
+    rates = triangular_cycles(largest, smallest, cycle_steps=length, total_steps=20)
+    np.testing.assert_allclose(rates, expected, rtol=1e-5)
+    # Smallest in the middle of each cycle, after which a member is collected.
+    assert np.flatnonzero(np.isclose(rates, smallest)).tolist() == [3, 11, 19]
 
 
 def test_refused():

@@ -299,6 +299,19 @@ OTHERS = {
     "hatch__noise": 0.01,
     "hatch__split": "equal",
     "hatch__momentum": True,
+    "hatch__bags": True,
+    "hatch__mother_cycles": 2,
+    "hatch__budget_share": 0.25,
+    "budget__epochs": 7.5,
+    "budget__reference": "A",
+    "distillation__temperature": 2.0,
+    "distillation__share": 0.75,
+    "treenets__shared_blocks": 2,
+    "snapshot__cycle_epochs": 3,
+    "snapshot__learning_rate": 0.05,
+    "fge__cycle_epochs": 2,
+    "fge__largest_rate": 0.01,
+    "fge__smallest_rate": 0.001,
 }
 
 

@@ -8,14 +8,20 @@ import pytest
 
 from mothernets_jax import strategies
 from mothernets_jax.architectures import mlp
-from mothernets_jax.strategies import StrategyMemory, choose_strategy, settled
+from mothernets_jax.stages import settled
+from mothernets_jax.strategies import StrategyMemory, choose_strategy
 
 
 def make_stage(members=2, epochs=10):
     recipe = SimpleNamespace(epochs=epochs, batch_size=4)
     names = tuple(f"m{i}" for i in range(members))
     return SimpleNamespace(
-        name="stage", members=names, architecture=mlp((3,)), recipe=recipe
+        name="stage",
+        members=names,
+        architecture=mlp((3,)),
+        recipe=recipe,
+        branches_at=0,
+        distillation=None,
     )
 
 
@@ -33,7 +39,7 @@ def timed(monkeypatch):
     found = SimpleNamespace(seconds=seconds, compile_seconds=1.0, tried=[])
 
     class Trainer:
-        def __init__(self, stage, task, variables, strategy, executables):
+        def __init__(self, stage, task, states, strategy, executables, teacher):
             found.tried.append(strategy)
             self.compile_seconds = found.compile_seconds
             self.seconds_per_step = lambda: seconds[strategy]
@@ -47,9 +53,10 @@ def choose(stage, memory, requested="auto"):
 
 
 def test_one_member_is_a_loop_and_what_is_asked_for_is_done(timed):
-    assert settled("auto", 1) == settled("vmap", 1) == "loop"
-    assert settled("vmap", 2) == "vmap"
-    assert settled("auto", 2) is None
+    one, two = make_stage(1), make_stage(2)
+    assert settled("auto", one) == settled("vmap", one) == "loop"
+    assert settled("vmap", two) == "vmap"
+    assert settled("auto", two) is None
     assert choose(make_stage(2), StrategyMemory(), "unroll") == "unroll"
     assert timed.tried == []
 
