@@ -1,11 +1,8 @@
 """What each method composes: who trains, how long, from where, and what it may cost."""
 
-import dataclasses
-
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 import pytest
 
 from configs.vgg_ensemble import get_config
@@ -247,7 +244,6 @@ def test_the_distillation_loss_by_hand(seed):
     expected = 0.7 * cross_entropy + 0.3 * 16 * divergence
     np.testing.assert_allclose(loss, expected, rtol=1e-4)
     assert abs(float(loss) - cross_entropy) > 0.01
-    assert optax.global_norm(state.params) > 0
 
 
 def test_bags_are_drawn_with_replacement_once():
@@ -276,4 +272,3 @@ def test_bagged_stages_say_so(task):
     assert all(stage.bags for stage in compose(task, "bagging").stages)
     mother, *members = compose(task, "mothernets", **{"hatch.bags": True}).stages
     assert not mother.bags and all(stage.bags for stage in members)
-    assert dataclasses.asdict(settings_of())["hatch"]["bags"] is False
