@@ -66,6 +66,7 @@ def get_config(preset: str = "digits") -> ConfigDict:
                 "fold": 0,
                 "train_examples": placeholder(int),  # all
                 "validation_fraction": 0.1,
+                "calibration_fraction": 0.0,  # fits temperatures and weights, if any
                 "image_size": placeholder(int),  # all images have one size
                 "crop": "shift",  # by crop_padding; "resized": ImageNet's, streamed
                 "crop_padding": 1 if digits else 4,

@@ -184,6 +184,7 @@ def _read_task(settings: Settings) -> Task:
         fold=settings.data.fold,
         train_examples=settings.data.train_examples,
         validation_fraction=settings.data.validation_fraction,
+        calibration_fraction=settings.data.calibration_fraction,
         image_size=settings.data.image_size,
         crop=settings.data.crop,
         memory_bytes=int(settings.data.memory_share * memory_bytes()),
@@ -229,6 +230,7 @@ def _describe_data(settings: Settings, task: Task) -> dict[str, Any]:
     return {
         "name": settings.data.name,
         "train_examples": len(dataset.train_labels),
+        "calibration_examples": len(dataset.calibration_labels),
         "validation_examples": len(dataset.validation_labels),
         "test_examples": len(dataset.test_labels),
         "streamed": dataset.streamed,

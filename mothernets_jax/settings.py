@@ -33,6 +33,7 @@ class DataSettings:
     fold: int
     train_examples: int | None
     validation_fraction: float
+    calibration_fraction: float
     image_size: int | None
     crop: str
     crop_padding: int
@@ -217,6 +218,19 @@ def _check_ranges(settings: Settings, methods: tuple[str, ...]) -> None:
         raise ValueError(
             f"config.data.memory_share is {settings.data.memory_share}: expected a "
             "share of a device's memory, from 0 (stream always) to 1"
+        )
+    fractions = settings.data.validation_fraction, settings.data.calibration_fraction
+    for purpose, fraction in zip(("validation", "calibration"), fractions, strict=True):
+        if not 0 <= fraction < 1:
+            raise ValueError(
+                f"config.data.{purpose}_fraction is {fraction}: expected a part of the "
+                "training set, 0 or more and less than 1"
+            )
+    if sum(fractions) >= 1:
+        raise ValueError(
+            f"config.data.validation_fraction is {fractions[0]} and "
+            f"config.data.calibration_fraction is {fractions[1]}: expected less than 1 "
+            "together, as the rest of the training set trains"
         )
     if settings.seed >= 2**32:
         raise ValueError(f"config.seed is {settings.seed}: expected less than 2**32")

@@ -94,6 +94,9 @@ BAD = [
     ({"data__crop_padding": -1}, "config.data.crop_padding is -1", "0 or more"),
     ({"data__workers": -1}, "config.data.workers is -1", "expected 0 or more"),
     ({"data__memory_share": 1.5}, "config.data.memory_share is 1.5", "from 0", "to 1"),
+    ({"data__validation_fraction": 1.0}, "data.validation_fraction is 1.0", "less th"),
+    ({"data__calibration_fraction": -0.1}, "data.calibration_fraction is -0.1", "0 or"),
+    ({"data__calibration_fraction": float("nan")}, "data.calibration_fraction is nan"),
     # A name that there is not.
     ({"data__crop": "resize"}, "config.data.crop is 'resize'", "mean 'resized'?"),
     ({"align": "last"}, "config.align is 'last'", "'first', 'best'"),
@@ -122,6 +125,12 @@ BAD = [
         "config.num_clusters is 2",
         "min_shared is 0.5",
         "give one of them",
+    ),
+    (
+        {"data__validation_fraction": 0.25, "data__calibration_fraction": 0.75},
+        "config.data.validation_fraction is 0.25",
+        "config.data.calibration_fraction is 0.75",
+        "less than 1 together",
     ),
     (
         {"train__epochs": 2, "train__warmup_epochs": 2.5},
@@ -275,6 +284,7 @@ OTHERS = {
     "data__fold": 1,
     "data__train_examples": 200,
     "data__validation_fraction": 0.2,
+    "data__calibration_fraction": 0.3,
     "data__image_size": 32,
     "align": "best",
     "data__crop": "resized",

@@ -46,11 +46,12 @@ def load(
     fold: int = 0,
     train_examples: int | None = None,
     validation_fraction: float = 0.1,
+    calibration_fraction: float = 0.0,
     image_size: int | None = None,
     crop: str = "shift",
     memory_bytes: int | None = None,
 ) -> Dataset:
-    """Loads a data set and keeps a part of its training set for validation.
+    """Loads a data set and keeps parts of its training set for other uses.
 
     Args:
       name: one of the table above.
@@ -59,6 +60,7 @@ def load(
       fold: of the digits: which fifth is the test set, 0 to 4.
       train_examples: how many images train; None for all that are left.
       validation_fraction: of the training set, in [0, 1).
+      calibration_fraction: likewise; less than 1 together.
       image_size: of a folder and of TFDS: resize to this height and width, in
         pixels; None where the images have one size already.
       crop: of a folder and of TFDS: `shift`, or `resized` for ImageNet's random parts,
@@ -109,6 +111,7 @@ def load(
     return split(
         *arrays,
         validation_fraction=validation_fraction,
+        calibration_fraction=calibration_fraction,
         train_examples=train_examples,
         memory_bytes=memory_bytes,
     )
