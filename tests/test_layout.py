@@ -11,7 +11,7 @@ FLOORS = [
     "architectures trees channels layers augment metrics schedules optim run_log"
     + " progress style devices user_cache",
     "data presets costs alignment checkpoints combine compilation hosts findings"
-    + " plot_errors plot_curves",
+    + " plot_errors plot_curves calibration diversity ood",
     "models best_alignment report_tables meeting",
     "moments mothernet training evaluation",
     "walk clustering groups plot_plan",
@@ -33,7 +33,8 @@ ABOVE = {"launch", "configs", "tests", "benchmarks"}
 JAX_FREE = set(
     "architectures presets costs alignment best_alignment mothernet clustering "
     "schedules settings data combine metrics run_log progress user_cache style "
-    "findings plot_errors plot_curves plot_plan report_tables report".split()
+    "findings plot_errors plot_curves plot_plan report_tables report calibration "
+    "diversity ood".split()
 )
 JAX = {"jax", "jaxlib", "flax", "optax", "chex", "orbax"}
 
