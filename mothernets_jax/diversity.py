@@ -7,7 +7,7 @@ None.
 import numpy as np
 from scipy.special import softmax
 
-from mothernets_jax.metrics import entropy
+from mothernets_jax.metrics import entropy, label_probabilities
 
 
 def disagreement(logits: np.ndarray) -> np.ndarray:
@@ -42,8 +42,7 @@ def covariance(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
     References: Ueda and Nakano, Generalization error of ensemble estimators. ICNN 1996.
     Brown, Wyatt, Tino, Managing diversity in regression ensembles. JMLR 2005.
     """
-    probabilities = softmax(logits.astype(np.float64), axis=-1)
-    of_labels = probabilities[:, np.arange(len(labels)), labels]
+    of_labels = label_probabilities(logits, labels)
     centred = of_labels - of_labels.mean(axis=1, keepdims=True)
     return centred @ centred.T / len(labels)
 
@@ -71,6 +70,10 @@ def mutual_information(logits: np.ndarray) -> float:
     ICML 2018. Its use for ensembles: Malinin, Mlodozeniec, Gales, Ensemble distribution
     distillation. ICLR 2020.
     """
-    probabilities = softmax(logits.astype(np.float64), axis=-1)
-    of_mean = entropy(probabilities.mean(axis=0))
-    return float(np.mean(of_mean - entropy(probabilities).mean(axis=0)))
+    members, examples, classes = logits.shape
+    mean, mean_entropy = np.zeros((examples, classes)), np.zeros(examples)
+    for own in logits:  # one at a time: all of them in float64 might not fit
+        probabilities = softmax(own.astype(np.float64), axis=1)
+        mean += probabilities / members
+        mean_entropy += entropy(probabilities) / members
+    return float(np.mean(entropy(mean) - mean_entropy))

@@ -6,6 +6,7 @@ rather than infinitely many.
 """
 
 import numpy as np
+from scipy.special import softmax
 
 LEAST_PROBABILITY = float(np.finfo(np.float32).tiny)
 
@@ -35,6 +36,23 @@ def nll(probabilities: np.ndarray, labels: np.ndarray) -> float:
     """
     of_labels = probabilities[np.arange(len(labels)), labels]
     return float(-np.mean(log_probabilities(of_labels)))
+
+
+def label_probabilities(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Every member's probability of the true class.
+
+    Args:
+        logits: [members, examples, classes].
+        labels: int [examples].
+
+    Returns:
+        float64 [members, examples].
+    """
+    places = np.arange(len(labels))
+    # A member at a time: all of them in float64 might not fit.
+    return np.stack(
+        [softmax(m.astype(np.float64), axis=1)[places, labels] for m in logits]
+    )
 
 
 def brier(probabilities: np.ndarray, labels: np.ndarray) -> float:

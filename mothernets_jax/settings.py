@@ -15,7 +15,7 @@ from typing import Any
 
 from mothernets_jax.architectures import Architecture, parse
 from mothernets_jax.clustering import check_knobs
-from mothernets_jax.combine import COMBINATIONS
+from mothernets_jax.combine import COMBINATIONS, NAMES
 from mothernets_jax.data.crops import CROPS
 from mothernets_jax.mothernet import ALIGNMENTS
 from mothernets_jax.schedules import SCHEDULES
@@ -247,7 +247,13 @@ def _check_ranges(settings: Settings, methods: tuple[str, ...]) -> None:
     one_of(CROPS, "data.crop")
     one_of(("auto", "vmap", "unroll", "loop"), "strategy")
     one_of(("auto", "float32", "bfloat16"), "precision")
-    one_of(tuple(COMBINATIONS), "combine")
+    one_of(NAMES, "combine")
+    if settings.combine not in COMBINATIONS and not fractions[1]:
+        raise ValueError(
+            f"config.combine is {settings.combine!r}, whose weights are fitted on a "
+            "part of the training set, and config.data.calibration_fraction is 0.0: "
+            f"set it, to 0.1 say, or choose one of {', '.join(COMBINATIONS)}"
+        )
     one_of(("black", "reflect"), "data.crop_border")
     one_of(("none", "random", "alternating"), "data.flip")
     one_of(tuple(SCHEDULES), "train.schedule")

@@ -10,9 +10,9 @@ ROOT = Path(__file__).parents[1]
 FLOORS = [
     "architectures trees channels layers augment metrics schedules optim run_log"
     + " progress style devices user_cache",
-    "data presets costs alignment checkpoints combine compilation hosts findings"
-    + " plot_errors plot_curves calibration diversity ood",
-    "models best_alignment report_tables meeting",
+    "data presets costs alignment checkpoints compilation hosts findings"
+    + " plot_errors plot_curves calibration diversity ood weighting",
+    "models best_alignment report_tables meeting combine",
     "moments mothernet training evaluation",
     "walk clustering groups plot_plan",
     "hatching momentum",
@@ -34,7 +34,7 @@ JAX_FREE = set(
     "architectures presets costs alignment best_alignment mothernet clustering "
     "schedules settings data combine metrics run_log progress user_cache style "
     "findings plot_errors plot_curves plot_plan report_tables report calibration "
-    "diversity ood".split()
+    "diversity ood weighting".split()
 )
 JAX = {"jax", "jaxlib", "flax", "optax", "chex", "orbax"}
 

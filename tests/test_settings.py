@@ -103,7 +103,9 @@ BAD = [
     ({"strategy": "vmapp"}, "config.strategy is 'vmapp'", "'unroll'", "mean 'vmap'?"),
     ({"data__flip": "alternate"}, "data.flip is 'alternate'", "mean 'alternating'?"),
     ({"data__crop_border": "white"}, "data.crop_border is 'white'", "'reflect'"),
-    ({"combine": "oracle"}, "config.combine is 'oracle'", "'average', 'vote'"),
+    ({"combine": "oracle"}, "config.combine is 'oracle'", "'average', 'vote', 'weigh"),
+    ({"combine": "greedyy"}, "config.combine is 'greedyy'", "mean 'greedy'?"),
+    ({"combine": "greedy"}, "config.combine is 'greedy'", "calibration_fraction is 0"),
     ({"train__schedule": "cos"}, "config.train.schedule is 'cos'", "mean 'cosine'?"),
     ({"hatch__schedule": "line"}, "config.hatch.schedule is 'line'", "'constant'"),
     ({"train__stop": "never"}, "config.train.stop is 'never'", "'epochs', 'plateau'"),
@@ -238,6 +240,8 @@ def test_replicas_are_numbered_members_of_one_architecture(replicas, expected):
 def test_the_most_that_is_allowed():
     assert len(make(replicas=500).members) == 1000
     assert make(replicas=2, num_clusters=4).num_clusters == 4
+    learned = make(combine="super_learner", data__calibration_fraction=0.05)
+    assert learned.combine == "super_learner"
     settings = make(train__epochs=2, train__warmup_epochs=2, hatch__epochs=1)
     assert settings.train.warmup_epochs == settings.train.epochs
     assert settings.hatch_recipe.warmup_epochs <= settings.hatch_recipe.epochs
