@@ -75,6 +75,8 @@ def get_config(preset: str = "digits") -> ConfigDict:
                 "flip": "none" if preset in ("digits", "svhn") else "random",
                 "memory_share": 0.5,  # of a device's; larger sets are streamed
                 "workers": 0,  # processes that read the stream; 0: threads
+                "ood_name": "",  # a data set that is to look strange, as `name`
+                "ood_dir": "",
             },
             "train": {
                 "epochs": 30,

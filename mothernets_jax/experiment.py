@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 from rich.console import Console
 
 from mothernets_jax import data, hosts, run_folder
@@ -23,7 +24,7 @@ from mothernets_jax.plan import describe_clusters, print_plan
 from mothernets_jax.progress import RunProgress
 from mothernets_jax.report import write_report
 from mothernets_jax.report_tables import comparison_table
-from mothernets_jax.results import summarise
+from mothernets_jax.results import predict_all, summarise
 from mothernets_jax.run_log import provenance
 from mothernets_jax.settings import Settings
 from mothernets_jax.stages import Stage, Task, make_task, planned_flops
@@ -111,12 +112,15 @@ def train_and_evaluate(
         console.print(f"Everything in {workdir} is done already.", soft_wrap=True)
         return done
     task = _load_task(settings)
+    ood_images = hosts.on_every(lambda: _read_ood_images(task, settings))
     stages = _stages(task, settings)
     hosts.on_first(lambda: run_folder.claim(workdir, settings))
     with contextlib.ExitStack() as stack:
         if store is None:
             store = stack.enter_context(contextlib.closing(ProgramStore()))
-        trained = _train_methods(task, settings, stages, workdir, console, store)
+        trained = _train_methods(
+            task, ood_images, settings, stages, workdir, console, store
+        )
     results = {
         "name": name,
         "provenance": provenance(command, device_name()),
@@ -130,6 +134,7 @@ def train_and_evaluate(
 
 def _train_methods(
     task: Task,
+    ood_images: np.ndarray,
     settings: Settings,
     stages: Mapping[str, Sequence[Stage]],
     workdir: Path,
@@ -151,16 +156,39 @@ def _train_methods(
         )
         for method, listed in stages.items():
             trained, records = run_stages(listed, task, execution)
-            ensemble = _ensemble(task, settings, trained)
-            folder = workdir / ENSEMBLES_FOLDER / method
-            hosts.on_first(functools.partial(ensemble.save, folder))
             evaluate = functools.partial(
-                summarise, ensemble, task, records, Executables(store)
+                _calibrate_and_evaluate,
+                _ensemble(task, settings, trained),
+                task,
+                records,
+                Executables(store),
+                folder=workdir / ENSEMBLES_FOLDER / method,
+                ood_images=ood_images,
+                ood_name=settings.data.ood_name,
             )
             methods[method] = hosts.on_first(evaluate)
             error = methods[method]["ensemble"][settings.combine]["error"]
             progress.message(f"{method}: ensemble error {error:.2%} on the test set")
     return methods
+
+
+def _calibrate_and_evaluate(
+    ensemble: Ensemble,
+    task: Task,
+    records: Sequence[Mapping[str, Any]],
+    executables: Executables,
+    *,
+    folder: Path,
+    ood_images: np.ndarray,
+    ood_name: str,
+) -> dict[str, Any]:
+    """A method's entry in `results.json`; saves the ensemble."""
+    predictions = predict_all(ensemble, task, ood_images, executables)
+    labels = task.dataset.calibration_labels
+    if len(labels):
+        ensemble = ensemble.calibrate(predictions.calibration, labels)
+    ensemble.save(folder)
+    return summarise(ensemble, predictions, task, records, executables, ood_name)
 
 
 def _load_task(settings: Settings) -> Task:
@@ -198,6 +226,16 @@ def _read_task(settings: Settings) -> Task:
         batch_size=settings.train.batch_size,
         dtype=compute_dtype(settings.precision),
         stream_workers=settings.data.workers,
+    )
+
+
+def _read_ood_images(task: Task, settings: Settings) -> np.ndarray:
+    """Test images of another data set; none where none is named."""
+    return data.load_ood_images(
+        settings.data.ood_name,
+        directory=settings.data.ood_dir,
+        crop=settings.data.crop,
+        input_shape=task.input_shape,
     )
 
 

@@ -41,6 +41,8 @@ class DataSettings:
     flip: str
     memory_share: float
     workers: int
+    ood_name: str
+    ood_dir: str
 
 
 @dataclasses.dataclass(frozen=True)

@@ -13,7 +13,7 @@ FLOORS = [
     "data presets costs alignment checkpoints compilation hosts findings"
     + " plot_errors plot_curves calibration diversity ood weighting",
     "models best_alignment report_tables meeting combine",
-    "moments mothernet training evaluation",
+    "moments mothernet training evaluation measures",
     "walk clustering groups plot_plan",
     "hatching momentum",
     "settings report ensemble",
@@ -34,7 +34,7 @@ JAX_FREE = set(
     "architectures presets costs alignment best_alignment mothernet clustering "
     "schedules settings data combine metrics run_log progress user_cache style "
     "findings plot_errors plot_curves plot_plan report_tables report calibration "
-    "diversity ood weighting".split()
+    "diversity ood weighting measures".split()
 )
 JAX = {"jax", "jaxlib", "flax", "optax", "chex", "orbax"}
 

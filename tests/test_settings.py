@@ -297,6 +297,8 @@ OTHERS = {
     "data__flip": "alternating",
     "data__memory_share": 0.25,
     "data__workers": 2,
+    "data__ood_name": "svhn",
+    "data__ood_dir": "others",
     "train__epochs": 31,
     "train__batch_size": 64,
     "train__learning_rate": 0.2,
