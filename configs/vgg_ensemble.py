@@ -66,6 +66,7 @@ def get_config(preset: str = "digits") -> ConfigDict:
                 "fold": 0,
                 "train_examples": placeholder(int),  # all
                 "validation_fraction": 0.1,
+                "calibration_fraction": 0.0,  # fits temperatures and weights, if any
                 "image_size": placeholder(int),  # all images have one size
                 "crop": "shift",  # by crop_padding; "resized": ImageNet's, streamed
                 "crop_padding": 1 if digits else 4,
@@ -74,6 +75,8 @@ def get_config(preset: str = "digits") -> ConfigDict:
                 "flip": "none" if preset in ("digits", "svhn") else "random",
                 "memory_share": 0.5,  # of a device's; larger sets are streamed
                 "workers": 0,  # processes that read the stream; 0: threads
+                "ood_name": "",  # a data set that is to look strange, as `name`
+                "ood_dir": "",
             },
             "train": {
                 "epochs": 30,

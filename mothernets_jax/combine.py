@@ -1,9 +1,11 @@
 """Combine the members' predictions. Axes: [members, examples, classes]."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 from scipy.special import softmax
+
+from mothernets_jax.weighting import FITS
 
 
 def average(logits: np.ndarray) -> np.ndarray:
@@ -34,11 +36,45 @@ def vote(logits: np.ndarray) -> np.ndarray:
     return ((votes + 0.5 * average(logits)) / (members + 0.5)).astype(np.float32)
 
 
-# What `predict` and the configs may ask for.
+def weighted_average(logits: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """The mean of the members' probabilities by their weights.
+
+    Args:
+        logits: [members, examples, classes].
+        weights: [members], none negative, summing to 1.
+
+    Returns:
+        float32 [examples, classes], rows summing to 1.
+    """
+    probabilities = softmax(logits, axis=-1)
+    return np.tensordot(weights, probabilities, axes=1).astype(np.float32)
+
+
+# Those that need nothing but logits.
 COMBINATIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "average": average,
     "vote": vote,
 }
+# What `predict` and the configs may ask for: those, and those whose weights are fitted.
+NAMES = (*COMBINATIONS, *FITS)
+
+
+def combined(
+    name: str, logits: np.ndarray, weights: Mapping[str, np.ndarray]
+) -> np.ndarray:
+    """What the members predict together.
+
+    Args:
+        name: one of `COMBINATIONS` or of `weights`.
+        logits: [members, examples, classes].
+        weights: [members], of each learned combination by name.
+
+    Returns:
+        float32 [examples, classes], rows summing to 1.
+    """
+    if name in COMBINATIONS:
+        return COMBINATIONS[name](logits)
+    return weighted_average(logits, weights[name])
 
 
 def oracle_error(logits: np.ndarray, labels: np.ndarray) -> float:

@@ -1,4 +1,4 @@
-"""A trained ensemble: predict, save, load."""
+"""A trained ensemble: predict, calibrate, save, load."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,10 +9,12 @@ import numpy as np
 
 from mothernets_jax import checkpoints
 from mothernets_jax.architectures import Architecture, parse
-from mothernets_jax.combine import COMBINATIONS
+from mothernets_jax.calibration import fit_temperature, rescale
+from mothernets_jax.combine import COMBINATIONS, NAMES, combined
 from mothernets_jax.compilation import Executables
 from mothernets_jax.evaluation import predict_logits
 from mothernets_jax.models import Variables, abstract_variables
+from mothernets_jax.weighting import FITS
 
 ENSEMBLES_FOLDER = "ensembles"
 
@@ -33,6 +35,9 @@ class Ensemble:
         std: float32 [channels], pixel units, of the training split.
         class_names: in the order of the predictions' columns.
         input_shape: (height, width, channels) of one image.
+        weights: float64 [members] of each learned combination, by its name; empty until
+            they are fitted, by `calibrate`.
+        temperatures: of each combination, by its name; likewise.
     """
 
     def __init__(
@@ -43,36 +48,89 @@ class Ensemble:
         std: np.ndarray,
         class_names: tuple[str, ...],
         input_shape: tuple[int, int, int],
+        weights: Mapping[str, np.ndarray] | None = None,
+        temperatures: Mapping[str, float] | None = None,
     ):
         self.members = dict(members)
         self.mean = np.asarray(mean, np.float32)
         self.std = np.asarray(std, np.float32)
         self.class_names = tuple(class_names)
-        self.input_shape = tuple(input_shape)
+        self.input_shape: tuple[int, int, int] = input_shape
+        self.weights = {n: np.asarray(w) for n, w in (weights or {}).items()}
+        self.temperatures = dict(temperatures or {})
         self._executables = Executables()
 
     def predict(
-        self, images: np.ndarray, *, combine: str = "average", batch_size: int = 512
+        self,
+        images: np.ndarray,
+        *,
+        combine: str = "average",
+        calibrated: bool = False,
+        batch_size: int = 512,
     ) -> np.ndarray:
         """The ensemble's probabilities (or shares of votes) for raw images.
 
         Args:
             images: uint8 [batch, height, width, channels], as in the data set;
                 normalisation is part of the ensemble.
-            combine: `"average"` of the members' probabilities or their `"vote"`.
+            combine: `"average"` of the members' probabilities or their `"vote"`; by
+                fitted weights: `"weighted"`, `"greedy"` or `"super_learner"`.
+            calibrated: at the temperature that was fitted for this combination.
             batch_size: images at a time.
 
         Returns:
             float32 [batch, classes], rows summing to 1.
 
         Raises:
-            ValueError: images of another shape or dtype, or an unknown combination.
+            ValueError: images of another shape or dtype, an unknown combination, or
+                one whose weights or temperature were not fitted.
         """
-        if combine not in COMBINATIONS:
+        if combine not in NAMES:
             raise ValueError(
-                f"combine is {combine!r}: expected one of {', '.join(COMBINATIONS)}"
+                f"combine is {combine!r}: expected one of {', '.join(NAMES)}"
             )
-        return COMBINATIONS[combine](self.member_logits(images, batch_size=batch_size))
+        how_to_fit = (
+            "train with --config.data.calibration_fraction=0.1, say, or fit on images "
+            "of your own, as in ensemble.calibrate(ensemble.member_logits(images), "
+            "labels)"
+        )
+        if combine not in COMBINATIONS and combine not in self.weights:
+            raise ValueError(
+                f"combine is {combine!r}, whose weights were not fitted: {how_to_fit}"
+            )
+        if calibrated and combine not in self.temperatures:
+            raise ValueError(
+                f"calibrated is True, but {combine!r} has no fitted temperature: "
+                f"{how_to_fit}"
+            )
+        logits = self.member_logits(images, batch_size=batch_size)
+        scores = combined(combine, logits, self.weights)
+        return rescale(scores, self.temperatures[combine]) if calibrated else scores
+
+    def calibrate(self, logits: np.ndarray, labels: np.ndarray) -> "Ensemble":
+        """Fits the weights of learned combinations, and every one's temperature.
+
+        Args:
+            logits: [members, examples, classes], as of `member_logits`, of images that
+                trained no member and will test none.
+            labels: int [examples], columns of the predictions.
+
+        Returns:
+            The same members with `weights` and `temperatures`.
+        """
+        weights = {name: fit(logits, labels) for name, fit in FITS.items()}
+        return Ensemble(
+            self.members,
+            mean=self.mean,
+            std=self.std,
+            class_names=self.class_names,
+            input_shape=self.input_shape,
+            weights=weights,
+            temperatures={
+                name: fit_temperature(combined(name, logits, weights), labels)
+                for name in NAMES
+            },
+        )
 
     def member_logits(
         self,
@@ -125,6 +183,8 @@ class Ensemble:
             "std": self.std.tolist(),
             "class_names": list(self.class_names),
             "input_shape": list(self.input_shape),
+            "weights": {n: weights.tolist() for n, weights in self.weights.items()},
+            "temperatures": self.temperatures,
         }
         variables = {name: member.variables for name, member in self.members.items()}
         checkpoints.save(folder, variables, record)
@@ -187,6 +247,8 @@ class Ensemble:
             std=std,
             class_names=class_names,
             input_shape=input_shape,
+            weights=record.get("weights"),  # a record of before has none
+            temperatures=record.get("temperatures"),
         )
 
     @property

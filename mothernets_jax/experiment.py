@@ -4,11 +4,12 @@ import contextlib
 import functools
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 from rich.console import Console
 
 from mothernets_jax import data, hosts, run_folder
@@ -24,7 +25,7 @@ from mothernets_jax.plan import describe_clusters, print_plan
 from mothernets_jax.progress import RunProgress
 from mothernets_jax.report import write_report
 from mothernets_jax.report_tables import comparison_table
-from mothernets_jax.results import summarise
+from mothernets_jax.results import predict_all, summarise
 from mothernets_jax.run_log import provenance
 from mothernets_jax.settings import Settings
 from mothernets_jax.stages import Composition, Task, make_task, planned_flops
@@ -112,12 +113,15 @@ def train_and_evaluate(
         console.print(f"Everything in {workdir} is done already.", soft_wrap=True)
         return done
     task = _load_task(settings)
+    ood_images = hosts.on_every(lambda: _read_ood_images(task, settings))
     compositions = _compositions(task, settings)
     hosts.on_first(lambda: run_folder.claim(workdir, settings))
     with contextlib.ExitStack() as stack:
         if store is None:
             store = stack.enter_context(contextlib.closing(ProgramStore()))
-        trained = _train_methods(task, settings, compositions, workdir, console, store)
+        trained = _train_methods(
+            task, ood_images, settings, compositions, workdir, console, store
+        )
     results = {
         "name": name,
         "provenance": provenance(command, device_name()),
@@ -131,6 +135,7 @@ def train_and_evaluate(
 
 def _train_methods(
     task: Task,
+    ood_images: np.ndarray,
     settings: Settings,
     compositions: Mapping[str, Composition],
     workdir: Path,
@@ -152,16 +157,39 @@ def _train_methods(
         )
         for method, composition in compositions.items():
             trained, records = run_stages(composition.stages, task, execution)
-            ensemble = _ensemble(task, composition.members, trained)
-            folder = workdir / ENSEMBLES_FOLDER / method
-            hosts.on_first(functools.partial(ensemble.save, folder))
             evaluate = functools.partial(
-                summarise, ensemble, task, records, Executables(store)
+                _calibrate_and_evaluate,
+                _ensemble(task, composition.members, trained),
+                task,
+                records,
+                Executables(store),
+                folder=workdir / ENSEMBLES_FOLDER / method,
+                ood_images=ood_images,
+                ood_name=settings.data.ood_name,
             )
             methods[method] = hosts.on_first(evaluate)
             error = methods[method]["ensemble"][settings.combine]["error"]
             progress.message(f"{method}: ensemble error {error:.2%} on the test set")
     return methods
+
+
+def _calibrate_and_evaluate(
+    ensemble: Ensemble,
+    task: Task,
+    records: Sequence[Mapping[str, Any]],
+    executables: Executables,
+    *,
+    folder: Path,
+    ood_images: np.ndarray,
+    ood_name: str,
+) -> dict[str, Any]:
+    """A method's entry in `results.json`; saves the ensemble."""
+    predictions = predict_all(ensemble, task, ood_images, executables)
+    labels = task.dataset.calibration_labels
+    if len(labels):
+        ensemble = ensemble.calibrate(predictions.calibration, labels)
+    ensemble.save(folder)
+    return summarise(ensemble, predictions, task, records, executables, ood_name)
 
 
 def _load_task(settings: Settings) -> Task:
@@ -185,6 +213,7 @@ def _read_task(settings: Settings) -> Task:
         fold=settings.data.fold,
         train_examples=settings.data.train_examples,
         validation_fraction=settings.data.validation_fraction,
+        calibration_fraction=settings.data.calibration_fraction,
         image_size=settings.data.image_size,
         crop=settings.data.crop,
         memory_bytes=int(settings.data.memory_share * memory_bytes()),
@@ -198,6 +227,16 @@ def _read_task(settings: Settings) -> Task:
         batch_size=settings.train.batch_size,
         dtype=compute_dtype(settings.precision),
         stream_workers=settings.data.workers,
+    )
+
+
+def _read_ood_images(task: Task, settings: Settings) -> np.ndarray:
+    """Test images of another data set; none where none is named."""
+    return data.load_ood_images(
+        settings.data.ood_name,
+        directory=settings.data.ood_dir,
+        crop=settings.data.crop,
+        input_shape=task.input_shape,
     )
 
 
@@ -232,6 +271,7 @@ def _describe_data(settings: Settings, task: Task) -> dict[str, Any]:
     return {
         "name": settings.data.name,
         "train_examples": len(dataset.train_labels),
+        "calibration_examples": len(dataset.calibration_labels),
         "validation_examples": len(dataset.validation_labels),
         "test_examples": len(dataset.test_labels),
         "streamed": dataset.streamed,

@@ -2,53 +2,124 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from mothernets_jax import metrics
-from mothernets_jax.architectures import Architecture
-from mothernets_jax.combine import COMBINATIONS, oracle_error
+from mothernets_jax import measures, metrics
+from mothernets_jax.combine import COMBINATIONS
 from mothernets_jax.compilation import Executables
 from mothernets_jax.costs import num_params
 from mothernets_jax.ensemble import Ensemble
 from mothernets_jax.stages import EVALUATION_BATCH, Task
 
 
-def summarise(
-    ensemble: Ensemble,
-    task: Task,
-    records: Sequence[Mapping[str, Any]],
-    executables: Executables,
-) -> dict[str, Any]:
-    """Evaluates an ensemble and gathers its stages' costs.
+class Predictions(NamedTuple):
+    """Every member's logits on the parts of the data that no member trained on.
+
+    Attributes:
+        test: float32 [members, examples, classes].
+        validation, calibration, ood: likewise, of the split, or of another data set's
+            test images; without examples where there are none.
+        seconds: that the evaluation took, without compilation.
+    """
+
+    test: np.ndarray
+    validation: np.ndarray
+    calibration: np.ndarray
+    ood: np.ndarray
+    seconds: float
+
+
+def predict_all(
+    ensemble: Ensemble, task: Task, ood_images: np.ndarray, executables: Executables
+) -> Predictions:
+    """Evaluates every member.
 
     Args:
         ensemble: the trained members.
-        task: with the validation and the test images.
-        records: of the method's stages, in the order of their training.
+        task: with the images of the splits.
+        ood_images: uint8 [examples, height, width, channels]; may be empty.
         executables: compiled programs, with a meter that stands at zero.
+    """
+    dataset = task.dataset
+    started = time.perf_counter()
+    test, validation, calibration, ood = (
+        ensemble.member_logits(
+            images, batch_size=EVALUATION_BATCH, executables=executables
+        )
+        for images in (
+            dataset.test_images,
+            dataset.validation_images,
+            dataset.calibration_images,
+            ood_images,
+        )
+    )
+    seconds = time.perf_counter() - started - executables.waited
+    return Predictions(test, validation, calibration, ood, seconds)
+
+
+def summarise(
+    ensemble: Ensemble,
+    predictions: Predictions,
+    task: Task,
+    records: Sequence[Mapping[str, Any]],
+    executables: Executables,
+    ood_name: str,
+) -> dict[str, Any]:
+    """Judges an ensemble's predictions and gathers its stages' costs.
+
+    Args:
+        ensemble: the trained members, calibrated where there is a split for it.
+        predictions: its own.
+        task: with the labels.
+        records: of the method's stages, in the order of their training.
+        executables: those that the predictions were made with.
+        ood_name: of the other data set; empty for none.
 
     Returns:
         Plain values; those under `clocks` are the only ones that differ on a repeat.
     """
-    dataset = task.dataset
-    members = {name: m.architecture for name, m in ensemble.members.items()}
-    started = time.perf_counter()
-    logits, validation_logits = (
-        ensemble.member_logits(
-            images, batch_size=EVALUATION_BATCH, executables=executables
+    labels, validation_labels = task.dataset.test_labels, task.dataset.validation_labels
+    fitted = ensemble.weights, ensemble.temperatures
+    validation, detection = {}, {}
+    if len(validation_labels):
+        validation = measures.of_combinations(
+            predictions.validation, validation_labels, *fitted
         )
-        for images in (dataset.test_images, dataset.validation_images)
-    )
-    eval_seconds = time.perf_counter() - started - executables.waited
+    averaged = COMBINATIONS["average"](predictions.test)
+    if ood_name:
+        others = COMBINATIONS["average"](predictions.ood)
+        detection = {"name": ood_name, **measures.of_detection(averaged, others)}
+    members = _describe_members(ensemble, predictions, task, records)
+    return {
+        "ensemble": measures.of_combinations(predictions.test, labels, *fitted),
+        "validation": validation,
+        "mean_member_error": float(np.mean([m["error"] for m in members.values()])),
+        "members": members,
+        "weights": {
+            name: dict(zip(members, weights.tolist(), strict=True))
+            for name, weights in ensemble.weights.items()
+        },
+        "diversity": measures.of_diversity(predictions.test, labels),
+        "reliability": measures.of_reliability(
+            averaged, labels, ensemble.temperatures.get("average")
+        ),
+        "ood": detection,
+        "cost": {
+            "train_flops": sum(record["train_flops"] for record in records),
+            "epochs": sum(sum(record["epochs"].values()) for record in records),
+        },
+        "clocks": _clocks(records, predictions.seconds, executables),
+        "anytime": _anytime(records, list(members), predictions.test, labels),
+        "hatching": {k: v for record in records for k, v in record["checks"].items()},
+        "stages": list(records),
+    }
 
-    errors = [metrics.error(scores, dataset.test_labels) for scores in logits]
-    validation, validation_errors = {}, [None] * len(members)
-    if len(dataset.validation_labels):
-        labels = dataset.validation_labels
-        validation = _combined_errors(validation_logits, labels)
-        validation_errors = [metrics.error(s, labels) for s in validation_logits]
+
+def _clocks(
+    records: Sequence[Mapping[str, Any]], eval_seconds: float, executables: Executables
+) -> dict[str, float]:
     clocks = {
         "train_seconds": 0.0,
         "hatch_seconds": 0.0,
@@ -59,50 +130,28 @@ def summarise(
     for record in records:
         for clock, seconds in record["clocks"].items():
             clocks[clock] += seconds
-    return {
-        "ensemble": _combined_errors(logits, dataset.test_labels),
-        "validation": validation,
-        "mean_member_error": float(np.mean(errors)),
-        "members": _describe_members(members, task, records, errors, validation_errors),
-        "cost": {
-            "train_flops": sum(record["train_flops"] for record in records),
-            "epochs": sum(sum(record["epochs"].values()) for record in records),
-        },
-        "clocks": clocks,
-        "anytime": _anytime(records, list(members), logits, dataset.test_labels),
-        "hatching": {k: v for record in records for k, v in record["checks"].items()},
-        "stages": list(records),
-    }
-
-
-def _combined_errors(
-    logits: np.ndarray, labels: np.ndarray
-) -> dict[str, dict[str, float]]:
-    """The ensemble's error by every combination, and the oracle's."""
-    errors = {
-        name: {"error": metrics.error(combine(logits), labels)}
-        for name, combine in COMBINATIONS.items()
-    }
-    return {**errors, "oracle": {"error": oracle_error(logits, labels)}}
+    return clocks
 
 
 def _describe_members(
-    members: Mapping[str, Architecture],
+    ensemble: Ensemble,
+    predictions: Predictions,
     task: Task,
     records: Sequence[Mapping[str, Any]],
-    errors: Sequence[float],
-    validation_errors: Sequence[float | None],
-) -> dict[str, Any]:
+) -> dict[str, dict[str, Any]]:
     record_of = {name: record for record in records for name in record["members"]}
+    dataset = task.dataset
     described = {}
-    for (name, architecture), error, validation_error in zip(
-        members.items(), errors, validation_errors, strict=True
-    ):
+    for i, (name, (architecture, _)) in enumerate(ensemble.members.items()):
         record = record_of[name]
         epochs = record["epochs"][name]
         flops_per_epoch = record["train_flops"] / sum(record["epochs"].values())
+        validation_error = None
+        if len(dataset.validation_labels):
+            scores = predictions.validation[i]
+            validation_error = metrics.error(scores, dataset.validation_labels)
         described[name] = {
-            "error": error,
+            **measures.of_member(predictions.test[i], dataset.test_labels),
             "validation_error": validation_error,
             "architecture": str(architecture),
             "parameters": num_params(architecture, task.input_shape, task.num_classes),

@@ -15,7 +15,7 @@ from typing import Any
 
 from mothernets_jax.architectures import Architecture, parse
 from mothernets_jax.clustering import check_knobs
-from mothernets_jax.combine import COMBINATIONS
+from mothernets_jax.combine import COMBINATIONS, NAMES
 from mothernets_jax.data.crops import CROPS
 from mothernets_jax.mothernet import ALIGNMENTS
 from mothernets_jax.schedules import SCHEDULES
@@ -33,6 +33,7 @@ class DataSettings:
     fold: int
     train_examples: int | None
     validation_fraction: float
+    calibration_fraction: float
     image_size: int | None
     crop: str
     crop_padding: int
@@ -40,6 +41,8 @@ class DataSettings:
     flip: str
     memory_share: float
     workers: int
+    ood_name: str
+    ood_dir: str
 
 
 @dataclasses.dataclass(frozen=True)
@@ -291,6 +294,19 @@ def _check_ranges(settings: Settings, methods: tuple[str, ...]) -> None:
             f"config.data.memory_share is {settings.data.memory_share}: expected a "
             "share of a device's memory, from 0 (stream always) to 1"
         )
+    fractions = settings.data.validation_fraction, settings.data.calibration_fraction
+    for purpose, fraction in zip(("validation", "calibration"), fractions, strict=True):
+        if not 0 <= fraction < 1:
+            raise ValueError(
+                f"config.data.{purpose}_fraction is {fraction}: expected a part of the "
+                "training set, 0 or more and less than 1"
+            )
+    if sum(fractions) >= 1:
+        raise ValueError(
+            f"config.data.validation_fraction is {fractions[0]} and "
+            f"config.data.calibration_fraction is {fractions[1]}: expected less than 1 "
+            "together, as the rest of the training set trains"
+        )
     if settings.seed >= 2**32:
         raise ValueError(f"config.seed is {settings.seed}: expected less than 2**32")
     for group in ("train", "hatch"):
@@ -306,7 +322,13 @@ def _check_ranges(settings: Settings, methods: tuple[str, ...]) -> None:
     one_of(CROPS, "data.crop")
     one_of(("auto", "vmap", "unroll", "loop"), "strategy")
     one_of(("auto", "float32", "bfloat16"), "precision")
-    one_of(tuple(COMBINATIONS), "combine")
+    one_of(NAMES, "combine")
+    if settings.combine not in COMBINATIONS and not fractions[1]:
+        raise ValueError(
+            f"config.combine is {settings.combine!r}, whose weights are fitted on a "
+            "part of the training set, and config.data.calibration_fraction is 0.0: "
+            f"set it, to 0.1 say, or choose one of {', '.join(COMBINATIONS)}"
+        )
     one_of(("black", "reflect"), "data.crop_border")
     one_of(("none", "random", "alternating"), "data.flip")
     one_of(tuple(SCHEDULES), "train.schedule")

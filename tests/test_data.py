@@ -55,6 +55,39 @@ def test_split_divides_every_class(counts, fraction):
     assert data.input_shape == (1, 1, 2) and data.num_classes == len(counts)
 
 
+@pytest.mark.parametrize(
+    "counts", [(40, 40, 40), (300, 30, 3), (1, 500), (10,) * 30], ids=str
+)
+@pytest.mark.parametrize("fraction", [0.1, 0.25])
+@pytest.mark.parametrize("validation_fraction", [0.0, 0.1])
+def test_calibration_is_cut_off_before_validation(
+    counts, fraction, validation_fraction
+):
+    without = split_classes(counts, validation_fraction=validation_fraction)
+    assert len(without.calibration_images) == len(without.calibration_labels) == 0
+    assert without.calibration_images.shape[1:] == (1, 1, 2)
+    options = {
+        "validation_fraction": validation_fraction,
+        "calibration_fraction": fraction,
+    }
+    data = split_classes(counts, **options)
+    size = round(fraction * sum(counts))
+    # What trained at the end of the order calibrates; nothing else has changed.
+    for part in ("images", "labels"):
+        before = getattr(without, f"train_{part}")
+        np.testing.assert_array_equal(getattr(data, f"train_{part}"), before[:-size])
+        calibration = getattr(data, f"calibration_{part}")
+        np.testing.assert_array_equal(calibration, before[-size:])
+        assert calibration.dtype == before.dtype
+        for kept in (f"validation_{part}", f"test_{part}"):
+            np.testing.assert_array_equal(getattr(data, kept), getattr(without, kept))
+    # Each class within an image of its share, as far as an image can be shared.
+    kept = np.bincount(data.calibration_labels, minlength=len(counts))
+    assert np.abs(kept - fraction * np.array(counts)).max() <= 1.0
+    fewer = split_classes(counts, train_examples=len(counts), **options)
+    np.testing.assert_array_equal(fewer.calibration_images, data.calibration_images)
+
+
 @pytest.mark.parametrize("counts", [(50, 50, 50), (200, 40, 2)], ids=str)
 def test_train_examples_nest_and_leave_validation_alone(counts):
     whole = split_classes(counts)
@@ -119,6 +152,18 @@ def test_std_of_a_constant_channel_is_one_pixel_level():
         ((9, 9), {"validation_fraction": float("nan")}, "=nan, expected a fraction"),
         ((9, 9), {"validation_fraction": 0.01}, "of 18 training .* validation empty"),
         ((9, 9), {"validation_fraction": 0.95}, "leaves 1 of 18 .* each of 2 classes"),
+        ((9, 9), {"calibration_fraction": 1.0}, r"calib.*=1\.0, expected a fraction"),
+        ((9, 9), {"calibration_fraction": 0.01}, "of 18 training .* calibration empty"),
+        (
+            (9, 9),
+            {"validation_fraction": 0.5, "calibration_fraction": 0.6},
+            r"validation_fraction=0\.5 and calibration_fraction=0\.6 leaves 0 of 18",
+        ),
+        (
+            (10, 10),
+            {"train_examples": 17, "calibration_fraction": 0.1},
+            "are 16 .*2 of 20 are kept for validation, 2 for calibration.* 2 to 16",
+        ),
         ((10, 10), {"train_examples": 19}, r"=19, .* 18 training .*\(2 of 20 .* 2 to"),
         ((10, 10), {"train_examples": 1}, "=1, .* in 2 classes"),
         ((10, 10), {"train_examples": -5}, "=-5, .* in 2 classes"),
@@ -158,6 +203,8 @@ def test_classes_and_copies_are_counted_and_logged(caplog):
     data = split(images, labels, images[:1], labels[:1], tuple("abc"))._replace(
         train_images=images[:1000],
         train_labels=np.repeat([0, 1, 2], [300, 300, 400]),
+        calibration_images=images[[7, 1000, 1001, 8]],
+        calibration_labels=np.array([0, 1, 1, 2]),
         validation_images=images[[5, 1100, 5]],
         validation_labels=np.array([0, 2, 2]),
         test_images=images[[999, 1000, 0, 1001]],
@@ -166,17 +213,23 @@ def test_classes_and_copies_are_counted_and_logged(caplog):
     assert describe(data) == {
         "class_counts": {
             "train": [300, 300, 400],
+            "calibration": [1, 2, 1],
             "validation": [1, 0, 2],
             "test": [0, 4, 0],
         },
+        "calibration_images_in_train": 2,
         "test_images_in_train": 2,
         "validation_images_in_train": 2,
     }
     classes, copies = caplog.messages
     assert classes.endswith(
-        "train 300 to 400, validation 0 to 2, test 0 to 4; 3 classes."
+        "train 300 to 400, calibration 1 to 2, validation 0 to 2, test 0 to 4; "
+        "3 classes."
     )
-    assert copies.endswith("images: 2 of 3 validation images, 2 of 4 test images.")
+    assert copies.endswith(
+        "images: 2 of 4 calibration images, 2 of 3 validation images, 2 of 4 test "
+        "images."
+    )
 
 
 # Digits.

@@ -1,5 +1,7 @@
 """A saved ensemble: the same predictions, from raw pixels, and clear refusals."""
 
+import json
+
 import jax
 import numpy as np
 import pytest
@@ -83,6 +85,7 @@ def test_a_loaded_ensemble_is_the_saved_one_bit_for_bit(ensemble, workdir, image
     assert loaded.class_names == CLASSES
     assert loaded.input_shape == INPUT_SHAPE
     assert loaded.num_params == ensemble.num_params
+    assert loaded.weights == loaded.temperatures == {}
     for combine in ("average", "vote"):
         found = loaded.predict(images, combine=combine)
         np.testing.assert_array_equal(found, ensemble.predict(images, combine=combine))
@@ -90,6 +93,64 @@ def test_a_loaded_ensemble_is_the_saved_one_bit_for_bit(ensemble, workdir, image
         mn.Ensemble.load(str(workdir), "mine").member_logits(images),
         ensemble.member_logits(images),
     )
+
+
+@pytest.fixture(scope="module")
+def calibrated(ensemble, images):
+    labels = np.random.default_rng(1).integers(0, 3, len(images))
+    return ensemble.calibrate(ensemble.member_logits(images), labels)
+
+
+@pytest.mark.parametrize("name", ["weighted", "greedy", "super_learner"])
+def test_fitted_weights_and_temperatures_are_used(calibrated, images, name):
+    logits = calibrated.member_logits(images).astype(np.float64)
+    weights = calibrated.weights[name]
+    mixed = np.tensordot(weights, softmax(logits, axis=-1), axes=1)
+    scores = calibrated.predict(images, combine=name)
+    assert scores.dtype == np.float32
+    np.testing.assert_allclose(scores, mixed, rtol=1e-5)
+    temperature = calibrated.temperatures[name]
+    expected = softmax(np.log(mixed) / temperature, axis=1)
+    found = calibrated.predict(images, combine=name, calibrated=True)
+    np.testing.assert_allclose(found, expected, rtol=1e-4)
+    assert np.abs(found - scores).max() > 1e-3
+
+
+def test_calibration_leaves_what_needs_none(calibrated, ensemble, images):
+    assert ensemble.weights == ensemble.temperatures == {}
+    for combine in ("average", "vote"):
+        np.testing.assert_array_equal(
+            calibrated.predict(images, combine=combine),
+            ensemble.predict(images, combine=combine),
+        )
+        found = calibrated.predict(images, combine=combine, calibrated=True)
+        np.testing.assert_allclose(found.sum(axis=1), 1, rtol=1e-5)
+
+
+def test_weights_and_temperatures_are_saved(calibrated, tmp_path, images):
+    calibrated.save(tmp_path / "ensembles" / "mine")
+    loaded = mn.Ensemble.load(tmp_path)
+    assert loaded.temperatures == calibrated.temperatures
+    for name in calibrated.weights:
+        np.testing.assert_array_equal(
+            loaded.predict(images, combine=name, calibrated=True),
+            calibrated.predict(images, combine=name, calibrated=True),
+        )
+    # A record of before knows of neither.
+    path = tmp_path / "ensembles" / "mine" / "record.json"
+    record = json.loads(path.read_text())
+    assert list(record.pop("weights")) == ["weighted", "greedy", "super_learner"]
+    record.pop("temperatures")
+    path.write_text(json.dumps(record))
+    assert mn.Ensemble.load(tmp_path).weights == {}
+
+
+def test_what_was_not_fitted_is_refused(ensemble, images):
+    how = r"--config\.data\.calibration_fraction=0\.1.*ensemble\.calibrate"
+    with pytest.raises(ValueError, match=f"'greedy', whose weights were not .*{how}"):
+        ensemble.predict(images, combine="greedy")
+    with pytest.raises(ValueError, match=f"'vote' has no fitted temperature: .*{how}"):
+        ensemble.predict(images, combine="vote", calibrated=True)
 
 
 def test_what_predict_refuses_it_explains(ensemble, images):

@@ -2,12 +2,15 @@
 
 import json
 import shutil
+from functools import partial
 from io import StringIO
 
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from PIL import Image
 from rich.console import Console
+from sklearn.metrics import accuracy_score, log_loss, roc_auc_score
 
 import mothernets_jax as mn
 from configs.vgg_ensemble import get_config
@@ -17,6 +20,7 @@ from mothernets_jax.methods import METHODS
 from mothernets_jax.settings import from_config
 
 STORE = ProgramStore()  # one compilation of each program for all tests here
+SCORES = {"error", "nll", "brier", "ece"}
 NETWORKS = {"A": "mlp 8; batch_norm", "B": "mlp 12 10; batch_norm"}
 
 
@@ -64,14 +68,21 @@ def finished(tmp_path_factory):
 def test_results_hold_what_users_lean_on(finished):
     workdir, results = finished
     assert json.loads((workdir / "results.json").read_text()) == results
+    described = results["data"]
     for method in ("mothernets", "full_data"):
         entry = results["methods"][method]
         assert set(entry["ensemble"]) == {"average", "vote", "oracle"}
+        assert set(entry["ensemble"]["vote"]) == SCORES | {"ece_adaptive"}
+        assert entry["validation"].keys() == entry["ensemble"].keys()
+        assert entry["weights"] == entry["ood"] == {}
+        assert sum(entry["reliability"]["count"]) == described["test_examples"]
+        assert "calibrated" not in entry["reliability"]
+        matrix = np.array(entry["diversity"]["disagreement_matrix"])
+        assert matrix.shape == (4, 4) and matrix.sum() > 0
         assert set(entry["members"]) == {"A_1", "A_2", "B_1", "B_2"}
         assert {"train_seconds", "compile_seconds", "eval_seconds"} <= set(
             entry["clocks"]
         )
-    described = results["data"]
     for split in ("train", "validation", "test"):
         of_class = described["class_counts"][split]
         assert len(of_class) == 10 and sum(of_class) == described[f"{split}_examples"]
@@ -220,6 +231,69 @@ def test_replicas_share_their_programs(tmp_path, strategy):
         assert store.count("hatch_member") == len(networks)
         assert store.count("forward") == 1 + len(networks)
         store.close()
+
+
+@pytest.fixture(scope="module")
+def calibrated(tmp_path_factory):
+    """A run with a calibration split, and noise for images of another kind."""
+    folder = tmp_path_factory.mktemp("noise")
+    noise = np.random.default_rng(0).integers(0, 256, (9, 8, 8), np.uint8)
+    for number, image in enumerate(noise):
+        path = folder / ("train" if number == 0 else "test") / "noise" / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image).save(path)
+    overrides = {
+        "methods": ("full_data",),
+        "combine": "super_learner",
+        "data.calibration_fraction": 0.1,
+        "data.ood_name": "folder",
+        "data.ood_dir": str(folder),
+    }
+    workdir = tmp_path_factory.mktemp("run") / "calibrated"
+    return workdir, run(workdir, settings_of(**overrides)), noise[1:, ..., None]
+
+
+def test_weights_and_temperatures_are_fitted_on_the_calibration_split(calibrated):
+    workdir, results, _ = calibrated
+    dataset = data.load("digits", calibration_fraction=0.1)
+    assert results["data"]["calibration_examples"] == len(dataset.calibration_labels)
+    ensemble = mn.Ensemble.load(workdir)
+    logits = ensemble.member_logits(dataset.calibration_images, batch_size=512)
+    expected = ensemble.calibrate(logits, dataset.calibration_labels)
+    entry = results["methods"]["full_data"]
+    assert entry["weights"] == {
+        combine: dict(zip(ensemble.members, weights.tolist(), strict=True))
+        for combine, weights in expected.weights.items()
+    }
+    for combine, temperature in expected.temperatures.items():
+        figures = entry["ensemble"][combine]
+        assert figures["temperature"] == temperature
+        for found, predict in [
+            (figures, ensemble.predict),
+            (figures["calibrated"], partial(ensemble.predict, calibrated=True)),
+        ]:
+            scores = predict(dataset.test_images, combine=combine).astype(np.float64)
+            scores /= scores.sum(axis=1, keepdims=True)
+            loss = log_loss(dataset.test_labels, scores)
+            assert found["nll"] == pytest.approx(loss, rel=1e-4)
+            accuracy = accuracy_score(dataset.test_labels, scores.argmax(axis=1))
+            assert figures["error"] == pytest.approx(1 - accuracy, abs=1e-12)
+    assert set(entry["members"]["A_1"]) >= SCORES
+    counts = entry["reliability"]["calibrated"]["count"]
+    assert sum(counts) == len(dataset.test_labels)
+
+
+def test_other_images_are_told_apart_by_their_doubt(calibrated):
+    workdir, results, noise = calibrated
+    ensemble = mn.Ensemble.load(workdir)
+    inside = ensemble.predict(data.load("digits").test_images)
+    scores = 1 - np.concatenate([inside, ensemble.predict(noise)]).max(axis=1)
+    truth = [0] * len(inside) + [1] * len(noise)
+    found = results["methods"]["full_data"]["ood"]
+    assert found["name"] == "folder"
+    expected = roc_auc_score(truth, scores)
+    assert found["auroc_max_probability"] == pytest.approx(expected, rel=1e-6)
+    assert set(found) == {"name", "auroc_max_probability", "auroc_entropy"}
 
 
 def test_another_experiments_folder_is_refused(finished):

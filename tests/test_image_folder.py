@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mothernets_jax.data import decoding, load
+from mothernets_jax.data import decoding, load, load_ood_images
 from mothernets_jax.data.image_folder import load_image_folder
 
 CLASSES = ("ant", "bee", "cow")
@@ -399,3 +399,47 @@ def test_an_interrupted_write_leaves_nothing(folder, cache_home, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         load_image_folder(str(folder))
     assert not list((cache_home / "mothernets_jax").iterdir())
+
+
+# Images of another kind, in the form of the known ones.
+
+
+@pytest.mark.parametrize(
+    ("shape", "known", "expected"),
+    [
+        ((6, 6), (6, 6, 1), lambda pixels: pixels[..., None]),
+        ((6, 6), (6, 6, 3), lambda pixels: np.repeat(pixels[..., None], 3, axis=-1)),
+        ((6, 5, 3), (6, 5, 3), lambda pixels: pixels),  # no square: as they are
+    ],
+    ids=["grey", "grey for colour", "colour"],
+)
+def test_other_images_take_the_form_of_the_known_ones(tmp_path, shape, known, expected):
+    pixels = write_folder(tmp_path / "images", shape)
+    options = {"directory": str(tmp_path / "images"), "crop": "shift"}
+    found = load_ood_images("folder", input_shape=known, **options)
+    tests = [pixels[f"test/{name}/a.png"] for name in CLASSES]
+    np.testing.assert_array_equal(found, expected(np.stack(tests)))
+    resized = load_ood_images("folder", input_shape=(4, 4, 3), **options)
+    assert resized.shape == (3, 4, 4, 3)
+
+
+def test_other_images_are_optional(folder):
+    assert load_ood_images(
+        "", directory="", crop="shift", input_shape=(4, 4, 3)
+    ).shape == (0, 4, 4, 3)
+
+
+@pytest.mark.parametrize(
+    ("name", "directory", "known", "message"),
+    [
+        ("", "images", (4, 4, 3), "ood_dir is 'images', but .*ood_name is empty: name"),
+        ("svnh", "", (4, 4, 3), "ood_name is 'svnh', .* Did you mean 'svhn'"),
+        ("folder", "/no/such", (4, 4, 3), "ood_name is 'folder', with .*/no/such"),
+        ("folder", None, (4, 4, 1), r"have .* \(4, 4, 3\), expected \(4, 4, 1\)"),
+        ("digits", "", (9, 9, 1), r"have .* \(8, 8, 1\), expected \(9, 9, 1\)"),
+    ],
+)
+def test_other_images_that_are_refused(folder, name, directory, known, message):
+    directory = str(folder) if directory is None else directory
+    with pytest.raises(ValueError, match=message):
+        load_ood_images(name, directory=directory, crop="shift", input_shape=known)

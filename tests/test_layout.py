@@ -10,10 +10,10 @@ ROOT = Path(__file__).parents[1]
 FLOORS = [
     "architectures trees channels layers augment metrics schedules optim run_log"
     + " progress style devices user_cache",
-    "data presets costs alignment checkpoints combine compilation hosts findings"
-    + " plot_errors plot_curves",
-    "models best_alignment report_tables meeting",
-    "moments mothernet training evaluation",
+    "data presets costs alignment checkpoints compilation hosts findings"
+    + " plot_errors plot_curves calibration diversity ood weighting",
+    "models best_alignment report_tables meeting combine",
+    "moments mothernet training evaluation measures",
     "walk clustering branching plot_plan",
     "hatching momentum groups",
     "settings report ensemble",
@@ -33,7 +33,8 @@ ABOVE = {"launch", "configs", "tests", "benchmarks"}
 JAX_FREE = set(
     "architectures presets costs alignment best_alignment mothernet clustering "
     "schedules settings data combine metrics run_log progress user_cache style "
-    "findings plot_errors plot_curves plot_plan report_tables report".split()
+    "findings plot_errors plot_curves plot_plan report_tables report calibration "
+    "diversity ood weighting measures".split()
 )
 JAX = {"jax", "jaxlib", "flax", "optax", "chex", "orbax"}
 

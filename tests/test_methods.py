@@ -65,7 +65,7 @@ def task():
     few = images[:9], labels[:9]
     names = ("a", "b", "c")
     mean, std = np.array([127.0], np.float32), np.array([74.0], np.float32)
-    dataset = Dataset(images, labels, *few, *few, names, mean, std)
+    dataset = Dataset(images, labels, *few, *few, *few, names, mean, std)
     return make_task(
         dataset, crop_padding=0, crop_border="black", flip="none", seed=3, batch_size=10
     )

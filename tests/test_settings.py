@@ -103,13 +103,18 @@ BAD = [
     ({"data__crop_padding": -1}, "config.data.crop_padding is -1", "0 or more"),
     ({"data__workers": -1}, "config.data.workers is -1", "expected 0 or more"),
     ({"data__memory_share": 1.5}, "config.data.memory_share is 1.5", "from 0", "to 1"),
+    ({"data__validation_fraction": 1.0}, "data.validation_fraction is 1.0", "less th"),
+    ({"data__calibration_fraction": -0.1}, "data.calibration_fraction is -0.1", "0 or"),
+    ({"data__calibration_fraction": float("nan")}, "data.calibration_fraction is nan"),
     # A name that there is not.
     ({"data__crop": "resize"}, "config.data.crop is 'resize'", "mean 'resized'?"),
     ({"align": "last"}, "config.align is 'last'", "'first', 'best'"),
     ({"strategy": "vmapp"}, "config.strategy is 'vmapp'", "'unroll'", "mean 'vmap'?"),
     ({"data__flip": "alternate"}, "data.flip is 'alternate'", "mean 'alternating'?"),
     ({"data__crop_border": "white"}, "data.crop_border is 'white'", "'reflect'"),
-    ({"combine": "oracle"}, "config.combine is 'oracle'", "'average', 'vote'"),
+    ({"combine": "oracle"}, "config.combine is 'oracle'", "'average', 'vote', 'weigh"),
+    ({"combine": "greedyy"}, "config.combine is 'greedyy'", "mean 'greedy'?"),
+    ({"combine": "greedy"}, "config.combine is 'greedy'", "calibration_fraction is 0"),
     ({"train__schedule": "cos"}, "config.train.schedule is 'cos'", "mean 'cosine'?"),
     ({"hatch__schedule": "line"}, "config.hatch.schedule is 'line'", "'constant'"),
     ({"train__stop": "never"}, "config.train.stop is 'never'", "'epochs', 'plateau'"),
@@ -131,6 +136,12 @@ BAD = [
         "config.num_clusters is 2",
         "min_shared is 0.5",
         "give one of them",
+    ),
+    (
+        {"data__validation_fraction": 0.25, "data__calibration_fraction": 0.75},
+        "config.data.validation_fraction is 0.25",
+        "config.data.calibration_fraction is 0.75",
+        "less than 1 together",
     ),
     (
         {"train__epochs": 2, "train__warmup_epochs": 2.5},
@@ -238,6 +249,8 @@ def test_replicas_are_numbered_members_of_one_architecture(replicas, expected):
 def test_the_most_that_is_allowed():
     assert len(make(replicas=500).members) == 1000
     assert make(replicas=2, num_clusters=4).num_clusters == 4
+    learned = make(combine="super_learner", data__calibration_fraction=0.05)
+    assert learned.combine == "super_learner"
     settings = make(train__epochs=2, train__warmup_epochs=2, hatch__epochs=1)
     assert settings.train.warmup_epochs == settings.train.epochs
     assert settings.hatch_recipe.warmup_epochs <= settings.hatch_recipe.epochs
@@ -284,6 +297,7 @@ OTHERS = {
     "data__fold": 1,
     "data__train_examples": 200,
     "data__validation_fraction": 0.2,
+    "data__calibration_fraction": 0.3,
     "data__image_size": 32,
     "align": "best",
     "data__crop": "resized",
@@ -292,6 +306,8 @@ OTHERS = {
     "data__flip": "alternating",
     "data__memory_share": 0.25,
     "data__workers": 2,
+    "data__ood_name": "svhn",
+    "data__ood_dir": "others",
     "train__epochs": 31,
     "train__batch_size": 64,
     "train__learning_rate": 0.2,

@@ -161,6 +161,8 @@ def test_fewer_images_than_a_batch():
         labels,
         empty,
         labels,
+        empty,
+        labels,
         ("a", "b"),
         np.zeros(1, np.float32),
         np.ones(1, np.float32),

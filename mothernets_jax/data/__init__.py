@@ -17,13 +17,16 @@ import difflib
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from mothernets_jax.data.dataset import Arrays, Dataset, split
+from mothernets_jax.data.decoding import EncodedImages
 from mothernets_jax.data.digits import load_digits_fold
 from mothernets_jax.data.image_folder import load_image_folder
 from mothernets_jax.data.tfds_builder import PREFIX, TFDS_NAMES, is_tfds
 from mothernets_jax.data.tfds_source import load_tfds
 
-__all__ = ["Dataset", "load"]
+__all__ = ["Dataset", "load", "load_ood_images"]
 
 _LOADERS: dict[str, Callable[..., Arrays]] = {
     "digits": load_digits_fold,
@@ -46,11 +49,12 @@ def load(
     fold: int = 0,
     train_examples: int | None = None,
     validation_fraction: float = 0.1,
+    calibration_fraction: float = 0.0,
     image_size: int | None = None,
     crop: str = "shift",
     memory_bytes: int | None = None,
 ) -> Dataset:
-    """Loads a data set and keeps a part of its training set for validation.
+    """Loads a data set and keeps parts of its training set for other uses.
 
     Args:
       name: one of the table above.
@@ -59,6 +63,7 @@ def load(
       fold: of the digits: which fifth is the test set, 0 to 4.
       train_examples: how many images train; None for all that are left.
       validation_fraction: of the training set, in [0, 1).
+      calibration_fraction: likewise; less than 1 together.
       image_size: of a folder and of TFDS: resize to this height and width, in
         pixels; None where the images have one size already.
       crop: of a folder and of TFDS: `shift`, or `resized` for ImageNet's random parts,
@@ -73,13 +78,7 @@ def load(
       FileNotFoundError: the folder or a part of it is missing, or the data set of
         TFDS is not there and cannot be fetched.
     """
-    if name not in _NAMES and not is_tfds(name):
-        close = difflib.get_close_matches(name, _NAMES, n=1)
-        hint = f" Did you mean {close[0]!r}?" if close else ""
-        raise ValueError(
-            f"unknown data set {name!r}, expected one of {', '.join(_NAMES)}.{hint}"
-        )
-    kind = "tfds" if is_tfds(name) else name
+    kind = _kind(name)
     options: dict[str, Any] = {
         "directory": directory,
         "fold": fold,
@@ -109,6 +108,78 @@ def load(
     return split(
         *arrays,
         validation_fraction=validation_fraction,
+        calibration_fraction=calibration_fraction,
         train_examples=train_examples,
         memory_bytes=memory_bytes,
     )
+
+
+def load_ood_images(
+    name: str, *, directory: str, crop: str, input_shape: tuple[int, int, int]
+) -> np.ndarray:
+    """The test images of another data set, in the form of those that a network knows.
+
+    Args:
+      name: as for `load`; empty for no images.
+      directory: likewise.
+      crop: as the known images are read, where the other data set can be.
+      input_shape: (height, width, channels) of the known images; a folder's and TFDS's
+        are resized to it if it is square. Grey becomes colour, but no colour grey.
+
+    Returns:
+      uint8 [examples, height, width, channels].
+
+    Raises:
+      ValueError: what `load` refuses, or images that have no such form.
+    """
+    height, width, channels = input_shape
+    if not name and not directory:
+        return np.empty((0, *input_shape), np.uint8)
+    if not name:
+        raise ValueError(
+            f"config.data.ood_dir is {directory!r}, but config.data.ood_name is empty: "
+            f"name the data set too, one of {', '.join(_NAMES)}"
+        )
+    try:
+        kind = _kind(name)
+        options: dict[str, Any] = {
+            "name": name,
+            "directory": directory,
+            "fold": 0,
+            "image_size": height if height == width else None,
+            "crop": crop,
+            "memory_bytes": 0,  # of its training images none is decoded
+        }
+        arrays = _LOADERS[kind](**{key: options[key] for key in _OPTIONS[kind]})
+        images = arrays[2].read() if isinstance(arrays[2], EncodedImages) else arrays[2]
+    except (ValueError, FileNotFoundError) as error:
+        raise ValueError(
+            f"config.data.ood_name is {name!r}, with config.data.ood_dir in place of "
+            f"config.data.dir: {error}"
+        ) from error
+    if channels == 1 and (images == images[..., :1]).all():
+        images = images[..., :1]  # files that stay files are read as colours
+    if channels == 3 and images.shape[3] == 1:
+        images = np.repeat(images, 3, axis=3)
+    if images.shape[1:] != input_shape:
+        raise ValueError(
+            f"config.data.ood_name is {name!r}: its images have (height, width, "
+            f"channels) {images.shape[1:]}, expected {input_shape}, those of the "
+            "images that train. Choose another, or make a folder of such images"
+        )
+    return images
+
+
+def _kind(name: str) -> str:
+    """Which loader reads a data set.
+
+    Raises:
+      ValueError: none does.
+    """
+    if name not in _NAMES and not is_tfds(name):
+        close = difflib.get_close_matches(name, _NAMES, n=1)
+        hint = f" Did you mean {close[0]!r}?" if close else ""
+        raise ValueError(
+            f"unknown data set {name!r}, expected one of {', '.join(_NAMES)}.{hint}"
+        )
+    return "tfds" if is_tfds(name) else name

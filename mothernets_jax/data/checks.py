@@ -2,6 +2,7 @@
 
 import math
 import os
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -50,25 +51,26 @@ def check_every_class_trains(labels: np.ndarray, class_names: tuple[str, ...]) -
         )
 
 
-def check_memory(examples: tuple[int, int, int], shape: tuple[int, int, int]) -> None:
+def check_memory(examples: Mapping[str, int], shape: tuple[int, int, int]) -> None:
     """Refuses images that do not fit, before the first is decoded.
 
     Args:
-      examples: how many images train (0 if they are streamed), validate and test.
+      examples: how many there are in each split, by its name in the
+        message; 0 of those that are streamed.
       shape: (height, width, channels) of one image.
 
     Raises:
       ValueError: they would take more than half of the machine's memory.
     """
-    needed = sum(examples) * math.prod(shape)
+    needed = sum(examples.values()) * math.prod(shape)
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     if needed > _MEMORY_SHARE * memory:
-        train, validation, test = examples
+        *others, last = [f"{n:,} {name}" for name, n in examples.items() if n]
         raise ValueError(
-            f"{train:,} training, {validation:,} validation and {test:,} test images "
-            f"of {shape[0]}x{shape[1]} pixels take {needed / 2**30:,.1f} GiB; expected "
+            f"{', '.join(others)} and {last} images of {shape[0]}x{shape[1]} pixels "
+            f"take {needed / 2**30:,.1f} GiB; expected "
             f"at most {_MEMORY_SHARE:.0%} of this machine's memory of "
             f"{memory / 2**30:,.1f} GiB. Set a smaller --config.data.image_size (half "
             "the size takes a quarter), --config.data.train_examples or "
-            "--config.data.validation_fraction."
+            "--config.data.validation_fraction (or calibration_fraction)."
         )

@@ -20,13 +20,14 @@ def describe(dataset: Dataset) -> dict[str, Any]:
 
     Returns:
       By name, as in `results.json`: `class_counts`, for each split the number of
-      images of each class, in the order of `class_names`; `test_images_in_train` and
-      `validation_images_in_train`, how many have an exact copy among the training
-      images (with whatever label); None where those are streamed, as that would
-      take reading all of them.
+      images of each class, in the order of `class_names`; `test_images_in_train`,
+      `validation_images_in_train` and `calibration_images_in_train`, how many have an
+      exact copy among the training images (with whatever label); None where those are
+      streamed, as that would take reading all of them.
     """
     splits = {
         "train": dataset.train_labels,
+        "calibration": dataset.calibration_labels,
         "validation": dataset.validation_labels,
         "test": dataset.test_labels,
     }
@@ -42,14 +43,17 @@ def describe(dataset: Dataset) -> dict[str, Any]:
     copies = _count_copies(dataset)
     return {
         "class_counts": {name: of_class.tolist() for name, of_class in counts.items()},
-        "test_images_in_train": copies["test"],
-        "validation_images_in_train": copies["validation"],
+        **{f"{name}_images_in_train": count for name, count in copies.items()},
     }
 
 
 def _count_copies(dataset: Dataset) -> dict[str, int | None]:
-    """How many validation and test images are training images too; logs it."""
-    others = {"validation": dataset.validation_images, "test": dataset.test_images}
+    """How many images of the other splits are training images too; logs it."""
+    others = {
+        "calibration": dataset.calibration_images,
+        "validation": dataset.validation_images,
+        "test": dataset.test_images,
+    }
     if isinstance(dataset.train_images, EncodedImages):
         _log.info("Copies of training images are not looked for: they are streamed.")
         return dict.fromkeys(others)

@@ -38,8 +38,8 @@ Labels = np.ndarray | LazyLabels
 # train_labels int [examples], test_images, test_labels (likewise), class_names.
 Arrays = tuple[Images, Labels, Images, Labels, tuple[str, ...]]
 
-# Which images validate is fixed for good: a run that could draw its own (from its
-# seed, say) might train a member on images that another member is validated on.
+# Which images validate and calibrate is fixed for good: a run that could draw its own
+# (from its seed, say) might train a member on images that another one is validated on.
 _SPLIT_SEED = 20181112
 # In pixel levels. A channel that never changes would otherwise divide by zero.
 _MIN_STD = 1.0
@@ -50,12 +50,15 @@ _CHUNK_IMAGES = 1024
 
 
 class Dataset(NamedTuple):
-    """Training, validation and test split of a classification data set.
+    """Training, calibration, validation and test split of a classification data set.
 
     Attributes:
       train_images: uint8 [examples, height, width, channels]; where they are streamed,
         still in their files.
       train_labels: int32 [examples], indices into `class_names`.
+      calibration_images, calibration_labels: likewise; on these, and on no others,
+        temperatures and the weights of learned combinations are fitted; nothing is
+        trained, watched or chosen on them. Empty where none are kept.
       validation_images, validation_labels: likewise; empty where none are kept.
       test_images, test_labels: likewise.
       class_names: one name a class.
@@ -67,6 +70,8 @@ class Dataset(NamedTuple):
 
     train_images: Images
     train_labels: np.ndarray
+    calibration_images: np.ndarray
+    calibration_labels: np.ndarray
     validation_images: np.ndarray
     validation_labels: np.ndarray
     test_images: np.ndarray
@@ -99,15 +104,17 @@ def split(
     class_names: tuple[str, ...],
     *,
     validation_fraction: float = 0.1,
+    calibration_fraction: float = 0.0,
     train_examples: int | None = None,
     memory_bytes: int | None = None,
 ) -> Dataset:
-    """Keeps a part of the training set for validation and caps the rest.
+    """Keeps parts of the training set for validation and calibration, caps the rest.
 
-    Both follow one fixed ordering of the training set in which every beginning is
-    stratified by class: validation is its end, training a beginning of what is left.
-    So validation is the same for every `train_examples`, and the training images of
-    a smaller `train_examples` are the first of those of a larger one.
+    All follow one fixed ordering of the training set in which every beginning is
+    stratified by class: validation is its end, calibration stands right before it, and
+    training is a beginning of what is left. So validation is the same for every
+    `calibration_fraction`, both are for every `train_examples`, and the training images
+    of a smaller `train_examples` are the first of those of a larger one.
 
     Args:
       train_images: uint8 [examples, height, width, channels], all that may train.
@@ -116,6 +123,7 @@ def split(
       test_labels: int [test examples].
       class_names: one name a class.
       validation_fraction: of the training set, in [0, 1); 0 keeps none.
+      calibration_fraction: likewise; less than 1 together.
       train_examples: how many of the remaining images train; None for all.
       memory_bytes: training images in files that take more than this are streamed;
         None: they never are.
@@ -129,6 +137,7 @@ def split(
     fractions = {
         "num_classes": len(class_names),
         "validation_fraction": validation_fraction,
+        "calibration_fraction": calibration_fraction,
         "train_examples": train_examples,
     }
     streamed = False
@@ -136,15 +145,20 @@ def split(
         # Before even the labels are read, which can take minutes.
         sizes = _count_examples(len(train_images), **fractions)
         shape = train_images.image_shape
-        needed = sizes[0] * math.prod(shape)
+        needed = sizes.train * math.prod(shape)
         streamed = memory_bytes is not None and needed > memory_bytes
-        in_memory = (0 if streamed else sizes[0], sizes[1], len(test_images))
+        in_memory = {
+            "training": 0 if streamed else sizes.train,
+            "calibration": sizes.calibration,
+            "validation": sizes.validation,
+            "test": len(test_images),
+        }
         checks.check_memory(in_memory, shape)
         if streamed:
             streaming.check_grain()
             _log.info(
                 "%s training images take %.2g GiB when decoded: they are streamed.",
-                f"{sizes[0]:,}",
+                f"{sizes.train:,}",
                 needed / 2**30,
             )
     train_labels, test_labels = _read_labels(train_labels), _read_labels(test_labels)
@@ -152,9 +166,11 @@ def split(
         checks.check_labels(part, labels, class_names)
     checks.check_every_class_trains(train_labels, class_names)
 
-    train_size, validation_size = _count_examples(len(train_labels), **fractions)
+    sizes = _count_examples(len(train_labels), **fractions)
     order = _stratified_order(train_labels)
-    train, validation = order[:train_size], order[len(order) - validation_size :]
+    rest, validation = np.split(order, [len(order) - sizes.validation])
+    rest, calibration = np.split(rest, [len(rest) - sizes.calibration])
+    train = rest[: sizes.train]
     if isinstance(train_images, EncodedImages) and streamed:
         train_split = train_images.take(train)
         sample = train_split[:STATISTICS_IMAGES]
@@ -164,6 +180,8 @@ def split(
     return Dataset(
         train_images=train_split,
         train_labels=train_labels[train].astype(np.int32),
+        calibration_images=_take(train_images, calibration),
+        calibration_labels=train_labels[calibration].astype(np.int32),
         validation_images=_take(train_images, validation),
         validation_labels=train_labels[validation].astype(np.int32),
         # A copy too: a view might keep all of the loader's images in memory.
@@ -188,48 +206,61 @@ def _read_labels(labels: Labels) -> np.ndarray:
     return labels
 
 
+class _Sizes(NamedTuple):
+    """How many of the training images train, calibrate and validate."""
+
+    train: int
+    calibration: int
+    validation: int
+
+
 def _count_examples(
     total: int,
     *,
     num_classes: int,
     validation_fraction: float,
+    calibration_fraction: float,
     train_examples: int | None,
-) -> tuple[int, int]:
-    """How many of `total` training images train, and how many validate."""
-    validation_examples = _count_validation(
-        total, validation_fraction, num_classes=num_classes
-    )
-    available = total - validation_examples
+) -> _Sizes:
+    """What becomes of `total` training images."""
+    validation = _count_kept(total, "validation", validation_fraction)
+    calibration = _count_kept(total, "calibration", calibration_fraction)
+    available = total - validation - calibration
+    if available < num_classes:
+        given = f"validation_fraction={validation_fraction}"
+        if calibration:
+            given += f" and calibration_fraction={calibration_fraction}"
+        raise ValueError(
+            f"{given} leaves {max(available, 0)} of {total} images to train on, "
+            f"expected at least one for each of {num_classes} classes. Give a smaller "
+            "fraction or add images."
+        )
     if train_examples is None:
         train_examples = available
     if not num_classes <= train_examples <= available:
+        kept = f"{validation} of {total} are kept for validation"
+        if calibration:
+            kept += f", {calibration} for calibration"
         raise ValueError(
             f"train_examples={train_examples}, but there are {available} training "
-            f"images in {num_classes} classes ({validation_examples} of {total} "
-            f"are kept for validation). Give {num_classes} to {available}, or "
-            "leave it out to train on all of them."
+            f"images in {num_classes} classes ({kept}). Give {num_classes} to "
+            f"{available}, or leave it out to train on all of them."
         )
-    return train_examples, validation_examples
+    return _Sizes(train_examples, calibration, validation)
 
 
-def _count_validation(total: int, fraction: float, *, num_classes: int) -> int:
-    """How many of `total` training images are kept for validation."""
+def _count_kept(total: int, purpose: str, fraction: float) -> int:
+    """How many of `total` training images are kept for this purpose."""
     if not 0.0 <= fraction < 1.0:
         raise ValueError(
-            f"validation_fraction={fraction}, expected a fraction from 0 (keep none) "
+            f"{purpose}_fraction={fraction}, expected a fraction from 0 (keep none) "
             "up to, not including, 1; 0.1 keeps a tenth of the training images."
         )
     count = round(fraction * total)
     if fraction > 0.0 and count == 0:
         raise ValueError(
-            f"validation_fraction={fraction} of {total} training images leaves "
-            f"validation empty. Give at least {1 / total:.2g}, or 0 to do without."
-        )
-    if total - count < num_classes:
-        raise ValueError(
-            f"validation_fraction={fraction} leaves {total - count} of {total} images "
-            f"to train on, expected at least one for each of {num_classes} classes. "
-            "Give a smaller fraction or add images."
+            f"{purpose}_fraction={fraction} of {total} training images leaves "
+            f"{purpose} empty. Give at least {1 / total:.2g}, or 0 to do without."
         )
     return count
 
