@@ -42,7 +42,11 @@ def pooled_sides(height: int, width: int) -> tuple[int, int]:
 
 
 def num_params(
-    architecture: Architecture, input_shape: tuple[int, int, int], num_classes: int
+    architecture: Architecture,
+    input_shape: tuple[int, int, int],
+    num_classes: int,
+    *,
+    stop: int | None = None,
 ) -> int:
     """Number of trainable parameters (running statistics are not parameters).
 
@@ -50,8 +54,9 @@ def num_params(
         architecture: the network.
         input_shape: (height, width, channels) of one image.
         num_classes: outputs of the linear head.
+        stop: number of the first operation that does not count; None for all.
     """
-    costs = _costs(architecture, input_shape, num_classes)
+    costs = list(_costs(architecture, input_shape, num_classes))[:stop]
     return sum(cost.params for cost in costs)
 
 
@@ -80,10 +85,14 @@ def train_flops(
 
 
 def forward_flops(
-    architecture: Architecture, input_shape: tuple[int, int, int], num_classes: int
+    architecture: Architecture,
+    input_shape: tuple[int, int, int],
+    num_classes: int,
+    *,
+    stop: int | None = None,
 ) -> float:
     """FLOPs of predicting one image: a third of those of training on it."""
-    return train_flops(architecture, input_shape, num_classes) / 3
+    return train_flops(architecture, input_shape, num_classes, stop=stop) / 3
 
 
 def _costs(

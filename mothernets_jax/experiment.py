@@ -45,6 +45,7 @@ def show_plan(settings: Settings, console: Console) -> None:
         task,
         strategy=settings.strategy,
         noise=settings.hatch.noise,
+        budget=settings.budget.epochs is not None,
     )
 
 
@@ -161,11 +162,13 @@ def _train_methods(
                 _calibrate_and_evaluate,
                 _ensemble(task, composition.members, trained),
                 task,
+                composition,
                 records,
                 Executables(store),
                 folder=workdir / ENSEMBLES_FOLDER / method,
                 ood_images=ood_images,
                 ood_name=settings.data.ood_name,
+                prices=settings.prices,
             )
             methods[method] = hosts.on_first(evaluate)
             error = methods[method]["ensemble"][settings.combine]["error"]
@@ -176,12 +179,14 @@ def _train_methods(
 def _calibrate_and_evaluate(
     ensemble: Ensemble,
     task: Task,
+    composition: Composition,
     records: Sequence[Mapping[str, Any]],
     executables: Executables,
     *,
     folder: Path,
     ood_images: np.ndarray,
     ood_name: str,
+    prices: Mapping[str, float],
 ) -> dict[str, Any]:
     """A method's entry in `results.json`; saves the ensemble."""
     predictions = predict_all(ensemble, task, ood_images, executables)
@@ -189,7 +194,16 @@ def _calibrate_and_evaluate(
     if len(labels):
         ensemble = ensemble.calibrate(predictions.calibration, labels)
     ensemble.save(folder)
-    return summarise(ensemble, predictions, task, records, executables, ood_name)
+    return summarise(
+        ensemble,
+        predictions,
+        task,
+        composition,
+        records,
+        executables,
+        ood_name=ood_name,
+        prices=prices,
+    )
 
 
 def _load_task(settings: Settings) -> Task:

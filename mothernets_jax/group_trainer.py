@@ -22,6 +22,8 @@ from mothernets_jax.trees import named_key, unstack
 # A call trains for about so long, after which progress is shown.
 _CALL_SECONDS = 1.0
 _TRIALS, _TRIAL_STEPS = 3, 3
+# What a program needs, as the compiler names it.
+_IN_MEMORY = ("argument", "output", "temp", "generated_code")
 
 
 class GroupTrainer:
@@ -133,6 +135,15 @@ class GroupTrainer:
         stop = min(_TRIAL_STEPS, last)
         times = [self._call(0, data, inputs, 0, stop) / stop for _ in range(_TRIALS)]
         return float(np.median(times)) * len(self._groups)
+
+    def memory_bytes(self) -> int:
+        """What a device holds in a step, by the compiler's count, with all members."""
+        program = self._program.memory_analysis()  # type: ignore[attr-defined]
+        sizes = [getattr(program, f"{name}_size_in_bytes") for name in _IN_MEMORY]
+        waiting = sum(
+            leaf.nbytes for group in self._groups[1:] for leaf in jax.tree.leaves(group)
+        )
+        return sum(sizes) - program.alias_size_in_bytes + waiting
 
     def metrics(self) -> list[Metrics]:
         """Each member's means over the last epoch that it trained."""

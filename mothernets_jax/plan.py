@@ -87,6 +87,7 @@ def print_plan(
     *,
     strategy: str,
     noise: float,
+    budget: bool,
 ) -> None:
     """Prints what the run will do.
 
@@ -98,6 +99,7 @@ def print_plan(
         strategy: the setting.
         noise: standard deviation of the noise after hatching, for the remark on
             members that would otherwise begin as equals.
+        budget: whether all methods spend the same.
     """
     number = clusters["num_clusters"]
     console.print(
@@ -110,7 +112,7 @@ def print_plan(
         console.print(_cluster_table(cluster))
         console.print(_remark_on_equals(cluster, noise))
     console.print(_stages_table(stages, task, strategy))
-    console.print(_costs(stages, task))
+    console.print(_costs(stages, task, compare=not budget))
 
 
 def _cluster_table(cluster: Mapping[str, Any]) -> Table:
@@ -190,13 +192,15 @@ def _stages_table(
     return table
 
 
-def _costs(stages: Mapping[str, Sequence[Stage]], task: Task) -> Group:
-    """Each method's FLOPs against training its members from scratch."""
+def _costs(
+    stages: Mapping[str, Sequence[Stage]], task: Task, *, compare: bool
+) -> Group:
+    """Each method's FLOPs; to compare, against training its members from scratch."""
     lines = []
     for method, listed in stages.items():
         flops = sum(planned_flops(stage, task) for stage in listed)
         lines.append(Text(f"{method}: {flops:.2e} training FLOPs", style="bold"))
-        if method == "mothernets":
+        if compare and method == "mothernets":
             scratch = _scratch_flops(listed, task)
             lines[-1].append(
                 f", {flops / scratch:.0%} of training every member from scratch "

@@ -4,14 +4,15 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 
 from mothernets_jax import measures, metrics
 from mothernets_jax.combine import COMBINATIONS
 from mothernets_jax.compilation import Executables
-from mothernets_jax.costs import num_params
+from mothernets_jax.costs import forward_flops, num_params
 from mothernets_jax.ensemble import Ensemble
-from mothernets_jax.stages import EVALUATION_BATCH, Task
+from mothernets_jax.stages import EVALUATION_BATCH, Composition, Task
 
 
 class Predictions(NamedTuple):
@@ -63,9 +64,12 @@ def summarise(
     ensemble: Ensemble,
     predictions: Predictions,
     task: Task,
+    composition: Composition,
     records: Sequence[Mapping[str, Any]],
     executables: Executables,
+    *,
     ood_name: str,
+    prices: Mapping[str, float],
 ) -> dict[str, Any]:
     """Judges an ensemble's predictions and gathers its stages' costs.
 
@@ -73,9 +77,11 @@ def summarise(
         ensemble: the trained members, calibrated where there is a split for it.
         predictions: its own.
         task: with the labels.
-        records: of the method's stages, in the order of their training.
+        composition: what the method trained.
+        records: of its stages, in the order of their training.
         executables: those that the predictions were made with.
         ood_name: of the other data set; empty for none.
+        prices: dollars an hour, by a part of a device's name.
 
     Returns:
         Plain values; those under `clocks` are the only ones that differ on a repeat.
@@ -109,17 +115,40 @@ def summarise(
         "cost": {
             "train_flops": sum(record["train_flops"] for record in records),
             "epochs": sum(sum(record["epochs"].values()) for record in records),
+            "images": sum(record["images"] for record in records),
+            **_size(composition, task),
         },
-        "clocks": _clocks(records, predictions.seconds, executables),
+        "clocks": _clocks(records, predictions.seconds, executables, task, prices),
         "anytime": _anytime(records, list(members), predictions.test, labels),
         "hatching": {k: v for record in records for k, v in record["checks"].items()},
         "stages": list(records),
     }
 
 
+def _size(composition: Composition, task: Task) -> dict[str, Any]:
+    """Parameters of the ensemble, and FLOPs of its prediction of one image.
+
+    What members share, a common trunk, counts once.
+    """
+    of_task = task.input_shape, task.num_classes
+    parameters = sum(num_params(a, *of_task) for a in composition.members.values())
+    flops = sum(forward_flops(a, *of_task) for a in composition.members.values())
+    for stage in composition.stages:
+        if stage.branches_at:
+            shared, cut = len(stage.members) - 1, stage.branches_at
+            parameters -= shared * num_params(stage.architecture, *of_task, stop=cut)
+            flops -= shared * forward_flops(stage.architecture, *of_task, stop=cut)
+    return {"parameters": parameters, "inference_flops": flops}
+
+
 def _clocks(
-    records: Sequence[Mapping[str, Any]], eval_seconds: float, executables: Executables
-) -> dict[str, float]:
+    records: Sequence[Mapping[str, Any]],
+    eval_seconds: float,
+    executables: Executables,
+    task: Task,
+    prices: Mapping[str, float],
+) -> dict[str, float | None]:
+    """Seconds, and what depends on the machine as they do: memory and money."""
     clocks = {
         "train_seconds": 0.0,
         "hatch_seconds": 0.0,
@@ -128,9 +157,24 @@ def _clocks(
         "compile_wait_seconds": executables.waited,
     }
     for record in records:
-        for clock, seconds in record["clocks"].items():
-            clocks[clock] += seconds
-    return clocks
+        for clock in clocks.keys() & record["clocks"].keys():
+            clocks[clock] += record["clocks"][clock]
+    paid = ("train", "hatch", "eval", "compile_wait")
+    hours = sum(clocks[f"{name}_seconds"] for name in paid) / 3600
+    memory = max(record["clocks"]["memory_bytes"] for record in records)
+    price = price_of(task.devices[0].device_kind, prices)
+    dollars = None if price is None else price * hours * jax.device_count()
+    return {**clocks, "peak_memory_bytes": memory, "dollars": dollars}
+
+
+def price_of(device: str, prices: Mapping[str, float]) -> float | None:
+    """Dollars an hour of the first name that is a part of the device's.
+
+    >>> price_of("NVIDIA H200", {"cpu": 0.1, "H200": 4.0})
+    4.0
+    """
+    fitting = (p for name, p in prices.items() if name.lower() in device.lower())
+    return next(fitting, None)
 
 
 def _describe_members(

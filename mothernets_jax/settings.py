@@ -138,6 +138,7 @@ class Settings:
     treenets: TreeNetsSettings
     snapshot: SnapshotSettings
     fge: FgeSettings
+    prices: dict[str, float]
 
     @property
     def networks(self) -> dict[str, Architecture]:
@@ -225,7 +226,7 @@ def _convert(hint: Any, value: Any, path: str) -> Any:
         return tuple(_convert(args[0], v, f"{path}[{i}]") for i, v in enumerate(value))
     if origin is dict:
         if not hasattr(value, "items"):
-            raise ValueError(f"{path} is {value!r}: expected names and architectures")
+            raise ValueError(f"{path} is {value!r}: expected names and their values")
         return {str(k): _convert(args[1], v, f"{path}.{k}") for k, v in value.items()}
     is_int = isinstance(value, int) and not isinstance(value, bool)
     if hint is float and is_int:
@@ -273,6 +274,9 @@ def _check_ranges(settings: Settings, methods: tuple[str, ...]) -> None:
             raise ValueError(
                 f"config.{path} is {_get(settings, path)}: expected a share from 0 to 1"
             )
+    for name, price in settings.prices.items():
+        if not 0 <= price < float("inf"):
+            raise ValueError(f"config.prices.{name} is {price}: expected 0 or more")
     if not 0 < settings.distillation.temperature < float("inf"):
         raise ValueError(
             f"config.distillation.temperature is {settings.distillation.temperature}: "

@@ -14,7 +14,13 @@ from mothernets_jax.evaluation import predict_logits, prepare_prediction
 from mothernets_jax.group_trainer import GroupTrainer, prepare_training
 from mothernets_jax.models import Variables, abstract_variables
 from mothernets_jax.progress import RunProgress
-from mothernets_jax.stages import EVALUATION_BATCH, Stage, Task, epoch_flops
+from mothernets_jax.stages import (
+    EVALUATION_BATCH,
+    Stage,
+    Task,
+    epoch_flops,
+    epoch_images,
+)
 from mothernets_jax.strategies import StrategyMemory, choose_strategy
 from mothernets_jax.training import MemberState
 
@@ -142,6 +148,8 @@ def run_stage(
         "strategy": strategy,
         "epochs": epochs,
         "train_flops": flops * sum(epochs.values()),
+        "images": epoch_images(recipe, task) * sum(epochs.values()),
+        "needs": list(stage.needs),
         "history": histories,
         "checks": start.checks,
         "clocks": {
@@ -150,6 +158,7 @@ def run_stage(
             "hatch_seconds": hatch_seconds if start.checks else 0.0,
             "compile_seconds": executables.seconds,
             "compile_wait_seconds": executables.waited,
+            "memory_bytes": trainer.memory_bytes(),
         },
     }
     return StageResult(trainer.states(), record)

@@ -5,6 +5,7 @@ import shutil
 from functools import partial
 from io import StringIO
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -104,7 +105,15 @@ def test_flops_and_epochs_are_those_of_the_plan(finished):
     )
     members = 2 * (a + b)
     cost = {name: m["cost"] for name, m in results["methods"].items()}
-    assert cost["full_data"] == {"train_flops": 2 * images * members, "epochs": 8}
+    # Kernels, scales and biases of norms, and the head's bias.
+    parameters = 2 * (members // 12 + 2 * (8 + 12 + 10) + 2 * 10)
+    assert cost["full_data"] == {
+        "train_flops": 2 * images * members,
+        "epochs": 8,
+        "images": 8 * images,
+        "parameters": parameters,
+        "inference_flops": members / 3,
+    }
     # The MotherNet is A.
     assert cost["mothernets"]["train_flops"] == 2 * images * (a + members)
     assert cost["mothernets"]["epochs"] == 10
@@ -364,7 +373,48 @@ def test_a_member_stops_when_its_training_accuracy_stays(tmp_path):
     entry = run(tmp_path, settings)["methods"]["full_data"]
     assert [m["epochs"] for m in entry["members"].values()] == [4, 4]
     flops = 256 * 4 * 2 * 6 * (64 * 8 + 8 * 10)
-    assert entry["cost"] == {"train_flops": flops, "epochs": 8}
+    assert (entry["cost"]["train_flops"], entry["cost"]["epochs"]) == (flops, 8)
+
+
+def test_all_methods_at_one_budget(tmp_path):
+    """Each trains to the end, costs what is counted, and saves what it evaluated."""
+    settings = settings_of(
+        **{
+            "methods": tuple(METHODS),
+            "replicas": 1,
+            "budget.epochs": 16.0,
+            "budget.reference": "B",
+            "fge.cycle_epochs": 2,
+            "prices": {"cpu": 0.5},
+        }
+    )
+    results = run(tmp_path, settings)
+    images, b = 300 // 64 * 64, 6 * (64 * 12 + 12 * 10 + 10 * 10)
+    dataset = data.load("digits")
+    for name, entry in results["methods"].items():
+        cost, clocks = entry["cost"], entry["clocks"]
+        assert 0.5 * 16 * images * b < cost["train_flops"] <= 16 * images * b, name
+        assert cost["train_flops"] == entry["anytime"][-1]["train_flops"]
+        assert cost["images"] == cost["epochs"] * images
+        assert clocks["peak_memory_bytes"] > 300 * 64  # the images alone
+        paid = ("train", "hatch", "eval", "compile_wait")
+        seconds = sum(clocks[f"{clock}_seconds"] for clock in paid)
+        dollars = 0.5 * seconds / 3600 * jax.device_count()
+        assert clocks["dollars"] == pytest.approx(dollars)
+        ensemble = mn.Ensemble.load(tmp_path, name)
+        assert list(ensemble.members) == list(entry["members"])
+        error = np.mean(
+            ensemble.predict(dataset.test_images).argmax(1) != dataset.test_labels
+        )
+        assert error == entry["ensemble"]["average"]["error"]
+        assert error < 0.8, name  # something was learned
+    methods = results["methods"]
+    # The first layer and its normalisation are both branches' and count once.
+    branches = methods["treenets"]["members"].values()
+    trunk = {NETWORKS["A"]: 64 * 8 + 16, NETWORKS["B"]: 64 * 12 + 24}
+    (shared,) = {trunk[member["architecture"]] for member in branches}
+    size = sum(member["parameters"] for member in branches) - shared
+    assert methods["treenets"]["cost"]["parameters"] == size
 
 
 def test_another_seed_is_another_run(finished, tmp_path):

@@ -96,6 +96,7 @@ BAD = [
     ({"distillation__share": 2.0}, "config.distillation.share is 2.0", "from 0 to 1"),
     ({"treenets__shared_blocks": 0}, "shared_blocks is 0", "expected 1 or more"),
     ({"snapshot__cycle_epochs": 0}, "cycle_epochs is 0", "expected 1 or more"),
+    ({"prices": {"cpu": -1}}, "config.prices.cpu is -1.0", "expected 0 or more"),
     ({"fge__cycle_epochs": 3}, "config.fge.cycle_epochs is 3", "an even number"),
     ({"fge__largest_rate": 1e-5}, "largest_rate is 1e-05", "expected 0.0001 or more"),
     ({"data__fold": -1}, "config.data.fold is -1", "expected 0 or more"),
@@ -337,6 +338,7 @@ OTHERS = {
     "fge__cycle_epochs": 2,
     "fge__largest_rate": 0.01,
     "fge__smallest_rate": 0.001,
+    "prices": {"cpu": 0.5},
 }
 
 

@@ -1,0 +1,49 @@
+"""Every method at one budget: the frontier of accuracy against training cost.
+
+MotherNets (MLSys 2020) against full-data training, bagging, knowledge distillation,
+TreeNets, Snapshot Ensembles and FGE, all on V5's networks, data and augmentation.
+
+Not measured yet: what it trains and what that costs, --plan tells.
+
+python launch.py --config=configs/pareto.py
+python launch.py --config=configs/pareto.py:folder_thin --config.data.dir=IMAGES
+python launch.py --config=configs/pareto.py --config.budget.epochs=120 --plan
+"""
+
+from ml_collections import ConfigDict
+
+from configs import vgg_ensemble
+
+METHODS = (
+    "mothernets",
+    "full_data",
+    "bagging",
+    "distillation",
+    "treenets",
+    "snapshot",
+    "fge",
+)
+# Epochs of the network that Snapshot Ensembles train.
+PRESETS = {"digits": 150.0, "folder_thin": 40.0, "folder": 200.0}
+
+
+def get_config(preset: str = "digits") -> ConfigDict:
+    """The settings of `vgg_ensemble`, with all methods and a budget.
+
+    Args:
+        preset: `digits`, `folder_thin` or `folder`, as for `vgg_ensemble`.
+    """
+    if preset not in PRESETS:
+        raise ValueError(
+            f"there is no preset {preset!r}: expected one of {', '.join(PRESETS)}"
+        )
+    config = vgg_ensemble.get_config(preset)
+    config.update(
+        {
+            "methods": METHODS,
+            "replicas": 1,
+            "budget": {"epochs": PRESETS[preset]},
+            "data": {"calibration_fraction": 0.1},
+        }
+    )
+    return config
