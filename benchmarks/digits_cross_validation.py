@@ -96,7 +96,7 @@ def main(argv: list[str]) -> None:
     margin = 1.96 * difference.std(ddof=1) / np.sqrt(len(difference))
     results = {
         "provenance": run_log.provenance(
-            shlex.join(["python", *sys.argv]), device_name()
+            shlex.join(["python", "-m", "benchmarks.digits_cross_validation", *sys.argv[1:]]), device_name()
         ),
         "settings": fold_settings(0).to_json(),
         "images": len(difference),

@@ -90,7 +90,7 @@ def main(argv: list[str]) -> None:
     del argv
     logging.set_verbosity(logging.WARNING)
     compilation.use_persistent_cache()
-    provenance = run_log.provenance(shlex.join(["python", *sys.argv]), device_name())
+    provenance = run_log.provenance(shlex.join(["python", "-m", "benchmarks.recipe_trials", *sys.argv[1:]]), device_name())
     out = Path(_OUT.value)
     out.parent.mkdir(parents=True, exist_ok=True)
     configs = {"baseline": _BASELINE.value, "candidate": _CANDIDATE.value}

@@ -73,7 +73,7 @@ def main(argv: list[str]) -> None:
     del argv
     logging.set_verbosity(logging.WARNING)
     plan = json.loads(Path(_TRIALS.value).read_text())
-    provenance = run_log.provenance(shlex.join(["python", *sys.argv]), device_name())
+    provenance = run_log.provenance(shlex.join(["python", "-m", "benchmarks.validation_trials", *sys.argv[1:]]), device_name())
     results = {"provenance": provenance, "repeats": plan["repeats"]}
     out = Path(_OUT.value)
     out.parent.mkdir(parents=True, exist_ok=True)

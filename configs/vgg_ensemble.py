@@ -56,7 +56,7 @@ def get_config(preset: str = "digits") -> ConfigDict:
             "replicas": 2 if digits else 1,
             "num_clusters": placeholder(int),  # the fewest that can be connected
             "min_shared": placeholder(float),
-            "align": "first",  # the paper's; "best" makes MotherNets largest
+            "align": "best",  # makes MotherNets largest; "first" is the paper's
             "strategy": "auto",
             "precision": "auto",  # bfloat16 on accelerators, float32 elsewhere
             "combine": "average",
