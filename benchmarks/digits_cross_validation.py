@@ -8,8 +8,6 @@ the images' differences (-1, 0 or 1) and 1.96 of its standard errors. Finished f
 not repeated.
 """
 
-import shlex
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -17,9 +15,9 @@ from absl import app, flags, logging
 from ml_collections import config_flags
 from rich.console import Console
 
-from mothernets_jax import Ensemble, checkpoints, data, experiment, methods, run_log
+from benchmarks.turns import write_results
+from mothernets_jax import Ensemble, data, experiment, methods
 from mothernets_jax.compilation import ProgramStore
-from mothernets_jax.devices import device_name
 from mothernets_jax.settings import Settings, from_config
 
 _CONFIG = config_flags.DEFINE_config_file("config", "configs/vgg_ensemble.py")
@@ -95,9 +93,6 @@ def main(argv: list[str]) -> None:
     difference = wrong["mothernets"] - wrong["full_data"]
     margin = 1.96 * difference.std(ddof=1) / np.sqrt(len(difference))
     results = {
-        "provenance": run_log.provenance(
-            shlex.join(["python", "-m", "benchmarks.digits_cross_validation", *sys.argv[1:]]), device_name()
-        ),
         "settings": fold_settings(0).to_json(),
         "images": len(difference),
         "methods": {method: summarise(folds, method) for method in wrong},
@@ -121,9 +116,7 @@ def main(argv: list[str]) -> None:
         f"difference {results['difference']:+.2%} (95% interval {low:+.2%} to "
         f"{high:+.2%}) at {results['flops_ratio']:.0%} of full data's FLOPs"
     )
-    out = Path(_OUT.value)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    checkpoints.write_json(out, results)
+    write_results(_OUT.value, results)
 
 
 if __name__ == "__main__":

@@ -10,8 +10,6 @@ done is not repeated, so one baseline serves many candidates.
 """
 
 import dataclasses
-import shlex
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -20,9 +18,9 @@ from absl import app, flags, logging
 from ml_collections import config_flags
 from rich.console import Console
 
-from mothernets_jax import checkpoints, compilation, experiment, methods, run_log
+from benchmarks.turns import write_results
+from mothernets_jax import compilation, experiment, methods
 from mothernets_jax.compilation import ProgramStore
-from mothernets_jax.devices import device_name
 from mothernets_jax.settings import Settings, from_config
 
 _BASELINE = config_flags.DEFINE_config_file("baseline")
@@ -90,9 +88,6 @@ def main(argv: list[str]) -> None:
     del argv
     logging.set_verbosity(logging.WARNING)
     compilation.use_persistent_cache()
-    provenance = run_log.provenance(shlex.join(["python", "-m", "benchmarks.recipe_trials", *sys.argv[1:]]), device_name())
-    out = Path(_OUT.value)
-    out.parent.mkdir(parents=True, exist_ok=True)
     configs = {"baseline": _BASELINE.value, "candidate": _CANDIDATE.value}
     runs = {name: [] for name in configs}
     store = ProgramStore()
@@ -106,10 +101,9 @@ def main(argv: list[str]) -> None:
             name: one_network(config, seed).to_json()
             for name, config in configs.items()
         }
-        checkpoints.write_json(
-            out,
+        write_results(
+            _OUT.value,
             {
-                "provenance": provenance,
                 "settings_of_the_last_seed": settings,
                 "runs": runs,
                 "difference": difference,

@@ -10,9 +10,7 @@ trained once for all trials that only differ in how its members are hatched.
 
 import dataclasses
 import json
-import shlex
 import shutil
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -20,9 +18,9 @@ from absl import app, flags, logging
 from ml_collections import config_flags
 from rich.console import Console
 
-from mothernets_jax import checkpoints, experiment, methods, run_log
+from benchmarks.turns import write_results
+from mothernets_jax import experiment, methods
 from mothernets_jax.compilation import ProgramStore
-from mothernets_jax.devices import device_name
 from mothernets_jax.settings import Settings, from_config
 
 _CONFIG = config_flags.DEFINE_config_file("config")
@@ -73,10 +71,6 @@ def main(argv: list[str]) -> None:
     del argv
     logging.set_verbosity(logging.WARNING)
     plan = json.loads(Path(_TRIALS.value).read_text())
-    provenance = run_log.provenance(shlex.join(["python", "-m", "benchmarks.validation_trials", *sys.argv[1:]]), device_name())
-    results = {"provenance": provenance, "repeats": plan["repeats"]}
-    out = Path(_OUT.value)
-    out.parent.mkdir(parents=True, exist_ok=True)
     store = ProgramStore()
     trials = []
     for trial in plan["trials"]:
@@ -92,7 +86,7 @@ def main(argv: list[str]) -> None:
             f"{means['oracle_error']:.2%}, {means['train_flops']:.3e} FLOPs",
             flush=True,
         )
-        checkpoints.write_json(out, {**results, "trials": trials})
+        write_results(_OUT.value, {"repeats": plan["repeats"], "trials": trials})
 
 
 if __name__ == "__main__":
