@@ -1,7 +1,7 @@
 """DenseNets of 40 and 100 layers and several growths (D5).
 
 Digits, one core beside other work, jax 0.12: 14 minutes, 0.28% of the test digits wrong
-with MotherNets at 51% of the FLOPs, 0.28% with full data (one fold, one seed, 360 images).
+with MotherNets and with full data at twice the FLOPs (one fold, one seed, 360 images).
 
 python launch.py --config=configs/densenet_ensemble.py
 python launch.py --config=configs/densenet_ensemble.py:cifar10
