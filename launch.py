@@ -50,7 +50,7 @@ def main(argv: list[str]) -> None:
     del argv
     # After the flags, since it is slow.
     from mothernets_jax import compilation, experiment, meeting, methods, run_log
-    from mothernets_jax.settings import from_config
+    from mothernets_jax.config import from_config
 
     run_log.log_our_stages()
     compilation.use_persistent_cache()

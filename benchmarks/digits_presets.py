@@ -16,7 +16,7 @@ from rich.console import Console
 
 from benchmarks.turns import write_results
 from mothernets_jax import compilation, experiment, methods
-from mothernets_jax.settings import from_config
+from mothernets_jax.config import from_config
 
 _CONFIGS = flags.DEFINE_list(
     "configs",

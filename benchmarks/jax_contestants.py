@@ -19,7 +19,11 @@ from mothernets_jax.groups import (
     new_group,
 )
 from mothernets_jax.models import init
-from mothernets_jax.training import Augmentation, TrainingData, new_state
+from mothernets_jax.training import (
+    Augmentation,
+    TrainingData,
+    new_state,
+)
 
 CLASSES = 10
 CROP_PADDING = 4  # pixels

@@ -21,7 +21,8 @@ from rich.console import Console
 from benchmarks.turns import write_results
 from mothernets_jax import compilation, experiment, methods
 from mothernets_jax.compilation import ProgramStore
-from mothernets_jax.settings import Settings, from_config
+from mothernets_jax.config import from_config
+from mothernets_jax.settings import Settings
 
 _BASELINE = config_flags.DEFINE_config_file("baseline")
 _CANDIDATE = config_flags.DEFINE_config_file("candidate")

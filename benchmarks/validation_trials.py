@@ -21,7 +21,8 @@ from rich.console import Console
 from benchmarks.turns import write_results
 from mothernets_jax import experiment, methods
 from mothernets_jax.compilation import ProgramStore
-from mothernets_jax.settings import Settings, from_config
+from mothernets_jax.config import from_config
+from mothernets_jax.settings import Settings
 
 _CONFIG = config_flags.DEFINE_config_file("config")
 _TRIALS = flags.DEFINE_string("trials", None, "JSON file of trials.", required=True)

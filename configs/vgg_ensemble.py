@@ -89,6 +89,10 @@ def get_config(preset: str = "digits") -> ConfigDict:
                 "stop": "epochs",
                 "patience_epochs": 15,
             },
+            "mother": {
+                "cycles": 1,  # of the MotherNets' cosine schedule
+                "budget_share": 0.5,  # of a budget, for the MotherNets
+            },
             "hatch": {
                 "epochs": 12,
                 "learning_rate": 0.1,
@@ -98,8 +102,6 @@ def get_config(preset: str = "digits") -> ConfigDict:
                 "split": "random",
                 "momentum": False,  # of the MotherNet's optimiser, hatched too
                 "bags": False,  # each member its own, drawn with replacement
-                "mother_cycles": 1,  # of the MotherNet's cosine schedule
-                "budget_share": 0.5,  # of a budget, for the MotherNets
             },
             # Training FLOPs of every method, as epochs of the reference; by default the
             # one network of Snapshot Ensembles. Without: the epochs of each method.

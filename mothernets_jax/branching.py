@@ -19,6 +19,7 @@ import jax
 import jax.numpy as jnp
 
 from mothernets_jax.architectures import Architecture
+from mothernets_jax.losses import accuracy, smoothed_cross_entropy
 from mothernets_jax.models import apply_and_update
 from mothernets_jax.training import (
     Augmentation,
@@ -27,9 +28,7 @@ from mothernets_jax.training import (
     Metrics,
     StepInputs,
     TrainingData,
-    accuracy,
     draw,
-    smoothed_cross_entropy,
     update,
 )
 from mothernets_jax.trees import stack, unstack

@@ -8,15 +8,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
 from rich.console import Console
 
-from mothernets_jax import data, hosts, run_folder
+from mothernets_jax import hosts, run_folder
 from mothernets_jax.architectures import Architecture
 from mothernets_jax.compilation import Executables, ProgramStore
-from mothernets_jax.data import counts
-from mothernets_jax.devices import compute_dtype, device_name, memory_bytes
+from mothernets_jax.devices import device_name
 from mothernets_jax.ensemble import ENSEMBLES_FOLDER, Ensemble, Member
 from mothernets_jax.execution import Execution, read_records, run_stages
 from mothernets_jax.methods import METHODS
@@ -28,8 +26,9 @@ from mothernets_jax.report_tables import comparison_table
 from mothernets_jax.results import predict_all, summarise
 from mothernets_jax.run_log import provenance
 from mothernets_jax.settings import Settings
-from mothernets_jax.stages import Composition, Task, make_task, planned_flops
+from mothernets_jax.stages import Composition, Task, planned_flops
 from mothernets_jax.strategies import StrategyMemory
+from mothernets_jax.task_loading import describe_data, load_task, read_ood_images
 from mothernets_jax.training import MemberState
 
 _log = logging.getLogger(__name__)
@@ -37,7 +36,7 @@ _log = logging.getLogger(__name__)
 
 def show_plan(settings: Settings, console: Console) -> None:
     """Prints what a run with these settings would do."""
-    task = _load_task(settings)
+    task = load_task(settings)
     print_plan(
         console,
         _describe_clusters(task, settings),
@@ -113,8 +112,8 @@ def train_and_evaluate(
     if done is not None:
         console.print(f"Everything in {workdir} is done already.", soft_wrap=True)
         return done
-    task = _load_task(settings)
-    ood_images = hosts.on_every(lambda: _read_ood_images(task, settings))
+    task = load_task(settings)
+    ood_images = hosts.on_every(lambda: read_ood_images(task, settings))
     compositions = _compositions(task, settings)
     hosts.on_first(lambda: run_folder.claim(workdir, settings))
     with contextlib.ExitStack() as stack:
@@ -126,7 +125,7 @@ def train_and_evaluate(
     results = {
         "name": name,
         "provenance": provenance(command, device_name()),
-        "data": _describe_data(settings, task),
+        "data": describe_data(settings, task),
         "plan": _describe_clusters(task, settings),
         "methods": trained,
     }
@@ -206,54 +205,6 @@ def _calibrate_and_evaluate(
     )
 
 
-def _load_task(settings: Settings) -> Task:
-    """Every host reads the data for itself; all must find the same."""
-    task = hosts.on_every(lambda: _read_task(settings))
-    dataset = task.dataset
-    hosts.check_same("the images", dataset.train_images, dataset.train_labels)
-    return task
-
-
-def _read_task(settings: Settings) -> Task:
-    count, batch_size = jax.process_count(), settings.train.batch_size
-    if batch_size % count:
-        raise ValueError(
-            f"config.train.batch_size is {batch_size}: expected a multiple of {count}, "
-            "the number of hosts that a batch is divided among"
-        )
-    dataset = data.load(
-        settings.data.name,
-        directory=settings.data.dir,
-        fold=settings.data.fold,
-        train_examples=settings.data.train_examples,
-        validation_fraction=settings.data.validation_fraction,
-        calibration_fraction=settings.data.calibration_fraction,
-        image_size=settings.data.image_size,
-        crop=settings.data.crop,
-        memory_bytes=int(settings.data.memory_share * memory_bytes()),
-    )
-    return make_task(
-        dataset,
-        crop_padding=settings.data.crop_padding if settings.data.crop == "shift" else 0,
-        crop_border=settings.data.crop_border,
-        flip=settings.data.flip,
-        seed=settings.seed,
-        batch_size=settings.train.batch_size,
-        dtype=compute_dtype(settings.precision),
-        stream_workers=settings.data.workers,
-    )
-
-
-def _read_ood_images(task: Task, settings: Settings) -> np.ndarray:
-    """Test images of another data set; none where none is named."""
-    return data.load_ood_images(
-        settings.data.ood_name,
-        directory=settings.data.ood_dir,
-        crop=settings.data.crop,
-        input_shape=task.input_shape,
-    )
-
-
 def _compositions(task: Task, settings: Settings) -> dict[str, Composition]:
     members = settings.members
     return {name: METHODS[name](task, settings, members) for name in settings.methods}
@@ -278,18 +229,3 @@ def _ensemble(
         class_names=dataset.class_names,
         input_shape=dataset.input_shape,
     )
-
-
-def _describe_data(settings: Settings, task: Task) -> dict[str, Any]:
-    dataset = task.dataset
-    return {
-        "name": settings.data.name,
-        "train_examples": len(dataset.train_labels),
-        "calibration_examples": len(dataset.calibration_labels),
-        "validation_examples": len(dataset.validation_labels),
-        "test_examples": len(dataset.test_labels),
-        "streamed": dataset.streamed,
-        "input_shape": list(dataset.input_shape),
-        "class_names": list(dataset.class_names),
-        **counts.describe(dataset),
-    }

@@ -16,7 +16,12 @@ from mothernets_jax.groups import StepsInputs
 from mothernets_jax.models import Variables, abstract_variables
 from mothernets_jax.placement import fetch, place, put
 from mothernets_jax.stages import Stage, Task, settled, stage_rates, steps_per_epoch
-from mothernets_jax.training import MemberState, Metrics, TrainingData, new_state
+from mothernets_jax.training import (
+    MemberState,
+    Metrics,
+    TrainingData,
+    new_state,
+)
 from mothernets_jax.trees import named_key, unstack
 
 # A call trains for about so long, after which progress is shown.

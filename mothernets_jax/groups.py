@@ -23,9 +23,9 @@ from jax.sharding import PartitionSpec as P
 from mothernets_jax.architectures import Architecture
 from mothernets_jax.augment import Sides
 from mothernets_jax.branching import GroupStep, make_branching_step
+from mothernets_jax.losses import Distillation
 from mothernets_jax.training import (
     Augmentation,
-    Distillation,
     MemberState,
     MemberStep,
     Metrics,

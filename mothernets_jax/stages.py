@@ -17,11 +17,11 @@ from mothernets_jax.compilation import Executables, ProgramStore
 from mothernets_jax.costs import forward_flops, train_flops
 from mothernets_jax.data import Dataset
 from mothernets_jax.devices import Device
+from mothernets_jax.losses import Distillation
 from mothernets_jax.schedules import learning_rates
 from mothernets_jax.settings import Recipe
 from mothernets_jax.training import (
     Augmentation,
-    Distillation,
     MemberState,
     TrainingData,
 )

@@ -14,6 +14,12 @@ import optax
 
 from mothernets_jax import augment
 from mothernets_jax.architectures import Architecture
+from mothernets_jax.losses import (
+    Distillation,
+    accuracy,
+    distilled,
+    smoothed_cross_entropy,
+)
 from mothernets_jax.models import Variables, apply, apply_and_update
 from mothernets_jax.optim import sgd
 
@@ -54,28 +60,6 @@ class Augmentation(NamedTuple):
 
     crop_padding: int
     flip: str
-
-
-class Distillation(NamedTuple):
-    """How a trained network teaches others; static.
-
-    The loss is (1 - share) of the labels' cross-entropy, plus share x temperature^2 x
-    the divergence KL(teacher || student) of both softmaxes at the temperature.
-
-    Attributes:
-        teacher: the trained network's name.
-        architecture: the teacher's.
-        temperature: that softens both predictions.
-        share: of the loss that is the teacher's, 0 to 1.
-
-    References: Hinton, Vinyals and Dean 2015, "Distilling the Knowledge in a Neural
-    Network".
-    """
-
-    teacher: str
-    architecture: Architecture
-    temperature: float
-    share: float
 
 
 class StepInputs(NamedTuple):
@@ -231,51 +215,6 @@ def update(
     return jax.tree.map(
         lambda after, before: jnp.where(inputs.active, after, before), new, state
     )
-
-
-def accuracy(logits: jax.Array, labels: jax.Array) -> jax.Array:
-    """Share of the batch whose highest logit is its label's."""
-    return (logits.argmax(-1) == labels).mean(dtype=logits.dtype)
-
-
-def distilled(
-    losses: jax.Array,
-    logits: jax.Array,
-    taught: jax.Array,
-    distillation: Distillation,
-) -> jax.Array:
-    """The losses of a taught network, [batch].
-
-    Args:
-        losses: against the labels, [batch].
-        logits: [batch, classes].
-        taught: the teacher's logits, [batch, classes].
-        distillation: how it teaches.
-    """
-    _, _, temperature, share = distillation
-    predicted = jax.nn.log_softmax(logits / temperature)
-    target = jax.nn.log_softmax(taught / temperature)
-    divergence = optax.losses.kl_divergence_with_log_targets(predicted, target)
-    return (1 - share) * losses + share * temperature**2 * divergence
-
-
-def smoothed_cross_entropy(
-    logits: jax.Array, labels: jax.Array, smoothing: jax.typing.ArrayLike
-) -> jax.Array:
-    """Cross-entropy against labels of which a share is spread over all classes.
-
-    Args:
-        logits: [batch, classes].
-        labels: int [batch].
-        smoothing: that share, 0 to below 1; may be traced.
-
-    Returns:
-        [batch].
-    """
-    losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
-    spread = -jax.nn.log_softmax(logits).mean(-1)
-    # So written, a share of 0 changes no bit.
-    return losses + smoothing * (spread - losses)
 
 
 def epoch_order(

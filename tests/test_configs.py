@@ -12,8 +12,9 @@ import pytest
 
 from mothernets_jax import presets
 from mothernets_jax.architectures import parse
+from mothernets_jax.config import from_config
 from mothernets_jax.methods import METHODS
-from mothernets_jax.settings import Settings, from_config
+from mothernets_jax.settings import Settings
 
 ROOT = Path(__file__).parents[1]
 CONFIGS = sorted(path.stem for path in ROOT.glob("configs/*.py"))

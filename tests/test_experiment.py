@@ -17,8 +17,8 @@ import mothernets_jax as mn
 from configs.vgg_ensemble import get_config
 from mothernets_jax import data, execution, experiment, hatching
 from mothernets_jax.compilation import ProgramStore
+from mothernets_jax.config import from_config
 from mothernets_jax.methods import METHODS
-from mothernets_jax.settings import from_config
 
 STORE = ProgramStore()  # one compilation of each program for all tests here
 SCORES = {"error", "nll", "brier", "ece"}

@@ -23,7 +23,11 @@ from mothernets_jax.groups import (
     new_group,
 )
 from mothernets_jax.models import init
-from mothernets_jax.training import Augmentation, TrainingData, new_state
+from mothernets_jax.training import (
+    Augmentation,
+    TrainingData,
+    new_state,
+)
 from mothernets_jax.trees import unstack
 
 INPUT_SHAPE, CLASSES, STEPS, BATCH, MEMBERS = (4, 4, 2), 3, 5, 8, 2

@@ -12,8 +12,8 @@ import pytest
 from PIL import Image
 
 from configs.vgg_ensemble import get_config
+from mothernets_jax.config import from_config
 from mothernets_jax.methods import METHODS
-from mothernets_jax.settings import from_config
 
 ROOT = Path(__file__).parents[1]
 CONFIG = "--config=configs/vgg_ensemble.py"

@@ -9,16 +9,16 @@ ROOT = Path(__file__).parents[1]
 # A module imports lower floors only. A new one fails until it is given a floor here.
 FLOORS = [
     "architectures trees channels layers augment metrics schedules optim run_log"
-    + " progress style devices user_cache",
+    + " progress style devices user_cache freezing",
     "data presets costs alignment checkpoints compilation hosts findings"
-    + " plot_errors plot_curves calibration diversity ood weighting",
+    + " plot_errors plot_curves calibration diversity ood weighting settings losses",
     "models best_alignment report_tables meeting combine",
     "moments mothernet training evaluation measures",
     "walk clustering branching plot_plan",
     "hatching momentum groups",
-    "settings report ensemble",
+    "config report ensemble",
     "stages placement run_folder",
-    "chunks",
+    "chunks task_loading",
     "group_trainer methods results",
     "strategies",
     "plan stage_runner",
@@ -32,9 +32,9 @@ ABOVE = {"launch", "configs", "tests", "benchmarks"}
 # These load without JAX, and so does all that they import when they are loaded.
 JAX_FREE = set(
     "architectures presets costs alignment best_alignment mothernet clustering "
-    "schedules settings data combine metrics run_log progress user_cache style "
-    "findings plot_errors plot_curves plot_plan report_tables report calibration "
-    "diversity ood weighting measures".split()
+    "schedules settings config freezing data combine metrics run_log progress style "
+    "user_cache findings plot_errors plot_curves plot_plan report_tables report "
+    "calibration diversity ood weighting measures".split()
 )
 JAX = {"jax", "jaxlib", "flax", "optax", "chex", "orbax"}
 

@@ -8,14 +8,15 @@ import pytest
 from configs.vgg_ensemble import get_config
 from mothernets_jax.augment import Sides
 from mothernets_jax.compilation import Executables
+from mothernets_jax.config import from_config
 from mothernets_jax.costs import num_params
 from mothernets_jax.data import Dataset
 from mothernets_jax.groups import make_bags
+from mothernets_jax.losses import Distillation
 from mothernets_jax.methods import METHODS
 from mothernets_jax.methods.budget import budget_flops, single_network
 from mothernets_jax.models import apply, init
 from mothernets_jax.schedules import learning_rates
-from mothernets_jax.settings import from_config
 from mothernets_jax.stages import (
     epoch_flops,
     make_task,
@@ -25,7 +26,6 @@ from mothernets_jax.stages import (
 )
 from mothernets_jax.training import (
     Augmentation,
-    Distillation,
     StepInputs,
     TrainingData,
     make_member_step,
@@ -138,7 +138,7 @@ def test_too_small_a_budget(task):
 def test_how_mothernets_divide_a_budget(task):
     flops = {}
     for share in (0.2, 0.5, 0.8):
-        options = {"budget.epochs": 60.0, "hatch.budget_share": share}
+        options = {"budget.epochs": 60.0, "mother.budget_share": share}
         mother, *members = compose(task, "mothernets", **options).stages
         total = sum(planned_flops(stage, task) for stage in (mother, *members))
         flops[share] = planned_flops(mother, task) / total
@@ -176,7 +176,7 @@ def test_fge_collects_where_the_rate_is_smallest(task):
 
 
 def test_mother_cycles(task):
-    mother, *_ = compose(task, "mothernets", **{"hatch.mother_cycles": 2}).stages
+    mother, *_ = compose(task, "mothernets", **{"mother.cycles": 2}).stages
     rates = stage_rates(mother, task).ravel()
     assert np.flatnonzero(rates == rates.max()).tolist() == [0, 20]
 

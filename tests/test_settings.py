@@ -9,7 +9,8 @@ import pytest
 
 from configs.vgg_ensemble import get_config
 from mothernets_jax.architectures import mlp
-from mothernets_jax.settings import Recipe, from_config
+from mothernets_jax.config import from_config
+from mothernets_jax.settings import Recipe
 
 METHODS = ("mothernets", "full_data")
 GONE = object()  # in place of a value: the field is left out
@@ -37,7 +38,7 @@ def make(**changes):
 def leaves(group=None, prefix=""):
     """Every field of a config that is no group, as `train__epochs`, and its value."""
     for name, value in (changed() if group is None else group).items():
-        if isinstance(value, dict) and name != "architectures":
+        if isinstance(value, dict) and name not in ("architectures", "prices"):
             yield from leaves(value, f"{prefix}{name}__")
         else:
             yield f"{prefix}{name}", value
@@ -89,8 +90,8 @@ BAD = [
     ({"hatch__epochs": 0}, "config.hatch.epochs is 0", "expected 1 or more"),
     ({"hatch__noise": -0.1}, "config.hatch.noise is -0.1", "expected 0 or more"),
     ({"hatch__warmup_epochs": -1}, "config.hatch.warmup_epochs is -1.0", "0 or more"),
-    ({"hatch__mother_cycles": 0}, "config.hatch.mother_cycles is 0", "1 or more"),
-    ({"hatch__budget_share": 1.1}, "config.hatch.budget_share is 1.1", "from 0 to 1"),
+    ({"mother__cycles": 0}, "config.mother.cycles is 0", "1 or more"),
+    ({"mother__budget_share": 1.1}, "config.mother.budget_share is 1.1", "from 0 to 1"),
     ({"budget__epochs": -1.0}, "config.budget.epochs is -1.0", "0 or more"),
     ({"distillation__temperature": 0.0}, "temperature is 0.0", "more than 0"),
     ({"distillation__share": 2.0}, "config.distillation.share is 2.0", "from 0 to 1"),
@@ -300,7 +301,7 @@ OTHERS = {
     "data__validation_fraction": 0.2,
     "data__calibration_fraction": 0.3,
     "data__image_size": 32,
-    "align": "best",
+    "align": "first",
     "data__crop": "resized",
     "data__crop_padding": 2,
     "data__crop_border": "reflect",
@@ -326,8 +327,8 @@ OTHERS = {
     "hatch__split": "equal",
     "hatch__momentum": True,
     "hatch__bags": True,
-    "hatch__mother_cycles": 2,
-    "hatch__budget_share": 0.25,
+    "mother__cycles": 2,
+    "mother__budget_share": 0.25,
     "budget__epochs": 7.5,
     "budget__reference": "A",
     "distillation__temperature": 2.0,

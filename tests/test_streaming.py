@@ -19,6 +19,7 @@ from mothernets_jax import chunks, experiment
 from mothernets_jax.architectures import mlp
 from mothernets_jax.augment import Sides
 from mothernets_jax.compilation import Executables, ProgramStore
+from mothernets_jax.config import from_config
 from mothernets_jax.data import crops, load
 from mothernets_jax.data.streaming import StepReader, own_positions, read_ahead
 from mothernets_jax.group_trainer import GroupTrainer, prepare_training
@@ -26,7 +27,7 @@ from mothernets_jax.groups import StepsInputs, make_orders, make_steps, new_grou
 from mothernets_jax.methods import METHODS
 from mothernets_jax.models import abstract_variables, init
 from mothernets_jax.placement import places_of
-from mothernets_jax.settings import Recipe, from_config
+from mothernets_jax.settings import Recipe
 from mothernets_jax.stages import Stage, Start, make_task
 from mothernets_jax.training import new_state
 from mothernets_jax.trees import named_key

@@ -10,6 +10,7 @@ from scipy.special import log_softmax, softmax
 from mothernets_jax.architectures import mlp, vgg
 from mothernets_jax.augment import Sides
 from mothernets_jax.data.dataset import Dataset
+from mothernets_jax.losses import smoothed_cross_entropy
 from mothernets_jax.models import init
 from mothernets_jax.stage_runner import plateaued
 from mothernets_jax.stages import make_task
@@ -20,7 +21,6 @@ from mothernets_jax.training import (
     epoch_order,
     make_member_step,
     new_state,
-    smoothed_cross_entropy,
 )
 
 

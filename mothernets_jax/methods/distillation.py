@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 from mothernets_jax.architectures import Architecture
 from mothernets_jax.costs import num_params
+from mothernets_jax.losses import Distillation
 from mothernets_jax.methods.budget import affordable_epochs, budget_flops
 from mothernets_jax.methods.scratch import (
     label_of,
@@ -17,7 +18,6 @@ from mothernets_jax.methods.scratch import (
 )
 from mothernets_jax.settings import Settings
 from mothernets_jax.stages import Composition, Stage, Task, epoch_flops
-from mothernets_jax.training import Distillation
 
 NAME = "distillation"
 TEACHER = "teacher"

@@ -80,7 +80,7 @@ def compose(
                 (name,),
                 mother_recipe,
                 start,
-                rates=_mother_rates(mother_recipe, settings.hatch.mother_cycles),
+                rates=_mother_rates(mother_recipe, settings.mother.cycles),
             )
         )
         groups = same_architecture(found.members, members)
@@ -130,7 +130,7 @@ def _recipes(
         return mother, member
     mothers_flops = epoch_cost(task, mother, [found.mothernet for found in clusters])
     members_flops = epoch_cost(task, member, members.values())
-    share = (1 - settings.hatch.budget_share) * budget
+    share = (1 - settings.mother.budget_share) * budget
     member_epochs = max(1, round(share / members_flops))
     rest = budget - member_epochs * members_flops
     mother_epochs = affordable_epochs(

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from configs.vgg_ensemble import get_config
 from mothernets_jax import experiment, methods
-from mothernets_jax.settings import from_config
+from mothernets_jax.config import from_config
 
 
 def main():
