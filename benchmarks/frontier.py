@@ -11,8 +11,8 @@ The plan is a JSON file:
 * `runs`: a name, a method and overrides each, such as a smaller budget, to be run with
   what has won and with each of `seeds`.
 
-Every run has a folder of its own, and one that is done is not repeated. Nothing is chosen
-on the test set. `python -m mothernets_jax.report` makes a page of the runs' folders.
+Every run has a folder of its own, and one that is done is not repeated. Nothing is
+chosen on the test set. `python -m mothernets_jax.report` makes a page of the folders.
 """
 
 import json

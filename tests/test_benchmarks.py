@@ -28,3 +28,52 @@ def test_benchmark_at_tiny_size(name, tmp_path):
     results = json.loads((tmp_path / f"{name}.json").read_text())
     assert results[FIGURES[name]]
     assert results["provenance"]["command"].startswith("python -m benchmarks.")
+
+
+TINY = (
+    "replicas=1",
+    "data.train_examples=200",
+    "train.batch_size=50",
+    "budget.epochs=12.0",
+    "fge.cycle_epochs=2",
+)
+
+
+@pytest.mark.slow
+def test_the_frontier_is_tuned_on_one_seed_and_run_on_others(tmp_path):
+    plan = {
+        "tuning_seed": 0,
+        "seeds": [1, 2],
+        "trials": {
+            "mothernets": [{"mother.budget_share": share} for share in (0.3, 0.6)],
+            "snapshot": [{"snapshot.learning_rate": rate} for rate in (0.0, 0.1)],
+        },
+        "runs": [
+            {"name": "M", "method": "mothernets", "overrides": {"budget.epochs": 10.0}},
+            {"name": "S", "method": "snapshot", "overrides": {}},
+        ],
+    }
+    (tmp_path / "plan.json").write_text(json.dumps(plan))
+    command = [sys.executable, "-m", "benchmarks.frontier"]
+    command += ["--config=configs/mlp_ensemble.py", f"--plan={tmp_path}/plan.json"]
+    command += [f"--config.{setting}" for setting in TINY]
+    command += [f"--out={tmp_path}/out.json", f"--scratch={tmp_path}/runs"]
+    subprocess.run(command, cwd=ROOT, check=True)
+    results = json.loads((tmp_path / "out.json").read_text())
+    best, worst = results["trials"]["snapshot"]
+    assert best["validation_error"] < worst["validation_error"]
+    assert worst["overrides"] == {"snapshot.learning_rate": 0.0}  # learns nothing
+    mothernets, snapshot = results["runs"]
+    assert mothernets["overrides"].keys() == {"mother.budget_share", "budget.epochs"}
+    assert mothernets["mean"]["train_flops"] < snapshot["mean"]["train_flops"]
+    for row in results["runs"]:
+        assert [seed["seed"] for seed in row["seeds"]] == [1, 2]
+        errors = []
+        for seed in row["seeds"]:
+            found = json.loads(
+                (tmp_path / "runs" / seed["folder"] / "results.json").read_text()
+            )
+            (entry,) = found["methods"].values()
+            assert entry["ensemble"]["average"]["error"] == seed["error"]
+            errors.append(seed["error"])
+        assert row["mean"]["error"] == sum(errors) / 2
