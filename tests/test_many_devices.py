@@ -31,7 +31,7 @@ def start(script, *arguments):
 
 
 def output_of(process):
-    out, err = process.communicate(timeout=240)
+    out, err = process.communicate(timeout=600)
     assert process.returncode == 0, err
     return out
 
@@ -45,7 +45,8 @@ def test_eight_devices_learn_what_one_learns(eight):
     for trained in eight["trained"]:
         assert trained["difference"] < 1e-4, trained
         assert trained["learned"] > 0.1  # the control: there was something to compare
-    assert [t["members"] for t in eight["trained"]] == [2, 2, 3, 2, 2]
+    # Plain, bagged, plain, streamed, taught from a stream, branching, that streamed.
+    assert [t["members"] for t in eight["trained"]] == [2, 2, 3, 2, 2, 3, 2]
 
 
 def test_members_never_talk_to_each_other(eight):

@@ -18,6 +18,7 @@ from PIL import Image
 
 from mothernets_jax.architectures import vgg
 from mothernets_jax.augment import Sides
+from mothernets_jax.branching import first_of_branches
 from mothernets_jax.compilation import Executables, ProgramStore
 from mothernets_jax.data.dataset import split
 from mothernets_jax.data.decoding import Encoded, EncodedImages
@@ -29,6 +30,7 @@ from mothernets_jax.groups import (
     make_steps,
     new_group,
 )
+from mothernets_jax.losses import Distillation
 from mothernets_jax.models import init
 from mothernets_jax.placement import fetch, place
 from mothernets_jax.settings import Recipe
@@ -92,13 +94,19 @@ def starts_of(members):
     return [new_state(init(NETWORK, key, shape, CLASSES)) for key in keys]
 
 
-def train(task, members, strategy, devices):
+def train(task, members, strategy, devices, **of_stage):
     """States by member after two epochs of a stage."""
     names = tuple(f"member{i}" for i in range(members))
     starts = starts_of(members)
     stage = Stage("m", "s", NETWORK, names, RECIPE, lambda *_: Start({}, {}))
+    stage = stage._replace(**of_stage)
+    if stage.branches_at:
+        trunk = {"block1_conv1": starts[0].params["block1_conv1"]}
+        starts = [s._replace(params=s.params | trunk) for s in starts]
+    teacher = starts_of(9)[-1].variables if stage.distillation else None
     placed = task._replace(devices=tuple(devices))
-    trainer = GroupTrainer(stage, placed, starts, strategy, Executables(ProgramStore()))
+    executables = Executables(ProgramStore())
+    trainer = GroupTrainer(stage, placed, starts, strategy, executables, teacher)
     for epoch in range(RECIPE.epochs):
         trainer.run_epoch(epoch, [True] * members)
     return jax.device_get((trainer.states(), [tuple(m) for m in trainer.metrics()]))
@@ -155,16 +163,20 @@ def main():
     plain, alternating = make_problem(), make_problem("alternating")
     results = []
     stream, _ = streamed(plain)
-    for members, strategy, task_of in (
-        (2, "unroll", plain),
-        (2, "loop", alternating),
-        (3, "vmap", alternating),
-        (2, "vmap", stream),
-        (2, "loop", stream),
+    taught = {"distillation": Distillation("teacher", NETWORK, 4.0, 0.5)}
+    branching = {"branches_at": first_of_branches(NETWORK, 1)}
+    for members, strategy, task_of, of_stage in (
+        (2, "unroll", plain, {}),
+        (2, "loop", alternating, {"bags": True}),
+        (3, "vmap", alternating, {}),
+        (2, "vmap", stream, {}),
+        (2, "loop", stream, taught),
+        (3, "unroll", plain, branching),
+        (2, "vmap", stream, branching),
     ):
         assert strategy in STRATEGIES
-        alone = train(task_of, members, strategy, jax.devices()[:1])
-        together = train(task_of, members, strategy, jax.devices())
+        alone = train(task_of, members, strategy, jax.devices()[:1], **of_stage)
+        together = train(task_of, members, strategy, jax.devices(), **of_stage)
         start = fetch(starts_of(members))
         results.append(
             {
@@ -172,7 +184,7 @@ def main():
                 "strategy": strategy,
                 "difference": largest_difference(together, alone),
                 "learned": largest_difference(
-                    alone[0]["member0"]["params"], start[0]["params"]
+                    alone[0]["member0"].params, start[0].params
                 ),
             }
         )
