@@ -9,19 +9,15 @@ A set of members is a bit mask: bit i is the i-th architecture of the given dict
 """
 
 import dataclasses
-import functools
 import random
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from mothernets_jax.architectures import Architecture
-from mothernets_jax.costs import num_params
 from mothernets_jax.mothernet import Alignment, mothernet, obstacle
+from mothernets_jax.reuse import Gain, bits, make_gain
 
 EXACT_LIMIT = 12  # members up to which all divisions are searched
 RESTARTS = 20  # of the search beyond that, up to 25 members
-
-# The reused parameters of a set of members; None where it cannot be a cluster.
-Gain = Callable[[int], int | None]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,7 +66,7 @@ def cluster(
     check_knobs(len(names), num_clusters, min_shared)
     members = tuple(architectures.values())
     few = len(names) <= EXACT_LIMIT
-    gain = _make_gain(
+    gain = make_gain(
         members,
         min_shared or 0.0,
         align if few else "first",
@@ -91,8 +87,8 @@ def cluster(
         )
     return tuple(
         Cluster(
-            mothernet((members[i] for i in _bits(mask)), align=align),
-            tuple(names[i] for i in _bits(mask)),
+            mothernet((members[i] for i in bits(mask)), align=align),
+            tuple(names[i] for i in bits(mask)),
         )
         for mask in sorted(division, key=lambda mask: mask & -mask)
     )
@@ -123,41 +119,6 @@ def check_knobs(
         )
     if min_shared is not None and not 0 <= min_shared <= 1:
         raise ValueError(f"min_shared is {min_shared}: expected a share from 0 to 1")
-
-
-def _make_gain(
-    members: Sequence[Architecture],
-    min_shared: float,
-    align: Alignment,
-    input_shape: tuple[int, int, int],
-    num_classes: int,
-) -> Gain:
-    def size(architecture: Architecture) -> int:
-        return num_params(architecture, input_shape, num_classes)
-
-    # Members of one architecture are told by the first of them.
-    first_alike = [members.index(member) for member in members]
-    sizes = [size(member) for member in members]
-    connected = [
-        sum(1 << j for j, other in enumerate(members) if not obstacle(member, other))
-        for member in members
-    ]
-
-    @functools.cache
-    def size_of_mother(distinct: frozenset[int]) -> int:
-        return size(mothernet((members[i] for i in distinct), align=align))
-
-    @functools.cache
-    def gain(mask: int) -> int | None:
-        if any(mask & ~connected[i] for i in _bits(mask)):
-            return None
-        distinct = frozenset(first_alike[i] for i in _bits(mask))
-        shared = size_of_mother(distinct)
-        if any(shared < min_shared * sizes[i] for i in distinct):
-            return None
-        return (mask.bit_count() - 1) * shared
-
-    return gain
 
 
 def _search_all(count: int, num_clusters: int | None, gain: Gain) -> list[int] | None:
@@ -238,9 +199,9 @@ def _better_neighbour(division: list[int], gain: Gain) -> list[int] | None:
             if i == j:
                 continue
             before = (gain(source) or 0) + (gain(target) or 0)
-            for leaving in _bits(source):
+            for leaving in bits(source):
                 # Moving alone (nobody comes back), or in exchange for one of target's.
-                for returning in (0, *(1 << k for k in _bits(target))):
+                for returning in (0, *(1 << k for k in bits(target))):
                     change = (1 << leaving) | returning
                     new_source, new_target = source ^ change, target ^ change
                     if not new_source:
@@ -251,11 +212,6 @@ def _better_neighbour(division: list[int], gain: Gain) -> list[int] | None:
                         better[i], better[j] = new_source, new_target
                         return better
     return None
-
-
-def _bits(mask: int) -> Iterator[int]:
-    """The positions of a mask's set bits, lowest first."""
-    return (i for i in range(mask.bit_length()) if mask >> i & 1)
 
 
 def _subsets(mask: int) -> Iterator[int]:

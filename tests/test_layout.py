@@ -14,8 +14,8 @@ FLOORS = [
     + " plot_errors plot_curves",
     "models best_alignment report_tables meeting",
     "moments mothernet training evaluation",
-    "walk clustering groups plot_plan",
-    "hatching",
+    "walk reuse groups plot_plan",
+    "hatching clustering",
     "settings report ensemble",
     "stages placement run_folder",
     "chunks",
@@ -31,7 +31,7 @@ ABOVE = {"launch", "configs", "tests", "benchmarks"}
 
 # These load without JAX, and so does all that they import when they are loaded.
 JAX_FREE = set(
-    "architectures presets costs alignment best_alignment mothernet clustering "
+    "architectures presets costs alignment best_alignment mothernet reuse clustering "
     "schedules settings data combine metrics run_log progress user_cache style "
     "findings plot_errors plot_curves plot_plan report_tables report".split()
 )
