@@ -19,6 +19,8 @@ from mothernets_jax.reuse import Gain, bits, make_gain
 EXACT_LIMIT = 12  # members up to which all divisions are searched
 RESTARTS = 20  # of the search beyond that, up to 25 members
 
+_Division = tuple[int, list[int]]  # reused parameters, and the clusters
+
 
 @dataclasses.dataclass(frozen=True)
 class Cluster:
@@ -124,22 +126,37 @@ def check_knobs(
 def _search_all(count: int, num_clusters: int | None, gain: Gain) -> list[int] | None:
     """The best division by dynamic programming over subsets; None if there is none."""
     everyone = (1 << count) - 1
-    # best[mask] = (reused parameters, the clusters of mask), for a number of clusters
-    best: dict[int, tuple[int, list[int]]] = {0: (0, [])}
+    # The best divisions into some number of clusters. Each cluster holds the lowest bit
+    # that remains, so that what remains after the first never holds bit 0.
+    best: dict[int, _Division] = {0: (0, [])}
+    remainders = range(2, everyone, 2)
     for number in range(1, (num_clusters or count) + 1):
-        longer: dict[int, tuple[int, list[int]]] = {}
-        for mask in range(1, everyone + 1):
-            lowest = mask & -mask  # each cluster holds the lowest bit that remains
-            for rest in _subsets(mask ^ lowest):
-                reused = gain(mask ^ rest)
-                if rest in best and reused is not None:
-                    total = best[rest][0] + reused
-                    if mask not in longer or total > longer[mask][0]:
-                        longer[mask] = (total, [*best[rest][1], mask ^ rest])
-        best = longer
-        if everyone in best and num_clusters in (None, number):
-            return best[everyone][1]
+        if num_clusters in (None, number):
+            whole = _best_with_one_more(everyone, best, gain)
+            if whole is not None:
+                return whole[1]
+        if number == 1:
+            alone = {mask: gain(mask) for mask in remainders}
+            best = {
+                m: (reused, [m]) for m, reused in alone.items() if reused is not None
+            }
+        else:
+            longer = {m: _best_with_one_more(m, best, gain) for m in remainders}
+            best = {m: division for m, division in longer.items() if division}
     return None
+
+
+def _best_with_one_more(
+    mask: int, best: Mapping[int, _Division], gain: Gain
+) -> _Division | None:
+    """A cluster with the lowest bit, and the best division of the others."""
+    lowest, most, chosen = mask & -mask, -1, None
+    for rest in _subsets(mask ^ lowest):
+        if rest in best:
+            reused = gain(mask ^ rest)
+            if reused is not None and best[rest][0] + reused > most:
+                most, chosen = best[rest][0] + reused, rest
+    return None if chosen is None else (most, [*best[chosen][1], mask ^ chosen])
 
 
 def _search_greedily(
