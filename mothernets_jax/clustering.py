@@ -17,7 +17,7 @@ from mothernets_jax.mothernet import Alignment, mothernet, obstacle
 from mothernets_jax.reuse import Gain, bits, make_gain
 
 EXACT_LIMIT = 12  # members up to which all divisions are searched
-RESTARTS = 20  # of the search beyond that, up to 25 members
+RESTARTS = 60  # of the search beyond that, up to 25 members
 
 _Division = tuple[int, list[int]]  # reused parameters, and the clusters
 
