@@ -6,6 +6,9 @@ PYTHON = python3
 # The list to install. Empty: requirements-cuda.txt where nvidia-smi lists a GPU,
 # requirements.txt elsewhere. To leave a GPU alone: REQUIREMENTS=requirements.txt
 REQUIREMENTS =
+# How the tests are shared out: a worker a core, up to 8, each of which compiles for
+# itself; one that is done takes over what others have not begun. In one process: TESTS=
+TESTS = -n auto --maxprocesses=8 --dist=worksteal
 # More arguments for launch.py: make run ARGS="--plan --config.seed=3"
 ARGS =
 
@@ -23,10 +26,10 @@ run: .venv/.installed ## train the first ensemble; ARGS="..." adds to its argume
 	$(VENV_PYTHON) launch.py --config=configs/vgg_ensemble.py $(ARGS)
 
 test: lint ## ruff, pyright, and every test that is neither slow nor for a GPU
-	$(VENV_PYTHON) -m pytest --complete
+	$(VENV_PYTHON) -m pytest --complete $(TESTS)
 
 test-all: lint ## the slow tests too, with more random clusters
-	MOTHERNETS_JAX_CLUSTERS=200 $(VENV_PYTHON) -m pytest --complete -m "not gpu"
+	MOTHERNETS_JAX_CLUSTERS=200 $(VENV_PYTHON) -m pytest --complete $(TESTS) -m "not gpu"
 
 lint: .venv/.installed-dev ## ruff and pyright alone
 	$(VENV_PYTHON) -m ruff check .

@@ -10,9 +10,10 @@ import random
 
 from absl import app, flags
 
+from benchmarks.random_networks import CLASSES, FAMILIES, SHAPE, random_members
 from benchmarks.turns import write_results
 from mothernets_jax import presets
-from mothernets_jax.architectures import Architecture, densenet, mlp, resnet, vgg
+from mothernets_jax.architectures import Architecture
 from mothernets_jax.clustering import cluster
 from mothernets_jax.costs import num_params
 from mothernets_jax.mothernet import mothernet
@@ -20,30 +21,7 @@ from mothernets_jax.mothernet import mothernet
 _OUT = flags.DEFINE_string("out", None, "JSON file of results.", required=True)
 _CLUSTERS = flags.DEFINE_integer("clusters", 200, "Random clusters of each family.")
 
-SHAPE, CLASSES = (32, 32, 3), 10
-FAMILIES = ("mlp", "vgg", "resnet", "densenet", "densenet with bottlenecks")
 ENSEMBLES = ("v5", "r10", "d5", "v25", "r25", "w5", "m5")
-
-
-def random_cluster(family: str, draw: random.Random) -> list[Architecture]:
-    """Two to five members of one to three blocks of one to five layers."""
-    number = draw.randint(1, 3)
-
-    def block() -> list[tuple[int, int]]:
-        layers = range(draw.randint(1, 5))
-        return [(draw.choice([1, 3, 5]), draw.choice([16, 32, 48, 64])) for _ in layers]
-
-    def member() -> Architecture:
-        blocks = [block() for _ in range(number)]
-        if family == "mlp":
-            return mlp([width for _, width in block()])
-        if family == "vgg":
-            return vgg(blocks)
-        if family == "resnet":
-            return resnet([(64, units) for units in blocks])
-        return densenet(blocks, bottleneck=0 if family == "densenet" else 4)
-
-    return [member() for _ in range(draw.randint(2, 5))]
 
 
 def gain(members: list[Architecture]) -> float:
@@ -62,7 +40,7 @@ def main(argv: list[str]) -> None:
     rows = {}
     for family in FAMILIES:
         gains = sorted(
-            gain(random_cluster(family, draw)) for _ in range(_CLUSTERS.value)
+            gain(random_members(family, draw)) for _ in range(_CLUSTERS.value)
         )
         rows[family] = {
             "mean": sum(gains) / len(gains),

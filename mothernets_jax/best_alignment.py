@@ -16,8 +16,10 @@ section; beyond, a few natural choices and the largest vectors are kept.
 """
 
 import dataclasses
+import functools
 import itertools
 import math
+import operator
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
@@ -76,7 +78,11 @@ def largest_sections(members: Sequence[Architecture]) -> list[tuple[Unit, ...]]:
 
 def size_of(members: Sequence[Architecture], sections: Sequence[Sequence]) -> int:
     """Parameters of the MotherNet with these units."""
-    mother = type(members[0]).assemble(members, sections)
+    return _size(type(members[0]).assemble(members, sections))
+
+
+@functools.lru_cache(maxsize=10_000)  # many sets of members share a MotherNet
+def _size(mother: Architecture) -> int:
     return num_params(mother, INPUT_SHAPE, NUM_CLASSES)
 
 
@@ -88,10 +94,10 @@ def _candidates(
     for depth in range(_least_depth(members, number), most + 1):
         vectors: list[Vector] = [(math.inf,) * (1 + depth * step)]
         for member in members:
-            own = _undominated(_vectors(member, number, depth))
             folded = {
                 tuple(map(min, one, other))
-                for one, other in itertools.product(vectors, own)
+                for one in vectors
+                for other in _offered(member, number, depth)
             }
             vectors = _undominated(folded)
         for lead, *entries in vectors:
@@ -116,6 +122,12 @@ def _kind(members: Sequence[Architecture], number: int) -> type:
 def _fields(members: Sequence[Architecture], number: int) -> int:
     kind = _kind(members, number)
     return len(dataclasses.fields(kind)) if dataclasses.is_dataclass(kind) else 0
+
+
+@functools.cache
+def _offered(member: Architecture, number: int, depth: int) -> list[Vector]:
+    """What of a member's vectors may be best."""
+    return _undominated(_vectors(member, number, depth))
 
 
 def _vectors(member: Architecture, number: int, depth: int) -> Iterator[Vector]:
@@ -153,11 +165,11 @@ def _choices(
 
 def _undominated(vectors: Iterable[Vector]) -> list[Vector]:
     """Those that no other one equals or exceeds in every entry, the largest first."""
+    # The lead by itself: where it is infinite, so would every sum be.
+    larger_first = sorted(vectors, reverse=True, key=lambda v: (sum(v[1:]), v[0]))
     kept: list[Vector] = []
-    for vector in sorted(vectors, reverse=True, key=sum):
-        if not any(
-            all(a >= b for a, b in zip(other, vector, strict=False)) for other in kept
-        ):
+    for vector in larger_first:
+        if not any(all(map(operator.ge, other, vector)) for other in kept):
             kept.append(vector)
             if len(kept) == MOST_CHOICES:
                 break

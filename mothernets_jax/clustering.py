@@ -9,19 +9,17 @@ A set of members is a bit mask: bit i is the i-th architecture of the given dict
 """
 
 import dataclasses
-import functools
 import random
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from mothernets_jax.architectures import Architecture
-from mothernets_jax.costs import num_params
 from mothernets_jax.mothernet import Alignment, mothernet, obstacle
+from mothernets_jax.reuse import Gain, bits, make_gain
 
 EXACT_LIMIT = 12  # members up to which all divisions are searched
-RESTARTS = 20  # of the search beyond that, up to 25 members
+RESTARTS = 60  # of the search beyond that, up to 25 members
 
-# The reused parameters of a set of members; None where it cannot be a cluster.
-Gain = Callable[[int], int | None]
+_Division = tuple[int, list[int]]  # reused parameters, and the clusters
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,7 +68,7 @@ def cluster(
     check_knobs(len(names), num_clusters, min_shared)
     members = tuple(architectures.values())
     few = len(names) <= EXACT_LIMIT
-    gain = _make_gain(
+    gain = make_gain(
         members,
         min_shared or 0.0,
         align if few else "first",
@@ -91,8 +89,8 @@ def cluster(
         )
     return tuple(
         Cluster(
-            mothernet((members[i] for i in _bits(mask)), align=align),
-            tuple(names[i] for i in _bits(mask)),
+            mothernet((members[i] for i in bits(mask)), align=align),
+            tuple(names[i] for i in bits(mask)),
         )
         for mask in sorted(division, key=lambda mask: mask & -mask)
     )
@@ -125,60 +123,40 @@ def check_knobs(
         raise ValueError(f"min_shared is {min_shared}: expected a share from 0 to 1")
 
 
-def _make_gain(
-    members: Sequence[Architecture],
-    min_shared: float,
-    align: Alignment,
-    input_shape: tuple[int, int, int],
-    num_classes: int,
-) -> Gain:
-    def size(architecture: Architecture) -> int:
-        return num_params(architecture, input_shape, num_classes)
-
-    # Members of one architecture are told by the first of them.
-    first_alike = [members.index(member) for member in members]
-    sizes = [size(member) for member in members]
-    connected = [
-        sum(1 << j for j, other in enumerate(members) if not obstacle(member, other))
-        for member in members
-    ]
-
-    @functools.cache
-    def size_of_mother(distinct: frozenset[int]) -> int:
-        return size(mothernet((members[i] for i in distinct), align=align))
-
-    @functools.cache
-    def gain(mask: int) -> int | None:
-        if any(mask & ~connected[i] for i in _bits(mask)):
-            return None
-        distinct = frozenset(first_alike[i] for i in _bits(mask))
-        shared = size_of_mother(distinct)
-        if any(shared < min_shared * sizes[i] for i in distinct):
-            return None
-        return (mask.bit_count() - 1) * shared
-
-    return gain
-
-
 def _search_all(count: int, num_clusters: int | None, gain: Gain) -> list[int] | None:
     """The best division by dynamic programming over subsets; None if there is none."""
     everyone = (1 << count) - 1
-    # best[mask] = (reused parameters, the clusters of mask), for a number of clusters
-    best: dict[int, tuple[int, list[int]]] = {0: (0, [])}
+    # The best divisions into some number of clusters. Each cluster holds the lowest bit
+    # that remains, so that what remains after the first never holds bit 0.
+    best: dict[int, _Division] = {0: (0, [])}
+    remainders = range(2, everyone, 2)
     for number in range(1, (num_clusters or count) + 1):
-        longer: dict[int, tuple[int, list[int]]] = {}
-        for mask in range(1, everyone + 1):
-            lowest = mask & -mask  # each cluster holds the lowest bit that remains
-            for rest in _subsets(mask ^ lowest):
-                reused = gain(mask ^ rest)
-                if rest in best and reused is not None:
-                    total = best[rest][0] + reused
-                    if mask not in longer or total > longer[mask][0]:
-                        longer[mask] = (total, [*best[rest][1], mask ^ rest])
-        best = longer
-        if everyone in best and num_clusters in (None, number):
-            return best[everyone][1]
+        if num_clusters in (None, number):
+            whole = _best_with_one_more(everyone, best, gain)
+            if whole is not None:
+                return whole[1]
+        if number == 1:
+            alone = {mask: gain(mask) for mask in remainders}
+            best = {
+                m: (reused, [m]) for m, reused in alone.items() if reused is not None
+            }
+        else:
+            longer = {m: _best_with_one_more(m, best, gain) for m in remainders}
+            best = {m: division for m, division in longer.items() if division}
     return None
+
+
+def _best_with_one_more(
+    mask: int, best: Mapping[int, _Division], gain: Gain
+) -> _Division | None:
+    """A cluster with the lowest bit, and the best division of the others."""
+    lowest, most, chosen = mask & -mask, -1, None
+    for rest in _subsets(mask ^ lowest):
+        if rest in best:
+            reused = gain(mask ^ rest)
+            if reused is not None and best[rest][0] + reused > most:
+                most, chosen = best[rest][0] + reused, rest
+    return None if chosen is None else (most, [*best[chosen][1], mask ^ chosen])
 
 
 def _search_greedily(
@@ -238,9 +216,9 @@ def _better_neighbour(division: list[int], gain: Gain) -> list[int] | None:
             if i == j:
                 continue
             before = (gain(source) or 0) + (gain(target) or 0)
-            for leaving in _bits(source):
+            for leaving in bits(source):
                 # Moving alone (nobody comes back), or in exchange for one of target's.
-                for returning in (0, *(1 << k for k in _bits(target))):
+                for returning in (0, *(1 << k for k in bits(target))):
                     change = (1 << leaving) | returning
                     new_source, new_target = source ^ change, target ^ change
                     if not new_source:
@@ -251,11 +229,6 @@ def _better_neighbour(division: list[int], gain: Gain) -> list[int] | None:
                         better[i], better[j] = new_source, new_target
                         return better
     return None
-
-
-def _bits(mask: int) -> Iterator[int]:
-    """The positions of a mask's set bits, lowest first."""
-    return (i for i in range(mask.bit_length()) if mask >> i & 1)
 
 
 def _subsets(mask: int) -> Iterator[int]:

@@ -1,5 +1,8 @@
 """Where and how the tests run: on the CPU, strictly, from a printed seed, all of them.
 
+With `-n` (pytest-xdist) a controller hands the tests to workers, each of which collects
+them all. Seed and environment are the controller's; workers inherit them.
+
 JAX reads its settings from the environment when it is first imported, hence none of the
 imports of JAX stands at the top of this file.
 """
@@ -34,7 +37,7 @@ def pytest_configure(config):
     os.environ["JAX_NUMPY_RANK_PROMOTION"] = "raise"
 
     default = 0 if CI else random.randrange(2**31)
-    seed = int(os.environ.get("MOTHERNETS_JAX_SEED", default))
+    seed = int(os.environ.setdefault("MOTHERNETS_JAX_SEED", str(default)))
     config.stash[SEED] = seed
     if config.option.hypothesis_seed is None:
         config.option.hypothesis_seed = str(seed)
@@ -85,6 +88,7 @@ class Completeness:
 
     def __init__(self):
         self.items = []
+        self.collected = []
         self.ran = set()
         self.skipped = set()
         self.left_out = []
@@ -99,24 +103,29 @@ class Completeness:
         elif report.when == "call":
             self.ran.add(report.nodeid)
 
+    @pytest.hookimpl(optionalhook=True)  # of pytest-xdist: a worker is done
+    def pytest_testnodedown(self, node):
+        self.collected += getattr(node, "workeroutput", {}).get("collected", [])
+
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session):
+        self.collected += [describe(item) for item in self.items]
+        if hasattr(session.config, "workeroutput"):
+            session.config.workeroutput["collected"] = self.collected
+            return
         if session.config.option.collectonly or session.exitstatus != 0:
             return
         root = session.config.rootpath
-        found = {(item.path, getattr(item, "originalname", "")) for item in self.items}
+        found = {(test["path"], test["function"]) for test in self.collected}
         self.left_out = [
             f"{path.relative_to(root)}::{name}"
             for path in sorted(root.glob("tests/**/*.py"))
             for name in defined_tests(path)
-            if (path, name) not in found
-        ] + [
-            item.nodeid
-            for item in self.items
-            if item.nodeid not in self.ran - self.skipped
-            and not any(item.iter_markers("slow"))
-            and not any(item.iter_markers("gpu"))
-        ]
+            if (str(path), name) not in found
+        ] + sorted(
+            {test["nodeid"] for test in self.collected if not test["may_be_left_out"]}
+            - (self.ran - self.skipped)
+        )
         if self.left_out:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
@@ -125,6 +134,16 @@ class Completeness:
             terminalreporter.section("tests that did not run", red=True)
             for name in self.left_out:
                 terminalreporter.write_line(name)
+
+
+def describe(item: pytest.Item) -> dict[str, str | bool]:
+    """What a worker tells the controller of a test, in plain values."""
+    return {
+        "nodeid": item.nodeid,
+        "path": str(item.path),
+        "function": getattr(item, "originalname", ""),
+        "may_be_left_out": any(item.get_closest_marker(m) for m in ("slow", "gpu")),
+    }
 
 
 def defined_tests(path: Path) -> list[str]:

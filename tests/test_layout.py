@@ -14,8 +14,8 @@ FLOORS = [
     + " plot_errors plot_curves calibration diversity ood weighting settings losses",
     "models best_alignment report_tables meeting combine",
     "moments mothernet training evaluation measures",
-    "walk clustering branching plot_plan",
-    "hatching momentum groups",
+    "walk reuse branching plot_plan",
+    "hatching momentum groups clustering",
     "config report ensemble",
     "stages placement run_folder",
     "chunks task_loading",
@@ -31,7 +31,7 @@ ABOVE = {"launch", "configs", "tests", "benchmarks"}
 
 # These load without JAX, and so does all that they import when they are loaded.
 JAX_FREE = set(
-    "architectures presets costs alignment best_alignment mothernet clustering "
+    "architectures presets costs alignment best_alignment mothernet reuse clustering "
     "schedules settings config freezing data combine metrics run_log progress style "
     "user_cache findings plot_errors plot_curves plot_plan report_tables report "
     "calibration diversity ood weighting measures".split()

@@ -74,7 +74,10 @@ class Architecture(abc.ABC):
         """The same network with every width mapped by a function."""
 
     def frame(self) -> dict[str, int]:
-        """Sizes besides the units that must not be larger in a MotherNet, by name."""
+        """Sizes besides the units that must not be larger in a MotherNet, by name.
+
+        All that `assemble` takes from one member and not from another it connects.
+        """
         return {}
 
     def is_pinned(self, section: int) -> bool:
