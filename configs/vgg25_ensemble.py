@@ -1,7 +1,7 @@
 """25 variants of VGG-16, each with one layer changed (V25).
 
-Digits, one core, jax 0.12: 3 minutes, 0.83% of the test digits wrong with MotherNets and
-0.28% with full data at 1.9 times the FLOPs (one fold, one seed, 360 images).
+Digits, one core, jax 0.12: 3 minutes, 0.83% of the test digits wrong with MotherNets
+and 0.28% with full data at 1.9 times the FLOPs (one fold, one seed, 360 images).
 
 python launch.py --config=configs/vgg25_ensemble.py
 python launch.py --config=configs/vgg25_ensemble.py:cifar10
