@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable
 
+from mothernets_jax.report_columns import share
 from mothernets_jax.style import method_label, percent
 
 
@@ -76,4 +77,4 @@ def average_error(method: dict) -> float:
 def share_of_full_data(methods: dict, name: str) -> str:
     """A method's training FLOPs as a percentage of those of full-data training."""
     ours, theirs = (methods[n]["cost"]["train_flops"] for n in (name, "full_data"))
-    return percent(ours / theirs, 0 if ours > 0.1 * theirs else 1) if theirs else "–"
+    return share(ours / theirs) if theirs else "–"

@@ -10,10 +10,11 @@ ROOT = Path(__file__).parents[1]
 FLOORS = [
     "architectures trees channels layers augment metrics schedules optim run_log"
     + " progress style devices user_cache",
-    "data presets costs alignment checkpoints compilation hosts findings"
-    + " plot_errors plot_curves calibration diversity ood weighting",
-    "models best_alignment report_tables meeting combine",
-    "moments mothernet training evaluation measures",
+    "data presets costs alignment checkpoints compilation hosts page"
+    + " report_columns series label_places plot_errors plot_curves plot_disagreement"
+    + " plot_reliability calibration diversity ood weighting",
+    "models best_alignment findings plot_frontier plot_anytime meeting combine",
+    "moments mothernet training evaluation measures report_tables",
     "walk clustering branching plot_plan",
     "hatching momentum groups",
     "settings report ensemble",
@@ -33,8 +34,9 @@ ABOVE = {"launch", "configs", "tests", "benchmarks"}
 JAX_FREE = set(
     "architectures presets costs alignment best_alignment mothernet clustering "
     "schedules settings data combine metrics run_log progress user_cache style "
-    "findings plot_errors plot_curves plot_plan report_tables report calibration "
-    "diversity ood weighting measures".split()
+    "findings page report_columns series label_places plot_frontier plot_anytime "
+    "plot_errors plot_curves plot_disagreement plot_reliability plot_plan "
+    "report_tables report calibration diversity ood weighting measures".split()
 )
 JAX = {"jax", "jaxlib", "flax", "optax", "chex", "orbax"}
 

@@ -14,8 +14,10 @@ from matplotlib.colors import to_rgb
 from matplotlib.image import imread
 from rich.console import Console
 
+from mothernets_jax import page as pages
 from mothernets_jax import report, style
 from mothernets_jax.findings import headline
+from mothernets_jax.page import picture
 from mothernets_jax.plot_plan import family_of
 from mothernets_jax.report_tables import comparison_table
 
@@ -94,9 +96,10 @@ def fake_method(method, kinds, mothers, error, flops, validation):
         | ARCHITECTURES[kind]
         for number, (name, kind) in enumerate(kinds.items())
     }
+    finished = np.cumsum([len(group) for group in groups[before:]]).tolist()
     anytime = [
         {"members": n, "train_flops": each * (before + n), "error": 2 * error - n / 1e4}
-        for n in range(1, len(kinds))
+        for n in finished[:-1]
     ]
     anytime.append({"members": len(kinds), "train_flops": flops, "error": error})
     combines = {"average": error, "vote": 1.1 * error, "oracle": 0.4 * error}
@@ -183,19 +186,26 @@ def percent(fraction):
 
 def test_the_comparison_on_the_page_and_in_the_terminal():
     results = fake_results(methods=("mothernets", "full_data", "new_method"))
-    columns = ",average error,vote error,oracle error,member error,train FLOPs,of full"
-    columns += " data,epochs,train sec,compile sec,eval sec"
-    # 3.21 of 8.45; ten members and a MotherNet, 24 epochs each
-    cells = "MotherNets 2.13% 2.34% 0.85% 4.26% 321_T 38% 264 81.3 12.5 1,234"
-    cells = [cell.replace("_", " ") for cell in cells.split()]
-    expected = dict(zip(columns.split(","), cells, strict=True))
-    _, *rows = without_plots(results).tables[0]
+    page = without_plots(results)
+    _, *rows = page.tables[0]
+    names = ",average error,member error,oracle error,train FLOPs,of full data"
+    texts = "MotherNets,2.13%,4.26%,0.85%,321 T,38%"  # 3.21 of 8.45
+    expected = dict(zip(names.split(","), texts.split(","), strict=True))
     assert rows[0] == expected
     assert [row["of full data"] for row in rows] == ["38%", "100%", "59%"]
+    names = ",train FLOPs,of full data,epochs,train sec,compile sec,eval sec"
+    texts = "MotherNets_321 T_38%_264_81.3_12.5_1,234"  # 11 networks, 24 epochs each
+    assert page.tables[1][1] == dict(
+        zip(names.split(","), texts.split("_"), strict=True)
+    )
 
+    columns = ",average error,vote error,oracle error,member error,train FLOPs,of full"
+    columns += " data,epochs,train sec,compile sec,eval sec"
+    cells = "MotherNets 2.13% 2.34% 0.85% 4.26% 321_T 38% 264 81.3 12.5 1,234"
+    cells = [cell.replace("_", " ") for cell in cells.split()]
     table = comparison_table(results)
     names = [str(column.header).replace("\n", " ") for column in table.columns]
-    assert names == ["method", *list(expected)[1:]]
+    assert names == ["method", *columns.split(",")[1:]]
     assert [str(next(column.cells)) for column in table.columns] == cells
     stream = io.StringIO()
     Console(file=stream, width=80).print(table)
@@ -214,7 +224,7 @@ def test_no_share_without_full_data_and_no_markup_in_names():
 def test_every_network_is_on_the_page(page):
     results = fake_results()
     methods = results["methods"].values()
-    for (_, *rows, total), method in zip(page.tables[1:3], methods, strict=True):
+    for (_, *rows, total), method in zip(page.tables[3:5], methods, strict=True):
         for row, (name, member) in zip(rows, method["members"].items(), strict=True):
             assert (row[""], row["test error"]) == (name, percent(member["error"]))
             assert row["validation error"] == percent(member["validation_error"])
@@ -223,14 +233,14 @@ def test_every_network_is_on_the_page(page):
         error = method["validation"]["average"]["error"]
         assert total["validation error"] == percent(error)
         assert total["parameters"] == "121 M"  # 2 x (9.41 + 10 + 6.48 + 14.72 + 20.03)
-    hatched, scratch = page.tables[1][1], page.tables[2][1]
+    hatched, scratch = page.tables[3][1], page.tables[4][1]
     assert hatched["parameters"] == scratch["parameters"] == "9.41 M"
     assert hatched["inherited"] == "56%"  # 5.281 of 9.41
     assert hatched["hatching"] == "2.0e-07"
     flops = [row["train FLOPs"] for row in (hatched, scratch)]
     assert flops == ["29.2 T", "84.5 T"]  # 321 of 11 networks, 845 of 10
     assert "inherited" not in scratch
-    notations = {row["architecture"]: row[""] for row in page.tables[3][1:]}
+    notations = {row["architecture"]: row[""] for row in page.tables[5][1:]}
     assert notations[MOTHERNET["architecture"]] == "mothernet_1"
     assert notations[ARCHITECTURES["V19"]["architecture"]] == "V19_1, V19_2"
     assert "180 validation and 1,797 test images of 8 × 8 × 1 in 10" in page.text
@@ -318,14 +328,15 @@ def test_names_are_escaped(tmp_path):
     assert all(attributes.get("src") != "x" for _, attributes in page.tags)
     assert page.texts.count(evil) >= 4  # the run, a method, a term and its value
     assert page.tables[0][2][""] == evil
-    assert page.tables[1][1][""] == "V13_1" + evil
+    assert page.tables[3][1][""] == "V13_1" + evil
     for svg in page.svgs():
         ElementTree.fromstring(svg)
 
 
 def test_plots_are_drawn(page, workdir):
     images = {path.stem: path for path in (workdir / "plots").iterdir()}
-    assert {*images} == {*report._drawings(fake_results())}
+    drawn = "frontier anytime plan learning_curves member_errors"
+    assert {*images} == {*drawn.split()}
     for path in images.values():
         pixels = imread(path)[..., :3]
         assert pixels.shape[1] == 2 * style.WIDE
@@ -334,7 +345,7 @@ def test_plots_are_drawn(page, workdir):
             assert near.sum() > 100, path
     svgs = [ElementTree.fromstring(svg) for svg in page.svgs()]
     widths = [float(svg.attrib["viewBox"].split()[2]) for svg in svgs]
-    assert sorted(widths) == 4 * [style.NARROW] + 4 * [style.WIDE]
+    assert sorted(widths) == 5 * [style.NARROW] + 5 * [style.WIDE]
     assert all("MotherNet" in "".join(svg.itertext()) for svg in svgs)
 
 
@@ -355,9 +366,9 @@ def test_hatched_curves_start_where_their_mothernet_ended():
     draw = report._drawings(fake_results())["learning_curves"]
     hatched, scratch = draw(style.WIDE).axes
     lines = {tuple(line.get_xdata()): line.get_ydata() for line in hatched.lines}
-    assert set(lines) == {(1, 2, 3), (3, 4, 5, 6), (3,)}  # (3,): the end's dot
+    assert set(lines) == {(1, 2, 3), (3, 4, 5, 6), (3,), (6,)}  # the ends' dots
     assert list(lines[3, 4, 5, 6]) == [0.1, 0.5, 0.3, 0.1]
-    assert {tuple(line.get_xdata()) for line in scratch.lines} == {(1, 2, 3)}
+    assert {tuple(line.get_xdata()) for line in scratch.lines} == {(1, 2, 3), (3,)}
 
 
 def test_methods_keep_their_colours():
@@ -381,16 +392,17 @@ def test_unusual_runs(case, tmp_path):
     has_plan = "What the networks share" in page.text
     assert has_plan == ("mothernets" in results["methods"])
     validated = "The validation error of every network" in page.text
-    assert validated == ("validation error" in page.tables[1][1])
+    assert validated == ("validation error" in page.tables[3][1])
     assert validated == ("no validation" not in case)
-    assert len(page.tables) == 2 + len(results["methods"])
-    assert len(page.svgs()) == (8 if has_plan else 6)
+    assert len(page.tables) == 4 + len(results["methods"])
+    assert len(page.svgs()) == (10 if has_plan else 8)
 
 
 def test_one_member_of_unknown_notation(tmp_path):
     results = fake_results(("mothernets",), (0.0213,), (1e12,))
     members = results["methods"]["mothernets"]["members"]
     results["methods"]["mothernets"]["members"] = {"V13_1": members["V13_1"]}
+    del results["methods"]["mothernets"]["anytime"][1:]
     cluster = results["plan"]["clusters"][0]
     cluster["members"] = cluster["members"][:1]
     cluster["architecture"] = "transformer 12"
@@ -402,7 +414,7 @@ def test_one_member_of_unknown_notation(tmp_path):
 def test_the_same_results_give_the_same_picture(page):
     draw = report._drawings(fake_results())["member_errors"]
     with rc_context(style.STYLE):
-        assert report._picture(draw(style.WIDE), draw(style.NARROW)) in page.source
+        assert picture(draw(style.WIDE), draw(style.NARROW)) in page.source
 
 
 def test_a_failure_leaves_the_old_page(tmp_path, monkeypatch):
@@ -411,7 +423,7 @@ def test_a_failure_leaves_the_old_page(tmp_path, monkeypatch):
     def full_disk(*_):
         raise OSError("No space left on device")
 
-    monkeypatch.setattr(report.os, "replace", full_disk)
+    monkeypatch.setattr(pages.os, "replace", full_disk)
     with pytest.raises(OSError, match="No space left"):
         report.write_report(fake_results(), tmp_path)
     assert (tmp_path / "report.html").read_text() == "old"
