@@ -2,12 +2,15 @@
 
 import math
 from collections.abc import Sequence
+from functools import partial
 
 Box = tuple[float, float, float, float]  # left, bottom, right, top in pixels
 
 _DIRECTIONS = [0, 180, 90, 270, 45, 315, 135, 225]  # degrees, the best first
 _DISTANCES = (11, 20, 32, 46, 62, 80)  # pixels from the point to the label
-_MARKER = 8  # pixels around a point that are its marker's
+_ASTRAY = 400.0  # square pixels of overlap that are no worse than a wrong neighbour
+_FAR = 3.0  # square pixels of overlap that are no worse than a pixel of distance
+_MARKER = 7  # pixels around a point that are its marker's
 
 
 def place_labels(
@@ -26,15 +29,16 @@ def place_labels(
     """
     markers = [(x - _MARKER, y - _MARKER, x + _MARKER, y + _MARKER) for x, y in points]
     placed: list[Box] = []
-    for point, size in zip(points, sizes, strict=True):
+    for number, (point, size) in enumerate(zip(points, sizes, strict=True)):
+        others = [*points[:number], *points[number + 1 :]]
+        taken = [*markers, *obstacles, *placed]
         candidates = [
-            _box(point, size, distance, direction)
+            (distance, _box(point, size, distance, direction))
             for distance in _DISTANCES
             for direction in _DIRECTIONS
         ]
-        # The first of the best: as near as possible.
-        taken = [*markers, *obstacles, *placed]
-        placed.append(min(candidates, key=lambda box: _cost(box, taken, area)))
+        cost = partial(_cost, taken=taken, others=others, area=area)
+        placed.append(min(candidates, key=cost)[1])
     return placed
 
 
@@ -45,10 +49,25 @@ def overlap(one: Box, other: Box) -> float:
     return max(width, 0) * max(height, 0)
 
 
-def _cost(box: Box, others: Sequence[Box], area: Box) -> float:
-    """Square pixels of the label that are outside, or shared with others."""
+def gap(box: Box, point: tuple[float, float]) -> float:
+    """Pixels between a box and a point; 0 where it is inside."""
+    across = max(box[0] - point[0], point[0] - box[2], 0.0)
+    up = max(box[1] - point[1], point[1] - box[3], 0.0)
+    return math.hypot(across, up)
+
+
+def _cost(
+    candidate: tuple[float, Box],
+    taken: Sequence[Box],
+    others: Sequence[tuple[float, float]],
+    area: Box,
+) -> float:
+    """Square pixels of the label that are outside, or taken, and its distance."""
+    distance, box = candidate
+    astray = any(gap(box, other) < distance for other in others)
     outside = (box[2] - box[0]) * (box[3] - box[1]) - overlap(box, area)
-    return round(3 * outside + sum(overlap(box, other) for other in others), 6)
+    shared = sum(overlap(box, other) for other in taken)
+    return 3 * outside + shared + _FAR * distance + _ASTRAY * astray
 
 
 def _box(point, size, distance: float, direction: float) -> Box:

@@ -31,7 +31,7 @@ def anytime(series: Sequence[Series], width: int) -> Figure | None:
     ordered = sorted(series, key=lambda one: one.errors[-1])
     entry = 48 + LETTER * max(len(one.label) + 8 for one in series)
     columns = max(1, int((width - 20) // entry))
-    legend = 24 * -(-len(series) // columns) + 10
+    legend = 19 * -(-len(series) // columns) + 16
     inside, top, bottom = 320, 14 + 16 * len(before), 52 + legend
     figure = new_figure(width, inside + top + bottom)
     axes = axes_within(figure, left=62, bottom=bottom, right=14, top=top)

@@ -38,7 +38,7 @@ def frontier(series: Sequence[Series], width: int) -> Figure | None:
     """Each finished ensemble's error against its cost, a panel for each cost."""
     if not series:
         return None
-    names_fit = max(len(one.label) for one in series) <= 16
+    names_fit = max(len(one.short) for one in series) <= 16
     columns = 2 if width >= WIDE and names_fit else 1
     rows = -(-len(COSTS) // columns)
     pitch, height = width // columns, 360
@@ -111,7 +111,7 @@ def _label_points(
 ) -> None:
     """Names each point, beside the others and beside the line through `corners`."""
     wide, high = box
-    texts = [clip(one.label, (wide - 24) / LETTER) for one in series]
+    texts = [clip(one.short, (wide - 24) / LETTER) for one in series]
     letters = [LETTER * (1.12 if one.main else 1.0) for one in series]
     sizes = [
         (letter * len(text), 15.0) for letter, text in zip(letters, texts, strict=True)

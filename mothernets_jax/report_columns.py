@@ -106,8 +106,8 @@ def cells(
     Args:
         columns: of the table.
         means: the methods' entries in `results.json`, or means of such.
-        spreads: their standard deviations over seeds, with the same structure; written
-            in a second line of the cell unless they are zero.
+        spreads: their standard deviations over seeds, with the same structure, for a
+            second line of the cells.
     """
     spreads = spreads or [{}] * len(means)
     columns = [c for c in columns if any(figure(m, c.path) is not None for m in means)]
@@ -117,7 +117,9 @@ def cells(
         for column in columns:
             value, deviation = figure(mean, column.path), figure(spread, column.path)
             row[column.label] = "–" if value is None else column.text(value)
-            if deviation:
+            # What every seed costs alike needs no spread; equal errors are a finding.
+            exact = column.path.startswith(("cost.", "clocks."))
+            if deviation or (deviation is not None and not exact):
                 row[column.label] += f"\n± {column.text(deviation)}"
         rows.append(row)
     return rows

@@ -13,6 +13,7 @@ class Series(NamedTuple):
 
     Attributes:
         label: what it is called.
+        short: the same where there is little room.
         colour, marker, dash: how it is drawn.
         main: whether it is drawn larger and on top.
         costs: `train_flops` and `train_seconds` so far, of each point.
@@ -22,6 +23,7 @@ class Series(NamedTuple):
     """
 
     label: str
+    short: str
     colour: str
     marker: str
     dash: str
@@ -61,6 +63,7 @@ def make_series(
     before_flops: float,
     *,
     label: str,
+    short: str = "",
     look: tuple[str, str, str],
     main: bool,
     spreads: Sequence[float] = (),
@@ -71,12 +74,14 @@ def make_series(
         points: `train_flops, train_seconds, error` of each.
         before_flops: trained before the first member.
         label: what it is called.
+        short: the same where there is little room; empty where it is short.
         look: its colour, marker and dash.
         main: whether it stands out.
         spreads: of the errors; empty for one seed.
     """
     return Series(
         label,
+        short or label,
         *look,
         main,
         {

@@ -10,14 +10,14 @@ ROOT = Path(__file__).parents[1]
 FLOORS = [
     "architectures trees channels layers augment metrics schedules optim run_log"
     + " progress style devices user_cache",
-    "data presets costs alignment checkpoints compilation hosts page"
+    "data presets costs alignment checkpoints compilation hosts page finished_runs"
     + " report_columns series label_places plot_errors plot_curves plot_disagreement"
     + " plot_reliability calibration diversity ood weighting",
-    "models best_alignment findings plot_frontier plot_anytime meeting combine",
+    "models best_alignment findings plot_frontier plot_anytime meeting combine compare",
     "moments mothernet training evaluation measures report_tables",
-    "walk clustering branching plot_plan",
+    "walk clustering branching plot_plan comparison_page",
     "hatching momentum groups",
-    "settings report ensemble",
+    "settings ensemble report",
     "stages placement run_folder",
     "chunks",
     "group_trainer methods results",
@@ -34,9 +34,10 @@ ABOVE = {"launch", "configs", "tests", "benchmarks"}
 JAX_FREE = set(
     "architectures presets costs alignment best_alignment mothernet clustering "
     "schedules settings data combine metrics run_log progress user_cache style "
-    "findings page report_columns series label_places plot_frontier plot_anytime "
-    "plot_errors plot_curves plot_disagreement plot_reliability plot_plan "
-    "report_tables report calibration diversity ood weighting measures".split()
+    "finished_runs compare comparison_page findings page report_columns series "
+    "label_places plot_frontier plot_anytime plot_errors plot_curves "
+    "plot_disagreement plot_reliability plot_plan report_tables report calibration "
+    "diversity ood weighting measures".split()
 )
 JAX = {"jax", "jaxlib", "flax", "optax", "chex", "orbax"}
 
