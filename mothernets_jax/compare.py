@@ -117,24 +117,27 @@ def average_seeds(runs: Sequence[Run]) -> dict[str, dict[str, Any]]:
     Raises:
         ValueError: two of them have a method and the seed in common.
     """
-    found: dict[str, dict[int, tuple[Run, dict[str, Any]]]] = {}
+    trained: dict[int, dict[str, Mapping[str, Any]]] = {}  # by seed, and by method
+    folders: dict[tuple[int, str], str] = {}
     for run in runs:
-        for name, method in with_shares(run.results["methods"]).items():
-            seeds, seed = found.setdefault(name, {}), run.settings["seed"]
-            if seed in seeds:
+        seed = run.settings["seed"]
+        for name, method in run.results["methods"].items():
+            other = folders.setdefault((seed, name), run.folder)
+            if name in trained.setdefault(seed, {}):
                 raise ValueError(
-                    f"{run.folder} and {seeds[seed][0].folder} both hold {name} of "
-                    f"seed {seed} with the same settings: leave one of them out"
+                    f"{run.folder} and {other} both hold {name} of seed {seed} with "
+                    "the same settings: leave one of them out"
                 )
-            seeds[seed] = run, figures_of(method)
+            trained[seed][name] = method
+    shared = {seed: with_shares(methods) for seed, methods in trained.items()}
     averaged = {}
-    for name, seeds in found.items():
-        figures = [method for _, method in seeds.values()]
-        several = len(figures) > 1
+    for name in dict.fromkeys(name for methods in shared.values() for name in methods):
+        seeds = [seed for seed, methods in shared.items() if name in methods]
+        figures = [figures_of(shared[seed][name]) for seed in seeds]
         averaged[name] = {
-            "seeds": list(seeds),
+            "seeds": seeds,
             "mean": merge(figures, statistics.fmean),
-            "std": merge(figures, statistics.stdev) if several else {},
+            "std": merge(figures, statistics.stdev) if len(seeds) > 1 else {},
         }
     return averaged
 

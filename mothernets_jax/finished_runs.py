@@ -60,13 +60,11 @@ def check_comparable(runs: Sequence[Run]) -> None:
     """
     first = runs[0]
     for run in runs[1:]:
-        for what, ours, theirs in zip(
-            ("data set", "test images", "their size", "classes", "fold", "test images"),
-            _test_set(first),
-            _test_set(run),
-            strict=True,
-        ):
-            if ours != theirs:
+        test_sets = _test_set(first), _test_set(run)
+        for what, ours in test_sets[0].items():
+            theirs = test_sets[1][what]
+            # What a run of an older version does not say cannot be compared.
+            if ours != theirs and None not in (ours, theirs):
                 raise ValueError(
                     f"{run.folder} and {first.folder} were not tested on the same "
                     f"images ({what}: {_short(theirs)} and {_short(ours)}): compare "
@@ -74,17 +72,17 @@ def check_comparable(runs: Sequence[Run]) -> None:
                 )
 
 
-def _test_set(run: Run) -> tuple[Any, ...]:
-    """What tells test sets apart."""
+def _test_set(run: Run) -> dict[str, Any]:
+    """What tells test sets apart, in the order in which to name a difference."""
     data = run.results["data"]
-    return (
-        data["name"],
-        data["test_examples"],
-        data["input_shape"],
-        data["class_names"],
-        run.settings.get("data", {}).get("fold", 0),
-        data.get("class_counts", {}).get("test"),
-    )
+    return {
+        "data set": data["name"],
+        "test images": data["test_examples"],
+        "their size": data["input_shape"],
+        "classes": data["class_names"],
+        "fold": run.settings.get("data", {}).get("fold"),
+        "images of each class": data.get("class_counts", {}).get("test"),
+    }
 
 
 def _short(value: Any) -> str:
