@@ -1,8 +1,9 @@
 """A finished run's findings in words, whichever way they fall."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
+from mothernets_jax.report_columns import share
 from mothernets_jax.style import method_label, percent
 
 
@@ -76,4 +77,44 @@ def average_error(method: dict) -> float:
 def share_of_full_data(methods: dict, name: str) -> str:
     """A method's training FLOPs as a percentage of those of full-data training."""
     ours, theirs = (methods[n]["cost"]["train_flops"] for n in (name, "full_data"))
-    return percent(ours / theirs, 0 if ours > 0.1 * theirs else 1) if theirs else "–"
+    return share(ours / theirs) if theirs else "–"
+
+
+Finding = tuple[str, dict, dict, int]  # label, mean and std of the figures, seeds
+
+
+def comparison_headline(rows: Sequence[Finding]) -> str:
+    """The comparison's finding in one sentence.
+
+    Args:
+        rows: of the ensembles.
+    """
+    label, mean, _, seeds = min(rows, key=lambda row: average_error(row[1]))
+    error = percent(average_error(mean), 1)
+    over = f", on average over {seeds} seeds" if seeds > 1 else ""
+    if len(rows) == 1:
+        return f"{label} makes {error} errors{over}."
+    return f"Of {len(rows)} ensembles, {label} makes the fewest errors: {error}{over}."
+
+
+def comparison_remarks(rows: Sequence[Finding]) -> Iterable[str]:
+    """How sure it is that the best is the best."""
+    best, *others = sorted(rows, key=lambda row: average_error(row[1]))
+    if not others:
+        return
+    if any(row[3] < 2 for row in (best, others[0])):
+        yield (
+            f"Next is {others[0][0]}. With one seed, nothing tells how much of the "
+            "difference is chance."
+        )
+        return
+    # Two standard errors of the difference of two means.
+    noise = 2 * math.hypot(
+        *(average_error(std) / math.sqrt(n) for _, _, std, n in (best, others[0]))
+    )
+    gap = average_error(others[0][1]) - average_error(best[1])
+    verdict = "more" if gap > noise else "no more"
+    yield (
+        f"Next is {others[0][0]}, with {percent(average_error(others[0][1]), 1)}: the "
+        f"difference is {verdict} than two of its standard errors over seeds."
+    )

@@ -13,16 +13,17 @@ from mothernets_jax.style import (
     INK,
     MUTED,
     WIDE,
-    axes_within,
     clip,
-    method_label,
     method_styles,
-    new_figure,
+    set_root_scale,
+    small_multiples,
 )
+
+_CHAINED = ("snapshot-", "fge-")  # stages that go on where the one before them ended
 
 
 class Curve(NamedTuple):
-    """A network's error after each epoch; a hatched one starts where its mother ended.
+    """A network's error after each epoch; one that goes on starts where that ended.
 
     Attributes:
         epochs: epochs done, counted from the start of the network's first ancestor.
@@ -63,6 +64,8 @@ def curves_of(method: dict, clusters: list[dict], metric: str) -> list[Curve]:
             if not errors:
                 continue
             start = ends.get(name) or ends.get(parents.get(name, ""))
+            if stage["name"].startswith(_CHAINED) and ends:
+                start = list(ends.values())[-1]
             first = start[0] if start else 0
             epochs = [*range(first + 1, first + 1 + len(errors))]
             if start:
@@ -82,34 +85,24 @@ def learning_curves(
     curves = {name: lines for name, lines in curves.items() if lines}
     if not curves:
         return None
-    columns = min(len(curves), 3) if width >= WIDE else 1
-    rows = -(-len(curves) // columns)
-    panel = (width - 54) // columns
-    figure = new_figure(width, 290 * rows)
+    columns = 3 if width >= WIDE else 1
+    figure, panels = small_multiples(
+        [*curves], width, columns=columns, height=290, edge=54, bottom=48
+    )
     everything = list(chain(*curves.values()))
     top = np.nanmax([0.0, *chain(*(curve.errors for curve in everything))])
-    for place, (method, lines) in enumerate(curves.items()):
-        row, column = divmod(place, columns)
-        axes = axes_within(
-            figure,
-            left=54 + column * panel,
-            bottom=48 + (rows - 1 - row) * 290,
-            right=14 + (columns - 1 - column) * panel,
-            top=32 + row * 290,
-        )
-        _draw_curves(axes, lines, styles[method][0])
-        title = clip(method_label(method), panel / 9)
-        axes.set_title(title, loc="left", weight="bold", fontsize=12.5)
-        # A root scale opens the region near zero, where the networks end.
-        axes.set_yscale("function", functions=(_root, np.square))
-        ticks = (0, 0.01, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1)
-        ticks = [tick for tick in ticks if tick < 1.1 * top]
-        axes.set_yticks(ticks, ["" if column else f"{100 * t:g}%" for t in ticks])
+    ticks = (0, 0.01, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1)
+    ticks = [tick for tick in ticks if tick < 1.1 * top]
+    for place, (method, axes) in enumerate(panels.items()):
+        _draw_curves(axes, curves[method], styles[method][0])
+        set_root_scale(axes, "y")
+        first = place % columns == 0
+        axes.set_yticks(ticks, [f"{100 * t:g}%" if first else "" for t in ticks])
         axes.set_ylim(0, 1.1 * top or 0.01)
         axes.set_xlim(0, 1.03 * max(curve.epochs[-1] for curve in everything))
         axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
         axes.set_xlabel("epochs")
-        if column == 0:
+        if first:
             axes.set_ylabel(metric)
     return figure
 
@@ -124,13 +117,10 @@ def _draw_curves(axes: Axes, curves: list[Curve], colour: str) -> None:
         line.set(
             linewidth=1.3, alpha=0.6 if i else 0.9, label="members" if i == 0 else None
         )
+        axes.plot(curve.epochs[-1], curve.errors[-1], "o", color=colour, markersize=4)
     for i, curve in enumerate(shared):
         line = axes.plot(curve.epochs, curve.errors, next(dashes), color=INK)[0]
         line.set(linewidth=2, label=clip(curve.name, 18) if i < 4 else None)
         axes.plot(curve.epochs[-1], curve.errors[-1], "o", color=INK, markersize=6)
     if shared:
         axes.legend(loc="upper right", fontsize=11, labelcolor=MUTED)
-
-
-def _root(errors: np.ndarray) -> np.ndarray:
-    return np.sqrt(np.maximum(errors, 0))

@@ -1,19 +1,32 @@
 """The tables of a finished run, for its page and for the terminal."""
 
 import html
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 
 from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from mothernets_jax.findings import average_error, share_of_full_data
-from mothernets_jax.style import method_label, percent, quantity
+from mothernets_jax.findings import average_error
+from mothernets_jax.page import html_table
+from mothernets_jax.report_columns import TERMINAL, Column, cells, with_shares
+from mothernets_jax.style import decimals, method_label, percent, quantity
+
+# The combinations in the order of the tables, and what they are called.
+COMBINATIONS = {
+    "average": "average",
+    "vote": "vote",
+    "weighted": "weighted",
+    "greedy": "greedy",
+    "super_learner": "super learner",
+    "oracle": "oracle",
+}
 
 
 def comparison_table(results: dict) -> Table:
     """The methods as rows: errors, cost and seconds, for the terminal."""
-    rows = comparison(results)
+    rows = comparison(results["methods"], TERMINAL)
     table = Table(
         title=Text(results["name"]), box=box.SIMPLE, show_edge=False, padding=0
     )
@@ -25,25 +38,54 @@ def comparison_table(results: dict) -> Table:
     return table
 
 
-def comparison(results: dict) -> list[dict[str, str]]:
+def comparison(
+    methods: Mapping[str, Mapping], columns: Sequence[Column]
+) -> list[dict[str, str]]:
     """A row for each method: the text of each column by the column's name."""
-    methods = results["methods"]
-    rows = []
-    for name, method in methods.items():
-        row = {"method": method_label(name)}
-        for combine in ("average", "vote", "oracle"):
-            error = method["ensemble"].get(combine, {}).get("error")
-            row[f"{combine} error"] = percent(error)
-        row["member error"] = percent(method["mean_member_error"])
-        row["train FLOPs"] = quantity(method["cost"]["train_flops"])
-        if "full_data" in methods:
-            row["of full data"] = share_of_full_data(methods, name)
-        row["epochs"] = f"{method['cost']['epochs']:,}"
-        for clock in ("train", "compile", "eval"):
-            seconds = method["clocks"][f"{clock}_seconds"]
-            row[f"{clock} sec"] = f"{seconds:,.{1 if seconds < 100 else 0}f}"
-        rows.append(row)
-    return rows
+    rows = cells(columns, [*with_shares(methods).values()])
+    return [
+        {"method": method_label(name), **row}
+        for name, row in zip(methods, rows, strict=True)
+    ]
+
+
+def combination_tables(
+    labels: Sequence[str],
+    means: Sequence[Mapping],
+    spreads: Sequence[Mapping] = (),
+    *,
+    colours: Sequence[str] = (),
+) -> str:
+    """What each combination of the members is worth, a table for each measure.
+
+    Args:
+        labels: of the rows.
+        means: the methods' entries in `results.json`, or means of such.
+        spreads: as `report_columns.cells` takes them.
+        colours: of the rows' dots.
+
+    Returns:
+        HTML; tables, rows and columns that there are no figures for are left out.
+    """
+    tables = []
+    for title, path, text in (
+        ("Error", "error", percent),
+        ("NLL", "nll", decimals),
+        ("NLL at the temperature", "calibrated.nll", decimals),
+        ("Temperature", "temperature", partial(decimals, places=2)),
+    ):
+        columns = [
+            Column(label, f"ensemble.{name}.{path}", text)
+            for name, label in COMBINATIONS.items()
+        ]
+        rows = [
+            {"method": label, **row}
+            for label, row in zip(labels, cells(columns, means, spreads), strict=True)
+        ]
+        if any(len(row) > 1 for row in rows):
+            table = html_table(rows, colours=colours)
+            tables.append(f'<h3>{title}</h3>\n<div class="cards">\n{table}\n</div>')
+    return "\n".join(tables)
 
 
 def member_tables(results: dict) -> Iterable[str]:
@@ -53,6 +95,11 @@ def member_tables(results: dict) -> Iterable[str]:
         rows = []
         for member, record in method["members"].items():
             row = {"network": member, "test error": percent(record["error"])}
+            if "nll" in record:
+                row |= {
+                    "NLL": decimals(record["nll"]),
+                    "ECE": percent(record["ece"]),
+                }
             if record["validation_error"] is not None:
                 row["validation error"] = percent(record["validation_error"])
             row["parameters"] = quantity(record["parameters"])
@@ -69,6 +116,9 @@ def member_tables(results: dict) -> Iterable[str]:
             "network": "ensemble, averaged",
             "test error": percent(average_error(method)),
         }
+        average = method["ensemble"]["average"]
+        if "nll" in average:
+            total |= {"NLL": decimals(average["nll"]), "ECE": percent(average["ece"])}
         if method["validation"]:
             error = method["validation"]["average"]["error"]
             total["validation error"] = percent(error)
@@ -94,27 +144,6 @@ def architectures(results: dict) -> list[dict[str, str]]:
         {"networks": ", ".join(dict.fromkeys(alike)), "architecture": notation}
         for notation, alike in names.items()
     ]
-
-
-def html_table(rows: Sequence[dict[str, str]], *, colours: Sequence[str] = ()) -> str:
-    """A table of plain texts, which are escaped here, and cells labelled for phones.
-
-    Args:
-        rows: the text of each cell by its column's name; the first row has them all.
-        colours: of a dot before each row's name; none for no dots.
-    """
-    columns = {name: html.escape(name) for name in rows[0]}
-    first, *others = columns
-    head = "".join(f'<th scope="col">{label}</th>' for label in columns.values())
-    lines = [f"<table>\n<thead><tr>{head}</tr></thead>\n<tbody>"]
-    for number, row in enumerate(rows):
-        dot = f'<i style="background: {colours[number]}"></i>' if colours else ""
-        cells = f'<th scope="row">{dot}{html.escape(row[first])}</th>' + "".join(
-            f'<td data-label="{columns[name]}">{html.escape(row.get(name, ""))}</td>'
-            for name in others
-        )
-        lines.append(f"<tr>{cells}</tr>")
-    return "\n".join([*lines, "</tbody>\n</table>"])
 
 
 def planned_clusters(results: dict) -> list[dict]:

@@ -4,14 +4,17 @@ Figures have 72 dots per inch, so that a point is a pixel, and are laid out in p
 once for wide and once for narrow screens. Draw and save under `rc_context(STYLE)`.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import cycle
 from typing import Any
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 WIDE, NARROW = 880, 360  # pixels
+LETTER = 7.0  # pixels of a letter of size 12, about
 INK, MUTED, FAINT = "#1c2530", "#5b6775", "#dfe4ea"
 INHERITED, NEW = "#0072b2", "#f0b057"
 STYLE: dict[Any, Any] = {
@@ -35,15 +38,16 @@ STYLE: dict[Any, Any] = {
     "ytick.color": MUTED,
     "ytick.major.size": 0.0,
 }
-# Okabe and Ito's colours, which the colour-blind can tell apart, and a marker each.
+# Okabe and Ito's colours, but for their yellows and light blue, too pale on white. The
+# colour-blind can tell all seven apart; each has a marker of its own besides.
 METHOD_STYLES = {
     "mothernets": ("#0072b2", "o"),
     "full_data": ("#d55e00", "s"),
     "bagging": ("#009e73", "^"),
     "distillation": ("#cc79a7", "D"),
-    "treenets": ("#e69f00", "v"),
-    "snapshot": ("#56b4e9", "P"),
-    "fge": ("#4d4d4d", "X"),
+    "treenets": ("#7a4419", "v"),
+    "snapshot": ("#5a22a0", "P"),
+    "fge": ("#6b6b6b", "X"),
 }
 METHOD_LABELS = {"mothernets": "MotherNets", "treenets": "TreeNets", "fge": "FGE"}
 
@@ -51,6 +55,11 @@ METHOD_LABELS = {"mothernets": "MotherNets", "treenets": "TreeNets", "fge": "FGE
 def percent(fraction: float | None, decimals: int = 2) -> str:
     """A fraction as a percentage, `2.13%` for 0.0213; a dash for None."""
     return "–" if fraction is None else f"{100 * fraction:.{decimals}f}%"
+
+
+def decimals(number: float | None, places: int = 3) -> str:
+    """A plain number, `0.391`; a dash for None."""
+    return "–" if number is None else f"{number:.{places}f}"
 
 
 def quantity(number: float) -> str:
@@ -92,3 +101,110 @@ def axes_within(figure: Figure, *, left, bottom, right, top) -> Axes:
     width, height = figure.get_size_inches() * 72
     sides = (1 - (left + right) / width, 1 - (bottom + top) / height)
     return figure.add_axes((left / width, bottom / height, *sides))
+
+
+def small_multiples(
+    names: Sequence[str],
+    width: int,
+    *,
+    columns: int,
+    height: float,
+    edge: float,
+    left: float = 0,
+    bottom: float,
+    right: float = 14,
+    top: float = 32,
+    header: float = 0,
+) -> tuple[Figure, dict[str, Axes]]:
+    """A panel for each method, titled, row by row.
+
+    Args:
+        names: of the methods.
+        width: of the figure, in pixels like all that follows.
+        columns: panels beside each other.
+        height: of a row.
+        edge: left of the first column.
+        left: left free on this side of the axes of each panel.
+        bottom: likewise.
+        right: likewise.
+        top: likewise, the title within.
+        header: above all panels.
+    """
+    columns = min(columns, len(names))
+    rows = -(-len(names) // columns)
+    pitch = (width - edge) // columns
+    figure = new_figure(width, header + height * rows)
+    panels = {}
+    for place, name in enumerate(names):
+        row, column = divmod(place, columns)
+        panels[name] = axes_within(
+            figure,
+            left=edge + column * pitch + left,
+            bottom=bottom + (rows - 1 - row) * height,
+            right=right + (columns - 1 - column) * pitch,
+            top=header + top + row * height,
+        )
+        title = clip(method_label(name), pitch / 9)
+        panels[name].set_title(
+            title, loc="left", pad=top - 26, weight="bold", fontsize=12.5
+        )
+    return figure, panels
+
+
+def set_percent_axis(axes: Axes, which: str, errors: Sequence[float]) -> None:
+    """Limits around the errors, ticks in percent, and none of them below zero.
+
+    Where the largest is more than four times the smallest, the scale is a root, which
+    opens the region near zero.
+    """
+    low, high = min(errors), max(errors)
+    axis = getattr(axes, f"{which}axis")
+    if high > 4 * low > 0:
+        set_root_scale(axes, which)
+        margin = 0.08 * (np.sqrt(high) - np.sqrt(low))
+        low, high = (np.sqrt(low) - margin) ** 2, (np.sqrt(high) + margin) ** 2
+        ticks: Iterable[float] = _spread_out(low, high)
+    else:
+        margin = 0.08 * (high - low) or 0.005
+        high += margin
+        low = max(low - margin, -0.1 * high)
+        ticks = MaxNLocator(6, steps=[1, 2, 5, 10]).tick_values(low, high)
+    getattr(axes, f"set_{which}lim")(low, high)
+    ticks = sorted({round(tick, 9) for tick in ticks if max(0, low) <= tick <= high})
+    axis.set_ticks(ticks, minor=False)
+    axis.set_major_formatter(FuncFormatter(lambda e, _: f"{round(100 * e, 6):g}%"))
+
+
+def _spread_out(low: float, high: float) -> list[float]:
+    """Round numbers that are a tenth of the axis apart, or more, on a root scale."""
+    ticks: list[float] = []
+    for power in range(-5, 0):
+        for step in (1, 2, 3, 4, 5, 7, 10):
+            tick, last = step * 10.0**power, ticks[-1] if ticks else -1.0
+            gap = np.sqrt(tick) - np.sqrt(max(last, 0)) if ticks else 1.0
+            if low <= tick <= high and gap > 0.1 * (np.sqrt(high) - np.sqrt(low)):
+                ticks.append(tick)
+    return ticks
+
+
+def set_root_scale(axes: Axes, which: str) -> None:
+    """Opens the region near zero, where the networks end."""
+    scale = {"functions": (_root, np.square)}
+    getattr(axes, f"set_{which}scale")("function", **scale)
+
+
+def set_cost_axis(
+    axes: Axes, costs: Sequence[float], *, ticks: int, from_zero: bool = False
+) -> None:
+    """From zero; in powers of ten where the costs differ more than twentyfold."""
+    if not from_zero and max(costs) > 20 * min(costs) > 0:
+        axes.set_xscale("log")
+        axes.set_xlim(min(costs) / 1.5, max(costs) * 1.5)
+    else:
+        axes.set_xlim(0, 1.06 * max(costs) or 1)
+        axes.xaxis.set_major_locator(MaxNLocator(ticks))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda cost, _: quantity(cost)))
+
+
+def _root(errors: np.ndarray) -> np.ndarray:
+    return np.sqrt(np.maximum(errors, 0))

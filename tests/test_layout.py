@@ -10,13 +10,14 @@ ROOT = Path(__file__).parents[1]
 FLOORS = [
     "architectures trees channels layers augment metrics schedules optim run_log"
     + " progress style devices user_cache freezing",
-    "data presets costs alignment checkpoints compilation hosts findings"
-    + " plot_errors plot_curves calibration diversity ood weighting settings losses",
-    "models best_alignment report_tables meeting combine",
-    "moments mothernet training evaluation measures",
-    "walk reuse branching plot_plan",
+    "data presets costs alignment checkpoints compilation hosts page finished_runs"
+    + " report_columns series label_places plot_errors plot_curves plot_disagreement"
+    + " plot_reliability calibration diversity ood weighting settings losses",
+    "models best_alignment findings plot_frontier plot_anytime meeting combine compare",
+    "moments mothernet training evaluation measures report_tables",
+    "walk reuse branching plot_plan comparison_page",
     "hatching momentum groups clustering",
-    "config report ensemble",
+    "config ensemble report",
     "stages placement run_folder",
     "chunks task_loading",
     "group_trainer methods results",
@@ -33,8 +34,10 @@ ABOVE = {"launch", "configs", "tests", "benchmarks"}
 JAX_FREE = set(
     "architectures presets costs alignment best_alignment mothernet reuse clustering "
     "schedules settings config freezing data combine metrics run_log progress style "
-    "user_cache findings plot_errors plot_curves plot_plan report_tables report "
-    "calibration diversity ood weighting measures".split()
+    "finished_runs compare comparison_page findings page report_columns series "
+    "label_places plot_frontier plot_anytime plot_errors plot_curves user_cache "
+    "plot_disagreement plot_reliability plot_plan report_tables report calibration "
+    "diversity ood weighting measures".split()
 )
 JAX = {"jax", "jaxlib", "flax", "optax", "chex", "orbax"}
 

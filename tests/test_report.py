@@ -1,158 +1,24 @@
 """The report shows the results, all of them, as they are, wherever it is opened."""
 
-import base64
 import io
 import re
 from decimal import Decimal
-from html.parser import HTMLParser
 from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from fake_runs import ARCHITECTURES, MOTHERNET, Page, fake_cluster, fake_results
 from matplotlib import rc_context
 from matplotlib.colors import to_rgb
 from matplotlib.image import imread
 from rich.console import Console
 
+from mothernets_jax import page as pages
 from mothernets_jax import report, style
 from mothernets_jax.findings import headline
+from mothernets_jax.page import picture
 from mothernets_jax.plot_plan import family_of
 from mothernets_jax.report_tables import comparison_table
-
-ARCHITECTURES = {  # blocks, and parameters
-    "V13": ("(3:64)x2 | (3:128)x2 | (3:256)x2", 9_410_000),
-    "V16": ("(3:64)x2 | (3:128)x2 | (3:256)x3", 10_000_000),
-    "V16A": ("(3:128)x2 | (3:128)x3 | (3:128)x2", 6_480_000),
-    "V16B": ("(5:64)x2 | (3:128)x2 | (3:256)x3", 14_720_000),
-    "V19": ("(3:64)x2 | (3:128)x4 | (3:256)x4", 20_030_000),
-    "mothernet": ("(3:64)x2 | (3:128)x2 | (3:128)x2", 5_281_234),
-}
-ARCHITECTURES = {
-    name: {"architecture": f"vgg {blocks}; dense 64; batch_norm", "parameters": size}
-    for name, (blocks, size) in ARCHITECTURES.items()
-}
-MOTHERNET = ARCHITECTURES.pop("mothernet")
-PAIR = ("mothernets", "full_data")
-VOID = {"meta", "link", "img", "source"}
-
-
-def fake_results(
-    methods=PAIR, errors=(0.0213, 0.0249), flops=(3.21e14, 8.45e14), replicas=2, **how
-):
-    """What a run of V5 might have written; `errors` and `flops` are the methods'."""
-    clusters, validation = how.get("clusters", 1), how.get("validation", True)
-    numbers, suffix = range(1, replicas + 1), how.get("suffix", "")
-    kinds = {f"{k}_{n}{suffix}": k for k in ARCHITECTURES for n in numbers}
-    mothers = {
-        f"mothernet_{n + 1}": {name: kinds[name] for name in [*kinds][n::clusters]}
-        for n in range(clusters)
-    }
-    figures = [*zip(errors, flops, strict=True), *[(0.03, 5e14)] * len(methods)]
-    return {
-        "name": "vgg_ensemble-digits",
-        "provenance": {"command": "python launch.py", "device": "cpu", "jax": "0.10.2"},
-        "data": {"name": "digits", "train_examples": 1257, "test_examples": 1797}
-        | {"validation_examples": 180 if validation else 0}
-        | {"input_shape": [8, 8, 1], "class_names": list("0123456789")},
-        "plan": {"clusters": [fake_cluster(*item) for item in mothers.items()]},
-        "methods": {
-            method: fake_method(method, kinds, mothers, *figures[number], validation)
-            for number, method in enumerate(methods)
-        },
-    }
-
-
-def fake_cluster(name, kinds):
-    grown = {"widened_layers": 2, "inserted_layers": 1, "enlarged_filters": 0}
-    members = [
-        {"name": member, "unchanged_layers": 5, **grown, **ARCHITECTURES[kind]}
-        | {"inherited_share": 5_281_234 / ARCHITECTURES[kind]["parameters"]}
-        for member, kind in kinds.items()
-    ]
-    return {"name": name, "members": members, **MOTHERNET}
-
-
-def fake_method(method, kinds, mothers, error, flops, validation):
-    hatched = method == "mothernets"
-    clocks = {"train_seconds": 81.26, "compile_seconds": 12.5, "eval_seconds": 1234.5}
-    before = len(mothers) if hatched else 0
-    each = flops / (before + len(kinds))
-    groups = [[name] for name in mothers][:before]
-    groups += [[m for m in kinds if kinds[m] == kind] for kind in ARCHITECTURES]
-    history = {"train_error": [0.4, 0.2, 0.08], "train_loss": [0.9, 0.5, 0.2]}
-    history["validation_error"] = [0.5, 0.3, 0.1] if validation else [None] * 3
-    common = {"architecture": "vgg (3:64)", "strategy": "unroll", "clocks": clocks}
-    stages = [
-        {"name": f"{method}-{number}", "members": group, **common}
-        | {"train_flops": each * len(group)}
-        | {"history": dict.fromkeys(group, history)}
-        for number, group in enumerate(groups)
-    ]
-    members = {
-        name: {"error": 1.52 * error + 0.0016 * number, "train_flops": each}
-        | {"validation_error": 1.6 * error if validation else None, "epochs": 24}
-        | ARCHITECTURES[kind]
-        for number, (name, kind) in enumerate(kinds.items())
-    }
-    anytime = [
-        {"members": n, "train_flops": each * (before + n), "error": 2 * error - n / 1e4}
-        for n in range(1, len(kinds))
-    ]
-    anytime.append({"members": len(kinds), "train_flops": flops, "error": error})
-    combines = {"average": error, "vote": 1.1 * error, "oracle": 0.4 * error}
-    change = {"largest_logit_difference": 3e-6, "relative_logit_difference": 2e-7}
-    return {
-        "ensemble": {name: {"error": value} for name, value in combines.items()},
-        "validation": {"average": {"error": 1.2 * error}} if validation else {},
-        "mean_member_error": 2 * error,
-        "members": members,
-        "cost": {"train_flops": flops, "epochs": 24 * (before + len(kinds))},
-        "hatching": dict.fromkeys(kinds, change) if hatched else {},
-        "clocks": clocks,
-        "anytime": anytime,
-        "stages": stages,
-    }
-
-
-class Page(HTMLParser):
-    """A page whose tags balance: its addresses, texts, and the rows of its tables."""
-
-    def __init__(self, source):
-        super().__init__()
-        self.source = source
-        self.open, self.tags, self.addresses, self.texts = [], [], [], []
-        self.tables = []
-        self.feed(source)
-        self.close()
-        assert not self.open
-
-    def handle_starttag(self, tag, attributes):
-        self.tags.append((tag, dict(attributes)))
-        self.addresses += [v for n, v in attributes if n in ("src", "href", "srcset")]
-        self.open += [] if tag in VOID else [tag]
-        self.tables += [[]] if tag == "table" else []
-        if tag == "tr":
-            self.tables[-1].append({})
-        if tag in ("th", "td") and "thead" not in self.open:
-            self.cell = dict(attributes).get("data-label", "")
-            self.tables[-1][-1][self.cell] = ""
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        self.texts.append(data)
-        if self.open and self.open[-1] in ("th", "td") and "thead" not in self.open:
-            self.tables[-1][-1][self.cell] += data
-
-    @property
-    def text(self):
-        return " ".join(" ".join(self.texts).split())
-
-    def svgs(self):
-        """Every plot that the page holds, decoded."""
-        found = [address.partition(";base64,")[2] for address in self.addresses]
-        return [base64.b64decode(svg).decode("utf-8") for svg in found if svg]
 
 
 @pytest.fixture(scope="module")
@@ -183,19 +49,26 @@ def percent(fraction):
 
 def test_the_comparison_on_the_page_and_in_the_terminal():
     results = fake_results(methods=("mothernets", "full_data", "new_method"))
-    columns = ",average error,vote error,oracle error,member error,train FLOPs,of full"
-    columns += " data,epochs,train sec,compile sec,eval sec"
-    # 3.21 of 8.45; ten members and a MotherNet, 24 epochs each
-    cells = "MotherNets 2.13% 2.34% 0.85% 4.26% 321_T 38% 264 81.3 12.5 1,234"
-    cells = [cell.replace("_", " ") for cell in cells.split()]
-    expected = dict(zip(columns.split(","), cells, strict=True))
-    _, *rows = without_plots(results).tables[0]
+    page = without_plots(results)
+    _, *rows = page.tables[0]
+    names = ",average error,member error,oracle error,train FLOPs,of full data"
+    texts = "MotherNets,2.13%,4.26%,0.85%,321 T,38%"  # 3.21 of 8.45
+    expected = dict(zip(names.split(","), texts.split(","), strict=True))
     assert rows[0] == expected
     assert [row["of full data"] for row in rows] == ["38%", "100%", "59%"]
+    names = ",train FLOPs,of full data,epochs,train sec,compile sec,eval sec"
+    texts = "MotherNets_321 T_38%_264_81.3_12.5_1,234"  # 11 networks, 24 epochs each
+    assert page.tables[1][1] == dict(
+        zip(names.split(","), texts.split("_"), strict=True)
+    )
 
+    columns = ",average error,vote error,oracle error,member error,train FLOPs,of full"
+    columns += " data,epochs,train sec,compile sec,eval sec"
+    cells = "MotherNets 2.13% 2.34% 0.85% 4.26% 321_T 38% 264 81.3 12.5 1,234"
+    cells = [cell.replace("_", " ") for cell in cells.split()]
     table = comparison_table(results)
     names = [str(column.header).replace("\n", " ") for column in table.columns]
-    assert names == ["method", *list(expected)[1:]]
+    assert names == ["method", *columns.split(",")[1:]]
     assert [str(next(column.cells)) for column in table.columns] == cells
     stream = io.StringIO()
     Console(file=stream, width=80).print(table)
@@ -214,7 +87,7 @@ def test_no_share_without_full_data_and_no_markup_in_names():
 def test_every_network_is_on_the_page(page):
     results = fake_results()
     methods = results["methods"].values()
-    for (_, *rows, total), method in zip(page.tables[1:3], methods, strict=True):
+    for (_, *rows, total), method in zip(page.tables[3:5], methods, strict=True):
         for row, (name, member) in zip(rows, method["members"].items(), strict=True):
             assert (row[""], row["test error"]) == (name, percent(member["error"]))
             assert row["validation error"] == percent(member["validation_error"])
@@ -223,14 +96,14 @@ def test_every_network_is_on_the_page(page):
         error = method["validation"]["average"]["error"]
         assert total["validation error"] == percent(error)
         assert total["parameters"] == "121 M"  # 2 x (9.41 + 10 + 6.48 + 14.72 + 20.03)
-    hatched, scratch = page.tables[1][1], page.tables[2][1]
+    hatched, scratch = page.tables[3][1], page.tables[4][1]
     assert hatched["parameters"] == scratch["parameters"] == "9.41 M"
     assert hatched["inherited"] == "56%"  # 5.281 of 9.41
     assert hatched["hatching"] == "2.0e-07"
     flops = [row["train FLOPs"] for row in (hatched, scratch)]
     assert flops == ["29.2 T", "84.5 T"]  # 321 of 11 networks, 845 of 10
     assert "inherited" not in scratch
-    notations = {row["architecture"]: row[""] for row in page.tables[3][1:]}
+    notations = {row["architecture"]: row[""] for row in page.tables[5][1:]}
     assert notations[MOTHERNET["architecture"]] == "mothernet_1"
     assert notations[ARCHITECTURES["V19"]["architecture"]] == "V19_1, V19_2"
     assert "180 validation and 1,797 test images of 8 × 8 × 1 in 10" in page.text
@@ -318,14 +191,15 @@ def test_names_are_escaped(tmp_path):
     assert all(attributes.get("src") != "x" for _, attributes in page.tags)
     assert page.texts.count(evil) >= 4  # the run, a method, a term and its value
     assert page.tables[0][2][""] == evil
-    assert page.tables[1][1][""] == "V13_1" + evil
+    assert page.tables[3][1][""] == "V13_1" + evil
     for svg in page.svgs():
         ElementTree.fromstring(svg)
 
 
 def test_plots_are_drawn(page, workdir):
     images = {path.stem: path for path in (workdir / "plots").iterdir()}
-    assert {*images} == {*report._drawings(fake_results())}
+    drawn = "frontier anytime plan learning_curves member_errors"
+    assert {*images} == {*drawn.split()}
     for path in images.values():
         pixels = imread(path)[..., :3]
         assert pixels.shape[1] == 2 * style.WIDE
@@ -334,7 +208,7 @@ def test_plots_are_drawn(page, workdir):
             assert near.sum() > 100, path
     svgs = [ElementTree.fromstring(svg) for svg in page.svgs()]
     widths = [float(svg.attrib["viewBox"].split()[2]) for svg in svgs]
-    assert sorted(widths) == 4 * [style.NARROW] + 4 * [style.WIDE]
+    assert sorted(widths) == 5 * [style.NARROW] + 5 * [style.WIDE]
     assert all("MotherNet" in "".join(svg.itertext()) for svg in svgs)
 
 
@@ -355,9 +229,9 @@ def test_hatched_curves_start_where_their_mothernet_ended():
     draw = report._drawings(fake_results())["learning_curves"]
     hatched, scratch = draw(style.WIDE).axes
     lines = {tuple(line.get_xdata()): line.get_ydata() for line in hatched.lines}
-    assert set(lines) == {(1, 2, 3), (3, 4, 5, 6), (3,)}  # (3,): the end's dot
+    assert set(lines) == {(1, 2, 3), (3, 4, 5, 6), (3,), (6,)}  # the ends' dots
     assert list(lines[3, 4, 5, 6]) == [0.1, 0.5, 0.3, 0.1]
-    assert {tuple(line.get_xdata()) for line in scratch.lines} == {(1, 2, 3)}
+    assert {tuple(line.get_xdata()) for line in scratch.lines} == {(1, 2, 3), (3,)}
 
 
 def test_methods_keep_their_colours():
@@ -370,7 +244,7 @@ ONE = {"methods": ("full_data",), "errors": (0.0,), "flops": (1e9,)}
 UNUSUAL = {
     "one method, no errors, no validation": ONE | {"validation": False},
     "twenty members, two clusters": {"replicas": 4, "clusters": 2},
-    "six methods": {"methods": ("a", "b", "mothernets", "c", "full_data", "d")},
+    "unknown methods": {"methods": ("a", "mothernets", "b")},
 }
 
 
@@ -381,16 +255,17 @@ def test_unusual_runs(case, tmp_path):
     has_plan = "What the networks share" in page.text
     assert has_plan == ("mothernets" in results["methods"])
     validated = "The validation error of every network" in page.text
-    assert validated == ("validation error" in page.tables[1][1])
+    assert validated == ("validation error" in page.tables[3][1])
     assert validated == ("no validation" not in case)
-    assert len(page.tables) == 2 + len(results["methods"])
-    assert len(page.svgs()) == (8 if has_plan else 6)
+    assert len(page.tables) == 4 + len(results["methods"])
+    assert len(page.svgs()) == (10 if has_plan else 8)
 
 
 def test_one_member_of_unknown_notation(tmp_path):
     results = fake_results(("mothernets",), (0.0213,), (1e12,))
     members = results["methods"]["mothernets"]["members"]
     results["methods"]["mothernets"]["members"] = {"V13_1": members["V13_1"]}
+    del results["methods"]["mothernets"]["anytime"][1:]
     cluster = results["plan"]["clusters"][0]
     cluster["members"] = cluster["members"][:1]
     cluster["architecture"] = "transformer 12"
@@ -402,7 +277,7 @@ def test_one_member_of_unknown_notation(tmp_path):
 def test_the_same_results_give_the_same_picture(page):
     draw = report._drawings(fake_results())["member_errors"]
     with rc_context(style.STYLE):
-        assert report._picture(draw(style.WIDE), draw(style.NARROW)) in page.source
+        assert picture(draw(style.WIDE), draw(style.NARROW)) in page.source
 
 
 def test_a_failure_leaves_the_old_page(tmp_path, monkeypatch):
@@ -411,7 +286,7 @@ def test_a_failure_leaves_the_old_page(tmp_path, monkeypatch):
     def full_disk(*_):
         raise OSError("No space left on device")
 
-    monkeypatch.setattr(report.os, "replace", full_disk)
+    monkeypatch.setattr(pages.os, "replace", full_disk)
     with pytest.raises(OSError, match="No space left"):
         report.write_report(fake_results(), tmp_path)
     assert (tmp_path / "report.html").read_text() == "old"

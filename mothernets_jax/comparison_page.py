@@ -1,0 +1,167 @@
+"""The page of a comparison of finished runs, and its figures as JSON.
+
+Both show one dictionary, what `compare.compare` returns.
+"""
+
+import html
+import json
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from mothernets_jax import style
+from mothernets_jax.findings import comparison_headline, comparison_remarks
+from mothernets_jax.page import draw_pictures, fill, html_table, replace
+from mothernets_jax.plot_anytime import anytime
+from mothernets_jax.plot_frontier import frontier
+from mothernets_jax.report_columns import COSTS, WORTH, Column, cells
+from mothernets_jax.report_tables import combination_tables
+from mothernets_jax.series import MAIN_METHOD, Series, make_series
+
+_DASHES = ("-", "--", ":", "-.")
+
+
+class Row(NamedTuple):
+    """A method with one variant's settings.
+
+    Attributes:
+        label: the method, and where there are several variants, its letter and name.
+        short: the label without the name.
+        main: whether it is drawn larger and on top.
+        look: colour, marker and dash.
+        seeds: of its runs.
+        mean, std: of every figure, as in `results.json`; no `std` of one seed.
+    """
+
+    label: str
+    short: str
+    main: bool
+    look: tuple[str, str, str]
+    seeds: list[int]
+    mean: dict[str, Any]
+    std: dict[str, Any]
+
+
+def write_comparison(comparison: dict, path: Path) -> Path:
+    """Writes the page, and beside it a file of the same name that ends in `.json`.
+
+    Args:
+        comparison: as `compare.compare` returns it.
+        path: of the page.
+
+    Returns:
+        The page's path. Both files are replaced whole or not at all.
+    """
+    rows = rows_of(comparison)
+    series = [row_series(row) for row in rows if row.mean.get("anytime")]
+    drawings = {
+        "frontier": partial(frontier, series),
+        "anytime": partial(anytime, series),
+    }
+    pictures = draw_pictures(drawings, None)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figures = json.dumps(comparison, indent=1)
+    replace(path.with_suffix(".json"), f"{figures}\n".encode())
+    replace(path, _page(comparison, rows, pictures).encode("utf-8"))
+    return path
+
+
+def rows_of(comparison: dict) -> list[Row]:
+    """A row for each method of each variant, methods together.
+
+    A method keeps its colour; variants differ in marker and dash. Of one method alone,
+    the variants have colours.
+    """
+    variants = comparison["variants"]
+    methods = list(dict.fromkeys(m for v in variants for m in v["methods"]))
+    styles = style.method_styles(methods)
+    looks = list(style.METHOD_STYLES.values())
+    rows = []
+    for method in methods:
+        for number, variant in enumerate(variants):
+            if method not in variant["methods"]:
+                continue
+            short, look = style.method_label(method), styles[method]
+            label = short
+            if len(variants) > 1:
+                short += f" {_letter(number)}"
+                label = f"{short} ({variant['name']})"
+                colour, marker = looks[number % len(looks)]
+                look = (look[0] if len(methods) > 1 else colour, marker)
+            dash = _DASHES[number % len(_DASHES)]
+            found = variant["methods"][method]
+            main = method == MAIN_METHOD and len(methods) > 1
+            rows.append(Row(label, short, main, (*look, dash), **found))
+    return rows
+
+
+def _letter(number: int) -> str:
+    """A, B, ... Z, then numbers."""
+    return chr(ord("A") + number) if number < 26 else str(number + 1)
+
+
+def row_series(row: Row) -> Series:
+    """What plots draw of a row."""
+    points = row.mean["anytime"]
+    spreads = [point["error"] for point in row.std.get("anytime", ())]
+    return make_series(
+        points,
+        row.mean["flops_before_members"],
+        label=row.label,
+        short=row.short,
+        look=row.look,
+        main=row.main,
+        spreads=spreads,
+    )
+
+
+def _page(comparison: dict, rows: list[Row], pictures: dict[str, str]) -> str:
+    data, runs = comparison["data"], comparison["runs"]
+    labels, colours = [row.label for row in rows], [row.look[0] for row in rows]
+    means, stds = [row.mean for row in rows], [row.std for row in rows]
+    combined = combination_tables(labels, means, stds, colours=colours)
+    errors = [(row.label, row.mean, row.std, len(row.seeds)) for row in rows]
+    several = any(row.std for row in rows)
+    values = dict.fromkeys(("frontier", "anytime"), "") | pictures
+    values |= {
+        "name": html.escape(comparison["name"]),
+        "headline": html.escape(comparison_headline(errors)),
+        "remarks": html.escape(" ".join(comparison_remarks(errors))),
+        "data": html.escape(data["name"]),
+        "classes": str(len(data["class_names"])),
+        "shape": " × ".join(map(str, data["input_shape"])),
+        "test_examples": f"{data['test_examples']:,}",
+        "runs": f"{len(runs)} runs; those that differ in the seed alone are averaged.",
+        "spread": "±: the standard deviation over seeds." if several else "",
+        "machines": (
+            "They were measured on different machines."
+            if len({run.get("device") for run in runs}) > 1
+            else ""
+        ),
+        "worth": html_table(_table(rows, WORTH), colours=colours),
+        "costs": html_table(_table(rows, COSTS), colours=colours),
+        "combinations": combined,
+        "run_table": html_table([_run_row(run) for run in runs]),
+    }
+    shown = {*pictures, *(["combinations"] if combined else [])}
+    title = f"{comparison['name']}: comparison of ensembles"
+    return fill("comparison_template.html", shown, title, values)
+
+
+def _table(rows: list[Row], columns: tuple[Column, ...]) -> list[dict[str, str]]:
+    texts = cells(columns, [row.mean for row in rows], [row.std for row in rows])
+    return [
+        {"method": row.label, "seeds": str(len(row.seeds)), **text}
+        for row, text in zip(rows, texts, strict=True)
+    ]
+
+
+def _run_row(run: dict) -> dict[str, str]:
+    return {
+        "run": run["folder"],
+        "settings": run["variant"] or "the same",
+        "seed": str(run["seed"]),
+        "methods": ", ".join(map(style.method_label, run["methods"])),
+        "device": str(run.get("device", "–")),
+        "commit": str(run.get("commit", "–")),
+    }

@@ -1,0 +1,117 @@
+"""Self-contained pages: a template with pictures and tables; no network, no script.
+
+The page needs nothing beside itself, and is replaced whole or not at all.
+"""
+
+import base64
+import html
+import io
+import os
+import re
+import string
+from collections.abc import Callable, Collection, Mapping, Sequence
+from pathlib import Path
+
+import matplotlib
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure
+
+from mothernets_jax import style
+
+SYSTEM_FONTS = "system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif"
+PNG_DOTS_PER_INCH = 144  # twice the pixels of the page's plots
+
+Drawing = Callable[[int], Figure | None]  # from a width in pixels
+
+
+def fill(
+    template: str, shown: Collection[str], title: str, values: Mapping[str, object]
+) -> str:
+    """A page, without the sections that there is nothing for.
+
+    Args:
+        template: name of the body's file.
+        shown: the `id` of each section to keep; sections without one always stay.
+        title: of the page, plain text.
+        values: for the body's fields, as HTML.
+    """
+    folder = Path(__file__).parent
+    section = re.compile(r'<section id="(\w+)">.*?</section>\n', re.DOTALL)
+    body = (folder / template).read_text("utf-8")
+    body = section.sub(lambda m: m[0] if m[1] in shown else "", body)
+    body = string.Template(body).substitute(values)
+    frame = string.Template((folder / "page_template.html").read_text("utf-8"))
+    return frame.substitute(title=html.escape(title), body=body)
+
+
+def draw_pictures(
+    drawings: Mapping[str, Drawing], folder: Path | None
+) -> dict[str, str]:
+    """Draws every plot for wide and for narrow screens, but those without data.
+
+    Args:
+        drawings: by name.
+        folder: where PNGs are saved beside the page; None for nowhere.
+    """
+    pictures = {}
+    with matplotlib.rc_context(style.STYLE):
+        for name, draw in drawings.items():
+            wide, narrow = draw(style.WIDE), draw(style.NARROW)
+            if wide is not None and narrow is not None:
+                pictures[name] = picture(wide, narrow)
+                if folder is not None:
+                    replace(folder / f"{name}.png", png(wide))
+    return pictures
+
+
+def picture(wide: Figure, narrow: Figure) -> str:
+    """An image element that holds the plot twice, as SVG in the reader's own font."""
+    addresses = []
+    for figure in (wide, narrow):
+        stream = io.BytesIO()
+        FigureCanvasSVG(figure).print_svg(stream, metadata={"Date": None})
+        svg = stream.getvalue().decode("utf-8").replace("'DejaVu Sans'", SYSTEM_FONTS)
+        content = base64.b64encode(svg.encode("utf-8")).decode("ascii")
+        addresses.append(f"data:image/svg+xml;base64,{content}")
+    return (
+        f'<picture><source media="(max-width: 799px)" srcset="{addresses[1]}">'
+        f'<img src="{addresses[0]}" alt="The plot that the text above describes">'
+        "</picture>"
+    )
+
+
+def png(figure: Figure) -> bytes:
+    """The picture as a PNG file."""
+    stream = io.BytesIO()
+    figure.set_dpi(PNG_DOTS_PER_INCH)
+    FigureCanvasAgg(figure).print_png(stream)
+    return stream.getvalue()
+
+
+def replace(path: Path, content: bytes) -> None:
+    """Writes a file whole or not at all."""
+    unfinished = path.with_name(f".{path.name}.tmp")
+    unfinished.write_bytes(content)
+    os.replace(unfinished, path)
+
+
+def html_table(rows: Sequence[dict[str, str]], *, colours: Sequence[str] = ()) -> str:
+    """A table of plain texts, which are escaped here, and cells labelled for phones.
+
+    Args:
+        rows: the text of each cell by its column's name; the first row has them all.
+        colours: of a dot before each row's name; none for no dots.
+    """
+    columns = {name: html.escape(name) for name in rows[0]}
+    first, *others = columns
+    head = "".join(f'<th scope="col">{label}</th>' for label in columns.values())
+    lines = [f"<table>\n<thead><tr>{head}</tr></thead>\n<tbody>"]
+    for number, row in enumerate(rows):
+        dot = f'<i style="background: {colours[number]}"></i>' if colours else ""
+        cells = f'<th scope="row">{dot}{html.escape(row[first])}</th>' + "".join(
+            f'<td data-label="{columns[name]}">{html.escape(row.get(name, ""))}</td>'
+            for name in others
+        )
+        lines.append(f"<tr>{cells}</tr>")
+    return "\n".join([*lines, "</tbody>\n</table>"])

@@ -1,0 +1,142 @@
+"""The figures that tables compare methods by: where each is, and how it is written."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from mothernets_jax.style import decimals, percent, quantity
+
+
+class Column(NamedTuple):
+    """A figure of every method.
+
+    Attributes:
+        label: of the column.
+        path: to the figure in a method's entry in `results.json`.
+        text: how it is written.
+    """
+
+    label: str
+    path: str
+    text: Callable[[float], str]
+
+
+def seconds(number: float) -> str:
+    """Seconds, to a tenth below a hundred."""
+    return f"{number:,.{1 if number < 100 else 0}f}"
+
+
+def dollars(number: float) -> str:
+    """Money, to the cent or to two digits: `$12.30`, `$0.0042`."""
+    return f"${number:,.2f}" if number >= 1 or not number else f"${number:.2g}"
+
+
+def share(fraction: float) -> str:
+    """A share of the cost, to the percent, or of small ones to a tenth."""
+    return percent(fraction, 0 if fraction > 0.1 else 1)
+
+
+def _count(number: float) -> str:
+    return f"{number:,.0f}"
+
+
+def _bytes(number: float) -> str:
+    return f"{quantity(number)}B"
+
+
+AVERAGE = Column("average error", "ensemble.average.error", percent)
+ORACLE = Column("oracle error", "ensemble.oracle.error", percent)
+MEMBER = Column("member error", "mean_member_error", percent)
+FLOPS = Column("train FLOPs", "cost.train_flops", quantity)
+OF_FULL_DATA = Column("of full data", "cost.share_of_full_data", share)
+EPOCHS = Column("epochs", "cost.epochs", _count)
+CLOCKS = (
+    Column("train sec", "clocks.train_seconds", seconds),
+    Column("compile sec", "clocks.compile_seconds", seconds),
+    Column("eval sec", "clocks.eval_seconds", seconds),
+)
+WORTH = (
+    AVERAGE,
+    Column("NLL", "ensemble.average.nll", decimals),
+    Column("Brier", "ensemble.average.brier", decimals),
+    Column("ECE", "ensemble.average.ece", percent),
+    Column("disagreement", "diversity.disagreement", percent),
+    MEMBER,
+    ORACLE,
+    FLOPS,
+    OF_FULL_DATA,
+)
+COSTS = (
+    FLOPS,
+    OF_FULL_DATA,
+    EPOCHS,
+    Column("images", "cost.images", quantity),
+    *CLOCKS,
+    Column("peak memory", "clocks.peak_memory_bytes", _bytes),
+    Column("money", "clocks.dollars", dollars),
+    Column("parameters", "cost.parameters", quantity),
+    Column("inference FLOPs", "cost.inference_flops", quantity),
+)
+TERMINAL = (
+    AVERAGE,
+    Column("vote error", "ensemble.vote.error", percent),
+    ORACLE,
+    MEMBER,
+    FLOPS,
+    OF_FULL_DATA,
+    EPOCHS,
+    *CLOCKS,
+)
+
+
+def figure(method: Mapping[str, Any], path: str) -> float | None:
+    """What is at a path; None where nothing is."""
+    value: Any = method
+    for name in path.split("."):
+        value = value.get(name) if isinstance(value, Mapping) else None
+    return value
+
+
+def cells(
+    columns: Sequence[Column],
+    means: Sequence[Mapping[str, Any]],
+    spreads: Sequence[Mapping[str, Any]] = (),
+) -> list[dict[str, str]]:
+    """A row for each method; columns that no method has anything in are left out.
+
+    Args:
+        columns: of the table.
+        means: the methods' entries in `results.json`, or means of such.
+        spreads: their standard deviations over seeds, with the same structure, for a
+            second line of the cells.
+    """
+    spreads = spreads or [{}] * len(means)
+    columns = [c for c in columns if any(figure(m, c.path) is not None for m in means)]
+    rows = []
+    for mean, spread in zip(means, spreads, strict=True):
+        row = {}
+        for column in columns:
+            value, deviation = figure(mean, column.path), figure(spread, column.path)
+            row[column.label] = "–" if value is None else column.text(value)
+            # What every seed costs alike needs no spread; equal errors are a finding.
+            exact = column.path.startswith(("cost.", "clocks."))
+            if deviation or (deviation is not None and not exact):
+                row[column.label] += f"\n± {column.text(deviation)}"
+        rows.append(row)
+    return rows
+
+
+def with_shares(
+    methods: Mapping[str, Mapping[str, Any]],
+) -> dict[str, Mapping[str, Any]]:
+    """The methods with their share of full-data training's FLOPs, where it is known."""
+    whole = figure(methods.get("full_data", {}), FLOPS.path)
+    if not whole:
+        return dict(methods)
+    shared = {}
+    for name, method in methods.items():
+        part = method["cost"]["train_flops"] / whole
+        shared[name] = {
+            **method,
+            "cost": {**method["cost"], "share_of_full_data": part},
+        }
+    return shared

@@ -1,0 +1,286 @@
+"""Runs compared: seeds are averaged, other settings stand side by side."""
+
+import copy
+import json
+import math
+import statistics
+
+import pytest
+from fake_runs import Page, add_predictions, fake_results
+
+from mothernets_jax import report
+from mothernets_jax.compare import (
+    average_seeds,
+    compare,
+    differing_settings,
+    merge,
+    variant_names,
+    variant_settings,
+)
+from mothernets_jax.comparison_page import rows_of
+from mothernets_jax.findings import comparison_headline, comparison_remarks
+from mothernets_jax.finished_runs import Run, check_comparable
+
+SETTINGS = {
+    "seed": 0,
+    "methods": ["mothernets", "full_data"],
+    "architectures": {"V13": "vgg (3:8)", "V16": "vgg (3:9)"},
+    "data": {"name": "digits", "dir": "/here", "fold": 0},
+    "budget": {"epochs": 12},
+}
+
+
+def settings(**changed):
+    """Settings with others in some places, `budget__epochs=6`."""
+    made = copy.deepcopy(SETTINGS)
+    for name, value in changed.items():
+        *groups, last = name.split("__")
+        place = made
+        for group in groups:
+            place = place[group]
+        place[last] = value
+    return made
+
+
+def run(
+    folder, seed=0, errors=(0.02, 0.03), methods=("mothernets", "full_data"), **how
+):
+    results = add_predictions(fake_results(methods, errors, (3e14, 6e14), replicas=1))
+    return Run(folder, settings(seed=seed, **how), results)
+
+
+def save(made, folder):
+    folder.mkdir()
+    (folder / "config.json").write_text(json.dumps(made.settings), encoding="utf-8")
+    (folder / "results.json").write_text(json.dumps(made.results), encoding="utf-8")
+    return str(folder)
+
+
+@pytest.mark.parametrize(
+    ("values", "mean", "std"),
+    [
+        ([1, 2, 6], 3.0, math.sqrt(7)),
+        ([{"a": 1, "b": 2}, {"a": 3, "c": 2}], {"a": 2.0}, {"a": math.sqrt(2)}),
+        ([[1, 4], [3, 4]], [2.0, 4.0], [math.sqrt(2), 0.0]),
+        ([[1], [1, 2]], None, None),
+        ([{"a": "x", "b": True, "c": None}] * 2, {}, {}),
+    ],
+)
+def test_trees_are_averaged_number_by_number(values, mean, std):
+    assert merge(values, statistics.fmean) == pytest.approx(mean)
+    assert merge(values, statistics.stdev) == pytest.approx(std)
+
+
+def test_seeds_are_averaged():
+    errors = (0.02, 0.03), (0.04, 0.03), (0.06, 0.03)
+    runs = [run(f"r{seed}", seed, each) for seed, each in enumerate(errors)]
+    methods = average_seeds(runs)
+    ours = methods["mothernets"]
+    assert ours["seeds"] == [0, 1, 2]
+    assert ours["mean"]["ensemble"]["average"]["error"] == pytest.approx(0.04)
+    assert ours["std"]["ensemble"]["average"]["error"] == pytest.approx(0.02)
+    assert ours["mean"]["cost"]["share_of_full_data"] == pytest.approx(0.5)
+    assert ours["mean"]["anytime"][-1]["train_seconds"] == pytest.approx(6 * 81.26)
+    assert ours["std"]["anytime"][-1]["error"] == pytest.approx(0.02)
+    assert methods["full_data"]["std"]["ensemble"]["average"]["error"] == 0
+
+
+def test_methods_of_several_runs_of_one_seed_are_put_together():
+    methods = average_seeds(
+        [run("a", methods=("mothernets",)), run("b", methods=("full_data",))]
+    )
+    assert {name: method["seeds"] for name, method in methods.items()} == {
+        "mothernets": [0],
+        "full_data": [0],
+    }
+    assert methods["mothernets"]["std"] == {}
+    share = methods["mothernets"]["mean"]["cost"]["share_of_full_data"]
+    assert share == 1  # both are the first of their run, with 300 T
+
+
+def test_the_same_seed_twice_is_refused():
+    with pytest.raises(ValueError, match="b and a both hold mothernets of seed 0"):
+        average_seeds([run("a"), run("b")])
+
+
+@pytest.mark.parametrize(
+    ("changed", "names"),
+    [
+        ({"seed": 7}, [""]),
+        ({"methods": ["fge"]}, [""]),
+        ({"data__dir": "/there"}, [""]),
+        ({"budget__epochs": 6}, ["budget.epochs=12", "budget.epochs=6"]),
+        ({"budget__epochs": None}, ["budget.epochs=12", "budget.epochs=none"]),
+        ({"new": {"a": 1}}, ["new.a=none", "new.a=1"]),
+        (
+            {"architectures": {"V19": "vgg"}},
+            ["architectures=V13+V16", "architectures=V19"],
+        ),
+        (
+            {"architectures__V13": "vgg (5:8)"},
+            ["architectures=V13+V16", "architectures=V13+V16 (2)"],
+        ),
+        (
+            {"budget__epochs": 6, "data__fold": 1},
+            ["data.fold=0, budget.epochs=12", "data.fold=1, budget.epochs=6"],
+        ),
+    ],
+)
+def test_variants_are_named_by_what_differs(changed, names):
+    found = [variant_settings(each) for each in (SETTINGS, settings(**changed))]
+    distinct = found[:1] if found[0] == found[1] else found
+    assert variant_names(differing_settings(distinct)) == names
+
+
+def test_variants_stand_side_by_side():
+    runs = [run("a", 0), run("b", 1), run("c", 0, (0.01, 0.05), budget__epochs=6)]
+    comparison = compare(runs)
+    assert [each["variant"] for each in comparison["runs"]] == (
+        ["budget.epochs=12", "budget.epochs=12", "budget.epochs=6"]
+    )
+    rows = rows_of(comparison)
+    assert [(row.short, row.label, row.seeds) for row in rows] == [
+        ("MotherNets A", "MotherNets A (budget.epochs=12)", [0, 1]),
+        ("MotherNets B", "MotherNets B (budget.epochs=6)", [0]),
+        ("Full data A", "Full data A (budget.epochs=12)", [0, 1]),
+        ("Full data B", "Full data B (budget.epochs=6)", [0]),
+    ]
+    assert len({row.look for row in rows}) == 4
+    assert len({colour for colour, *_ in (row.look for row in rows)}) == 2
+
+
+def test_variants_of_one_method_have_colours():
+    each = {"methods": ("mothernets",)}
+    rows = rows_of(compare([run("a", **each), run("b", **each, budget__epochs=6)]))
+    assert len({row.look[0] for row in rows}) == 2
+
+
+def finding(label, error, std, seeds):
+    mean, spread = ({"ensemble": {"average": {"error": e}}} for e in (error, std))
+    return label, mean, spread if seeds > 1 else {}, seeds
+
+
+@pytest.mark.parametrize(
+    ("rows", "headline", "remark"),
+    [
+        ([("A", 0.02, 0, 1)], "A makes 2.0% errors.", ""),
+        (
+            [("A", 0.03, 0.01, 4), ("B", 0.02, 0.01, 4)],
+            "Of 2 ensembles, B makes the fewest errors: 2.0%, on average over 4 seeds.",
+            # 2 x sqrt(0.01^2 / 4 + 0.01^2 / 4) = 1.41%
+            (
+                "Next is A, with 3.0%: the difference is no more than two of its "
+                "standard errors over seeds."
+            ),
+        ),
+        (
+            [("A", 0.035, 0.01, 4), ("B", 0.02, 0.01, 4)],
+            "Of 2 ensembles, B makes the fewest errors: 2.0%, on average over 4 seeds.",
+            (
+                "Next is A, with 3.5%: the difference is more than two of its "
+                "standard errors over seeds."
+            ),
+        ),
+        (
+            [("A", 0.035, 0.01, 4), ("B", 0.02, 0.0, 1)],
+            "Of 2 ensembles, B makes the fewest errors: 2.0%.",
+            (
+                "Next is A. With one seed, nothing tells how much of the difference is "
+                "chance."
+            ),
+        ),
+    ],
+)
+def test_what_a_comparison_finds(rows, headline, remark):
+    findings = [finding(*row) for row in rows]
+    assert comparison_headline(findings) == headline
+    assert " ".join(comparison_remarks(findings)) == remark
+
+
+def test_the_page_and_its_figures(tmp_path, capsys):
+    made = [
+        run("a", 0, (0.02, 0.03)),
+        run("b", 1, (0.04, 0.03)),
+        run("c", 0, (0.01, 0.05), budget__epochs=6),
+    ]
+    folders = [save(each, tmp_path / each.folder) for each in made]
+    assert report.main(folders) == 0
+    path = tmp_path / "comparison.html"
+    assert capsys.readouterr().out == f"report: {path}\n"
+    page = Page(path.read_text(encoding="utf-8"))
+    rows = page.tables[0][1:]
+    assert [row["seeds"] for row in rows] == ["2", "1", "2", "1"]
+    # The mean and the sample's standard deviation of 2% and 4%; equal errors; one seed.
+    errors = [row["average error"] for row in rows]
+    assert errors == ["3.00%\n± 1.41%", "1.00%", "3.00%\n± 0.00%", "5.00%"]
+    assert rows[0]["train FLOPs"] == "300 T"
+    assert {address[:5] for address in page.addresses} == {"data:"}
+    assert len(page.svgs()) == 4
+    figures = json.loads((tmp_path / "comparison.json").read_text(encoding="utf-8"))
+    ours = figures["variants"][0]["methods"]["mothernets"]
+    assert ours["mean"]["ensemble"]["average"]["error"] == pytest.approx(0.03)
+    assert page.tables[-1][1]["settings"] == "budget.epochs=12"
+
+    out = tmp_path / "elsewhere" / "page.html"
+    assert report.main([*folders[:2], f"--out={out}"]) == 0
+    rows = Page(out.read_text(encoding="utf-8")).tables[0][1:]
+    assert [row[""] for row in rows] == ["MotherNets", "Full data"]
+    assert out.with_suffix(".json").exists()
+
+
+def test_one_run_gets_its_own_page(tmp_path):
+    folder = save(run("a"), tmp_path / "a")
+    assert report.main([folder]) == 0
+    assert "fewer than full-data" in (tmp_path / "a/report.html").read_text("utf-8")
+
+
+def test_what_cannot_be_compared_is_said(tmp_path, capsys):
+    made = save(run("a"), tmp_path / "a")
+    same = save(run("b"), tmp_path / "b")
+    fold = save(run("c", data__fold=1), tmp_path / "c")
+    unfinished, damaged, other = (tmp_path / name for name in ("d", "e", "f"))
+    save(run("d"), unfinished)
+    (unfinished / "results.json").unlink()
+    save(run("e"), damaged)
+    (damaged / "results.json").write_text("{")
+    save(run("f"), other)
+    (other / "results.json").write_text("[]")
+    for arguments, message in (
+        (
+            [str(tmp_path / "none")],
+            "none is no folder: expected that of a finished run",
+        ),
+        ([str(unfinished)], "d holds no results.json: expected the folder of a"),
+        ([made, str(damaged)], "results.json is damaged ("),
+        ([str(other)], "results.json is not what a run writes"),
+        ([made, fold], "not tested on the same images (fold: 1 and 0)"),
+        ([made, same], "both hold mothernets of seed 0 with the same settings"),
+        ([made, same, "--out=page"], "--out=page: expected a file that ends in .html"),
+        ([made, "--out=page.html"], "--out is for a comparison"),
+    ):
+        assert report.main(arguments) == 2
+        printed = capsys.readouterr()
+        assert printed.err.startswith("error: ")
+        assert message in printed.err
+        assert printed.err.count("\n") == 1
+        assert printed.out == ""
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"name": "cifar10"}, "data set: 'cifar10' and 'digits'"),
+        ({"test_examples": 5}, "test images: 5 and 1797"),
+        ({"input_shape": [32, 32, 3]}, r"their size: \[32, 32, 3\] and \[8, 8, 1\]"),
+        ({"class_names": ["a"]}, "classes: "),
+        ({"class_counts": {"test": [1]}}, r"images of each class: \[1\] and \[2\]"),
+    ],
+)
+def test_other_test_sets_are_refused(change, words):
+    one, other = run("a"), run("b", 1)
+    check_comparable([one, other])
+    one.results["data"]["class_counts"] = {"test": [2]}
+    check_comparable([one, other])  # an older version did not count
+    other.results["data"].update(change)
+    with pytest.raises(ValueError, match=f"b and a were not tested on .*{words}"):
+        check_comparable([one, other])
