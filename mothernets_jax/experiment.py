@@ -22,7 +22,7 @@ from mothernets_jax.methods.mothernets import clusters_of
 from mothernets_jax.plan import describe_clusters, print_plan
 from mothernets_jax.progress import RunProgress
 from mothernets_jax.report import write_report
-from mothernets_jax.report_tables import comparison_table
+from mothernets_jax.report.tables import comparison_table
 from mothernets_jax.results import predict_all, summarise
 from mothernets_jax.run_log import provenance
 from mothernets_jax.settings import Settings

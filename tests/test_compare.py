@@ -8,8 +8,8 @@ import statistics
 import pytest
 from fake_runs import Page, add_predictions, fake_results
 
-from mothernets_jax import report
-from mothernets_jax.compare import (
+from mothernets_jax.report.__main__ import main
+from mothernets_jax.report.compare import (
     average_seeds,
     compare,
     differing_settings,
@@ -17,9 +17,9 @@ from mothernets_jax.compare import (
     variant_names,
     variant_settings,
 )
-from mothernets_jax.comparison_page import rows_of
-from mothernets_jax.findings import comparison_headline, comparison_remarks
-from mothernets_jax.finished_runs import Run, check_comparable
+from mothernets_jax.report.comparison_page import rows_of
+from mothernets_jax.report.findings import comparison_headline, comparison_remarks
+from mothernets_jax.report.finished_runs import Run, check_comparable
 
 SETTINGS = {
     "seed": 0,
@@ -204,7 +204,7 @@ def test_the_page_and_its_figures(tmp_path, capsys):
         run("c", 0, (0.01, 0.05), budget__epochs=6),
     ]
     folders = [save(each, tmp_path / each.folder) for each in made]
-    assert report.main(folders) == 0
+    assert main(folders) == 0
     path = tmp_path / "comparison.html"
     assert capsys.readouterr().out == f"report: {path}\n"
     page = Page(path.read_text(encoding="utf-8"))
@@ -222,7 +222,7 @@ def test_the_page_and_its_figures(tmp_path, capsys):
     assert page.tables[-1][1]["settings"] == "budget.epochs=12"
 
     out = tmp_path / "elsewhere" / "page.html"
-    assert report.main([*folders[:2], f"--out={out}"]) == 0
+    assert main([*folders[:2], f"--out={out}"]) == 0
     rows = Page(out.read_text(encoding="utf-8")).tables[0][1:]
     assert [row[""] for row in rows] == ["MotherNets", "Full data"]
     assert out.with_suffix(".json").exists()
@@ -230,7 +230,7 @@ def test_the_page_and_its_figures(tmp_path, capsys):
 
 def test_one_run_gets_its_own_page(tmp_path):
     folder = save(run("a"), tmp_path / "a")
-    assert report.main([folder]) == 0
+    assert main([folder]) == 0
     assert "fewer than full-data" in (tmp_path / "a/report.html").read_text("utf-8")
 
 
@@ -258,7 +258,7 @@ def test_what_cannot_be_compared_is_said(tmp_path, capsys):
         ([made, same, "--out=page"], "--out=page: expected a file that ends in .html"),
         ([made, "--out=page.html"], "--out is for a comparison"),
     ):
-        assert report.main(arguments) == 2
+        assert main(arguments) == 2
         printed = capsys.readouterr()
         assert printed.err.startswith("error: ")
         assert message in printed.err

@@ -9,13 +9,12 @@ ROOT = Path(__file__).parents[1]
 # A module imports lower floors only. A new one fails until it is given a floor here.
 FLOORS = [
     "architectures trees channels layers augment metrics schedules optim run_log"
-    + " progress style devices user_cache freezing",
-    "data presets costs alignment checkpoints compilation hosts page finished_runs"
-    + " report_columns series label_places plot_errors plot_curves plot_disagreement"
-    + " plot_reliability calibration diversity ood weighting settings losses",
-    "models best_alignment findings plot_frontier plot_anytime meeting combine compare",
-    "moments mothernet training evaluation measures report_tables",
-    "walk reuse branching plot_plan comparison_page",
+    + " progress devices user_cache freezing",
+    "data presets costs alignment checkpoints compilation hosts calibration"
+    + " diversity ood weighting settings losses",
+    "models best_alignment meeting combine",
+    "moments mothernet training evaluation measures",
+    "walk reuse branching",
     "hatching momentum groups clustering",
     "config ensemble report",
     "stages placement run_folder",
@@ -33,11 +32,8 @@ ABOVE = {"launch", "configs", "tests", "benchmarks"}
 # These load without JAX, and so does all that they import when they are loaded.
 JAX_FREE = set(
     "architectures presets costs alignment best_alignment mothernet reuse clustering "
-    "schedules settings config freezing data combine metrics run_log progress style "
-    "finished_runs compare comparison_page findings page report_columns series "
-    "label_places plot_frontier plot_anytime plot_errors plot_curves user_cache "
-    "plot_disagreement plot_reliability plot_plan report_tables report calibration "
-    "diversity ood weighting measures".split()
+    "schedules settings config freezing data combine metrics run_log progress "
+    "user_cache report calibration diversity ood weighting measures".split()
 )
 JAX = {"jax", "jaxlib", "flax", "optax", "chex", "orbax"}
 

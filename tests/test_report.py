@@ -13,12 +13,13 @@ from matplotlib.colors import to_rgb
 from matplotlib.image import imread
 from rich.console import Console
 
-from mothernets_jax import page as pages
-from mothernets_jax import report, style
-from mothernets_jax.findings import headline
-from mothernets_jax.page import picture
-from mothernets_jax.plot_plan import family_of
-from mothernets_jax.report_tables import comparison_table
+from mothernets_jax import report
+from mothernets_jax.report import page as pages
+from mothernets_jax.report import run_page, style
+from mothernets_jax.report.findings import headline
+from mothernets_jax.report.page import picture
+from mothernets_jax.report.plot_plan import family_of
+from mothernets_jax.report.tables import comparison_table
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +40,7 @@ def written(results, folder):
 
 
 def without_plots(results):
-    return Page(report._page(results, {}))
+    return Page(run_page._page(results, {}))
 
 
 def percent(fraction):
@@ -226,7 +227,7 @@ def test_the_plan_draws_what_a_member_inherits():
 
 
 def test_hatched_curves_start_where_their_mothernet_ended():
-    draw = report._drawings(fake_results())["learning_curves"]
+    draw = run_page._drawings(fake_results())["learning_curves"]
     hatched, scratch = draw(style.WIDE).axes
     lines = {tuple(line.get_xdata()): line.get_ydata() for line in hatched.lines}
     assert set(lines) == {(1, 2, 3), (3, 4, 5, 6), (3,), (6,)}  # the ends' dots
@@ -275,7 +276,7 @@ def test_one_member_of_unknown_notation(tmp_path):
 
 
 def test_the_same_results_give_the_same_picture(page):
-    draw = report._drawings(fake_results())["member_errors"]
+    draw = run_page._drawings(fake_results())["member_errors"]
     with rc_context(style.STYLE):
         assert picture(draw(style.WIDE), draw(style.NARROW)) in page.source
 

@@ -9,13 +9,14 @@ import pytest
 from fake_runs import Page, add_predictions, fake_results
 from matplotlib.colors import to_rgb
 
-from mothernets_jax import report, style
-from mothernets_jax.label_places import overlap, place_labels
-from mothernets_jax.plot_curves import curves_of
-from mothernets_jax.plot_disagreement import disagreement
-from mothernets_jax.plot_frontier import frontier, pareto
-from mothernets_jax.plot_reliability import reliability_diagrams
-from mothernets_jax.series import anytime_points, flops_before_members, series_of
+from mothernets_jax import report
+from mothernets_jax.report import run_page, style
+from mothernets_jax.report.label_places import overlap, place_labels
+from mothernets_jax.report.plot_curves import curves_of
+from mothernets_jax.report.plot_disagreement import disagreement
+from mothernets_jax.report.plot_frontier import frontier, pareto
+from mothernets_jax.report.plot_reliability import reliability_diagrams
+from mothernets_jax.report.series import anytime_points, flops_before_members, series_of
 
 SEVEN = "mothernets full_data bagging distillation treenets snapshot fge".split()
 SEVEN_ERRORS = (0.02, 0.025, 0.026, 0.03, 0.04, 0.015, 0.016)
@@ -28,7 +29,7 @@ def seven(**how):
 
 
 def page_of(results):
-    return Page(report._page(results, {}))
+    return Page(run_page._page(results, {}))
 
 
 @pytest.fixture(scope="module")

@@ -3,8 +3,8 @@
 import math
 from collections.abc import Iterable, Sequence
 
-from mothernets_jax.report_columns import share
-from mothernets_jax.style import method_label, percent
+from mothernets_jax.report.columns import share
+from mothernets_jax.report.style import method_label, percent
 
 
 def headline(results: dict) -> str:

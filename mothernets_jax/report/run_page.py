@@ -1,40 +1,28 @@
-"""The report of a finished run: a page that explains itself, with its plots.
+"""The report of a finished run: a page that explains itself, with its plots."""
 
-    python -m mothernets_jax.report RUN              makes a run's page again
-    python -m mothernets_jax.report RUN RUN ...      compares finished runs
-
-Everything here reads what runs have written and works without jax.
-"""
-
-import argparse
 import html
-import sys
-from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from mothernets_jax import style
-from mothernets_jax.compare import compare
-from mothernets_jax.comparison_page import write_comparison
-from mothernets_jax.findings import headline, remarks
-from mothernets_jax.finished_runs import check_comparable, read_run
-from mothernets_jax.page import Drawing, draw_pictures, fill, html_table, replace
-from mothernets_jax.plot_anytime import anytime
-from mothernets_jax.plot_curves import curves_of, learning_curves, metric_of
-from mothernets_jax.plot_disagreement import disagreement
-from mothernets_jax.plot_errors import member_errors
-from mothernets_jax.plot_frontier import frontier
-from mothernets_jax.plot_plan import draw_plan, family_of
-from mothernets_jax.plot_reliability import reliability_diagrams
-from mothernets_jax.report_columns import COSTS, WORTH
-from mothernets_jax.report_tables import (
+from mothernets_jax.report import style
+from mothernets_jax.report.columns import COSTS, WORTH
+from mothernets_jax.report.findings import headline, remarks
+from mothernets_jax.report.page import Drawing, draw_pictures, fill, html_table, replace
+from mothernets_jax.report.plot_anytime import anytime
+from mothernets_jax.report.plot_curves import curves_of, learning_curves, metric_of
+from mothernets_jax.report.plot_disagreement import disagreement
+from mothernets_jax.report.plot_errors import member_errors
+from mothernets_jax.report.plot_frontier import frontier
+from mothernets_jax.report.plot_plan import draw_plan, family_of
+from mothernets_jax.report.plot_reliability import reliability_diagrams
+from mothernets_jax.report.series import series_of
+from mothernets_jax.report.tables import (
     architectures,
     combination_tables,
     comparison,
     member_tables,
     planned_clusters,
 )
-from mothernets_jax.series import series_of
 
 
 def write_report(results: dict, workdir: Path) -> Path:
@@ -87,7 +75,7 @@ def _page(results: dict, pictures: dict[str, str]) -> str:
     for split in ("train", "validation", "test"):
         values[f"{split}_examples"] = f"{data[f'{split}_examples']:,}"
     title = f"{results['name']}: ensemble report"
-    return fill("report_template.html", shown, title, values)
+    return fill("run_template.html", shown, title, values)
 
 
 def _copies(data: dict) -> str:
@@ -127,42 +115,3 @@ def _drawings(results: dict) -> dict[str, Drawing]:
         "disagreement": partial(disagreement, methods),
         "reliability": partial(reliability_diagrams, methods),
     }
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """The command line; returns the exit code."""
-    parser = argparse.ArgumentParser(
-        prog="python -m mothernets_jax.report",
-        description="Makes the page of a finished run again, or compares several: runs "
-        "that differ in the seed alone are averaged, others stand side by side.",
-    )
-    parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="its folder")
-    parser.add_argument(
-        "--out",
-        type=Path,
-        metavar="FILE",
-        help="the comparison's page, its figures beside it as .json; default: "
-        "comparison.html beside the first run",
-    )
-    options = parser.parse_args(arguments)
-    try:
-        runs = [read_run(folder) for folder in options.runs]
-        if len(runs) == 1:
-            if options.out:
-                raise ValueError("--out is for a comparison: expected several runs")
-            path = write_report(runs[0].results, options.runs[0])
-        else:
-            check_comparable(runs)
-            out = options.out or options.runs[0].absolute().parent / "comparison.html"
-            if out.suffix != ".html" or out.is_dir():
-                raise ValueError(f"--out={out}: expected a file that ends in .html")
-            path = write_comparison(compare(runs), out)
-    except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    print(f"report: {path}")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

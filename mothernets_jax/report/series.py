@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from mothernets_jax.style import method_label, method_styles
+from mothernets_jax.report.style import method_label, method_styles
 
 MAIN_METHOD = "mothernets"  # drawn larger and on top
 

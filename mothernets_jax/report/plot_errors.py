@@ -6,7 +6,7 @@ from itertools import chain
 import numpy as np
 from matplotlib.figure import Figure
 
-from mothernets_jax.style import (
+from mothernets_jax.report.style import (
     FAINT,
     INK,
     axes_within,

@@ -6,7 +6,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LinearSegmentedColormap, Normalize
 from matplotlib.figure import Figure
 
-from mothernets_jax.style import INK, MUTED, WIDE, clip, small_multiples
+from mothernets_jax.report.style import INK, MUTED, WIDE, clip, small_multiples
 
 # From nearly white to dark, so that it is read the same by the colour-blind.
 _MAP = LinearSegmentedColormap.from_list(

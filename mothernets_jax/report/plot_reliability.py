@@ -5,7 +5,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MultipleLocator
 
-from mothernets_jax.style import (
+from mothernets_jax.report.style import (
     FAINT,
     INK,
     MUTED,

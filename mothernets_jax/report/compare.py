@@ -8,9 +8,9 @@ import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from mothernets_jax.finished_runs import Run
-from mothernets_jax.report_columns import with_shares
-from mothernets_jax.series import anytime_points, flops_before_members
+from mothernets_jax.report.columns import with_shares
+from mothernets_jax.report.finished_runs import Run
+from mothernets_jax.report.series import anytime_points, flops_before_members
 
 # What makes no other experiment: the seed, where the data are, what else is trained.
 _NO_VARIANT = ("seed", "methods", "data.dir")

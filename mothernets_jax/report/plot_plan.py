@@ -10,7 +10,7 @@ from matplotlib.patches import Rectangle
 
 from mothernets_jax.architectures import named_units, parse
 from mothernets_jax.mothernet import matched_units
-from mothernets_jax.style import (
+from mothernets_jax.report.style import (
     FAINT,
     INHERITED,
     INK,

@@ -8,10 +8,10 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from mothernets_jax.findings import average_error
-from mothernets_jax.page import html_table
-from mothernets_jax.report_columns import TERMINAL, Column, cells, with_shares
-from mothernets_jax.style import decimals, method_label, percent, quantity
+from mothernets_jax.report.columns import TERMINAL, Column, cells, with_shares
+from mothernets_jax.report.findings import average_error
+from mothernets_jax.report.page import html_table
+from mothernets_jax.report.style import decimals, method_label, percent, quantity
 
 # The combinations in the order of the tables, and what they are called.
 COMBINATIONS = {

@@ -7,9 +7,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from mothernets_jax.label_places import place_labels
-from mothernets_jax.series import Series
-from mothernets_jax.style import (
+from mothernets_jax.report.label_places import place_labels
+from mothernets_jax.report.series import Series
+from mothernets_jax.report.style import (
     INK,
     LETTER,
     MUTED,

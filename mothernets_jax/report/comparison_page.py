@@ -9,14 +9,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from mothernets_jax import style
-from mothernets_jax.findings import comparison_headline, comparison_remarks
-from mothernets_jax.page import draw_pictures, fill, html_table, replace
-from mothernets_jax.plot_anytime import anytime
-from mothernets_jax.plot_frontier import frontier
-from mothernets_jax.report_columns import COSTS, WORTH, Column, cells
-from mothernets_jax.report_tables import combination_tables
-from mothernets_jax.series import MAIN_METHOD, Series, make_series
+from mothernets_jax.report import style
+from mothernets_jax.report.columns import COSTS, WORTH, Column, cells
+from mothernets_jax.report.findings import comparison_headline, comparison_remarks
+from mothernets_jax.report.page import draw_pictures, fill, html_table, replace
+from mothernets_jax.report.plot_anytime import anytime
+from mothernets_jax.report.plot_frontier import frontier
+from mothernets_jax.report.series import MAIN_METHOD, Series, make_series
+from mothernets_jax.report.tables import combination_tables
 
 _DASHES = ("-", "--", ":", "-.")
 

@@ -8,8 +8,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
-from mothernets_jax.series import Series
-from mothernets_jax.style import (
+from mothernets_jax.report.series import Series
+from mothernets_jax.report.style import (
     INK,
     LETTER,
     MUTED,

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from mothernets_jax.style import (
+from mothernets_jax.report.style import (
     INK,
     MUTED,
     WIDE,

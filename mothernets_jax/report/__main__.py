@@ -1,0 +1,54 @@
+"""Pages from the command line.
+
+python -m mothernets_jax.report RUN              makes a run's page again
+python -m mothernets_jax.report RUN RUN ...      compares finished runs
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from mothernets_jax.report.compare import compare
+from mothernets_jax.report.comparison_page import write_comparison
+from mothernets_jax.report.finished_runs import check_comparable, read_run
+from mothernets_jax.report.run_page import write_report
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line; returns the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="python -m mothernets_jax.report",
+        description="Makes the page of a finished run again, or compares several: runs "
+        "that differ in the seed alone are averaged, others stand side by side.",
+    )
+    parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="its folder")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        metavar="FILE",
+        help="the comparison's page, its figures beside it as .json; default: "
+        "comparison.html beside the first run",
+    )
+    options = parser.parse_args(arguments)
+    try:
+        runs = [read_run(folder) for folder in options.runs]
+        if len(runs) == 1:
+            if options.out:
+                raise ValueError("--out is for a comparison: expected several runs")
+            path = write_report(runs[0].results, options.runs[0])
+        else:
+            check_comparable(runs)
+            out = options.out or options.runs[0].absolute().parent / "comparison.html"
+            if out.suffix != ".html" or out.is_dir():
+                raise ValueError(f"--out={out}: expected a file that ends in .html")
+            path = write_comparison(compare(runs), out)
+    except (ValueError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    print(f"report: {path}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
