@@ -6,10 +6,10 @@
 
 The plan is a JSON file:
 
-* `trials`: by method, equally many overrides each, tried at the config's budget with
-  the seed `tuning_seed`; the least error on the validation split wins.
+* `trials`: by method, equally many overrides each, tried at the config's budget under
+  the overrides `tuning`, a seed; the least error on the validation split wins.
 * `runs`: a name, a method and overrides each, such as a smaller budget, to be run with
-  what has won and with each of `seeds`.
+  what has won and under each of the overrides `repeats`, other seeds, or folds.
 
 Every run has a folder of its own, and one that is done is not repeated. Nothing is
 chosen on the test set. `python -m mothernets_jax.report` makes a page of the folders.
@@ -69,7 +69,7 @@ def tune(plan: dict, store: ProgramStore) -> dict[str, list[dict]]:
     for method, trials in plan["trials"].items():
         tried = []
         for overrides in trials:
-            figures, _ = run(method, {"seed": plan["tuning_seed"], **overrides}, store)
+            figures, _ = run(method, {**plan["tuning"], **overrides}, store)
             error = figures["validation"]["average"]["error"]
             tried.append({"overrides": overrides, "validation_error": error})
             print(f"{method} {overrides}: {error:.2%} of the validation split wrong")
@@ -99,17 +99,17 @@ def main(argv: list[str]) -> None:
     plan, store = json.loads(Path(_PLAN.value).read_text()), ProgramStore()
     tuned, rows = tune(plan, store), []
     for planned in plan["runs"]:
-        method, seeds = planned["method"], []
+        method, repeats = planned["method"], []
         chosen = {**tuned[method][0]["overrides"], **planned["overrides"]}
-        for seed in plan["seeds"]:
-            entry, workdir = run(method, {"seed": seed, **chosen}, store)
+        for repeat in plan["repeats"]:
+            entry, workdir = run(method, {**chosen, **repeat}, store)
             folder = str(workdir.relative_to(_SCRATCH.value))
-            seeds.append({"seed": seed, "folder": folder, **figures_of(entry)})
+            repeats.append({**repeat, "folder": folder, **figures_of(entry)})
         mean = {
-            name: float(np.mean([seed[name] for seed in seeds]))
+            name: float(np.mean([repeat[name] for repeat in repeats]))
             for name in figures_of(entry)
         }
-        rows.append({**planned, "overrides": chosen, "mean": mean, "seeds": seeds})
+        rows.append({**planned, "overrides": chosen, "mean": mean, "repeats": repeats})
         print(
             f"{planned['name']:40} error {mean['error']:.2%}, member "
             f"{mean['mean_member_error']:.2%}, disagreement {mean['disagreement']:.2%},"

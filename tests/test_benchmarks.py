@@ -42,8 +42,8 @@ TINY = (
 @pytest.mark.slow
 def test_the_frontier_is_tuned_on_one_seed_and_run_on_others(tmp_path):
     plan = {
-        "tuning_seed": 0,
-        "seeds": [1, 2],
+        "tuning": {"seed": 0},
+        "repeats": [{"seed": 1}, {"seed": 2}],
         "trials": {
             "mothernets": [{"mother.budget_share": share} for share in (0.3, 0.6)],
             "snapshot": [{"snapshot.learning_rate": rate} for rate in (0.0, 0.1)],
@@ -67,13 +67,13 @@ def test_the_frontier_is_tuned_on_one_seed_and_run_on_others(tmp_path):
     assert mothernets["overrides"].keys() == {"mother.budget_share", "budget.epochs"}
     assert mothernets["mean"]["train_flops"] < snapshot["mean"]["train_flops"]
     for row in results["runs"]:
-        assert [seed["seed"] for seed in row["seeds"]] == [1, 2]
+        assert [repeat["seed"] for repeat in row["repeats"]] == [1, 2]
         errors = []
-        for seed in row["seeds"]:
+        for repeat in row["repeats"]:
             found = json.loads(
-                (tmp_path / "runs" / seed["folder"] / "results.json").read_text()
+                (tmp_path / "runs" / repeat["folder"] / "results.json").read_text()
             )
             (entry,) = found["methods"].values()
-            assert entry["ensemble"]["average"]["error"] == seed["error"]
-            errors.append(seed["error"])
+            assert entry["ensemble"]["average"]["error"] == repeat["error"]
+            errors.append(repeat["error"])
         assert row["mean"]["error"] == sum(errors) / 2
