@@ -33,7 +33,7 @@ from mothernets_jax.models import (
     apply,
     apply_and_update,
 )
-from mothernets_jax.mothernet import mothernet
+from mothernets_jax.mothernet import ALIGNMENTS, mothernet
 from mothernets_jax.walk import walk_along
 
 # Float32 networks are hatched here, too: nothing may lift them to float64.
@@ -225,7 +225,7 @@ def test_random_clusters(family, one_draw):
     @settings(max_examples=CLUSTERS)
     @given(clusters(family), st.integers(0, 2**31))
     def check_cluster(members, seed):
-        architecture = mothernet(members)
+        architecture = mothernet(members, align=ALIGNMENTS[seed % 2])
         variables = live_variables(architecture, seed)
         double = make_mother(architecture, variables)
         single = make_mother(architecture, variables, jnp.float32)
