@@ -21,7 +21,7 @@ from mothernets_jax.costs import num_params
 
 _OUT = flags.DEFINE_string("out", None, "JSON file of results.", required=True)
 _ENSEMBLES = flags.DEFINE_list(
-    "ensembles", "13:100,14:50,15:20", "MEMBERS:NUMBER of random ensembles."
+    "ensembles", "13:102,14:48,15:12", "MEMBERS:NUMBER of random ensembles."
 )
 _SEED = flags.DEFINE_integer("seed", 0, "Of the random ensembles.")
 

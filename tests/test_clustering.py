@@ -251,7 +251,7 @@ def ensembles():
 
 
 def test_the_search_of_many_is_near_the_best(monkeypatch, ensembles):
-    """Of 1,200 such divisions it found 99.7%, the worst reused 0.927 of the best.
+    """Of 1,200 such divisions it found all but one, which reused 0.981 of the best.
 
     Without restarts it found 87%, and the worst reused 0.66.
     """
@@ -266,7 +266,7 @@ def test_the_search_of_many_is_near_the_best(monkeypatch, ensembles):
 
     shares = list(shares_of_the_best())
     assert max(shares) <= 1.0
-    assert min(shares) >= 0.92
+    assert min(shares) >= 0.97
     assert np.mean(shares) >= 0.999
     monkeypatch.setattr(clustering, "RESTARTS", 0)  # the control
     assert min(shares_of_the_best()) < 0.9
