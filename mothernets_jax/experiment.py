@@ -18,7 +18,6 @@ from mothernets_jax.devices import device_name
 from mothernets_jax.ensemble import ENSEMBLES_FOLDER, Ensemble, Member
 from mothernets_jax.execution import Execution, read_records, run_stages
 from mothernets_jax.methods import METHODS
-from mothernets_jax.methods.mothernets import clusters_of
 from mothernets_jax.plan import describe_clusters, print_plan
 from mothernets_jax.progress import RunProgress
 from mothernets_jax.report import write_report
@@ -37,10 +36,11 @@ _log = logging.getLogger(__name__)
 def show_plan(settings: Settings, console: Console) -> None:
     """Prints what a run with these settings would do."""
     task = load_task(settings)
+    compositions = _compositions(task, settings)
     print_plan(
         console,
-        _describe_clusters(task, settings),
-        {name: c.stages for name, c in _compositions(task, settings).items()},
+        _describe_plan(task, settings, compositions),
+        {name: c.stages for name, c in compositions.items()},
         task,
         strategy=settings.strategy,
         noise=settings.hatch.noise,
@@ -126,7 +126,7 @@ def train_and_evaluate(
         "name": name,
         "provenance": provenance(command, device_name()),
         "data": describe_data(settings, task),
-        "plan": _describe_clusters(task, settings),
+        "plan": _describe_plan(task, settings, compositions),
         "methods": trained,
     }
     hosts.on_first(lambda: run_folder.finish(workdir, results))
@@ -210,8 +210,11 @@ def _compositions(task: Task, settings: Settings) -> dict[str, Composition]:
     return {name: METHODS[name](task, settings, members) for name in settings.methods}
 
 
-def _describe_clusters(task: Task, settings: Settings) -> dict[str, Any]:
-    clusters = clusters_of(task, settings, settings.members)
+def _describe_plan(
+    task: Task, settings: Settings, compositions: Mapping[str, Composition]
+) -> dict[str, Any]:
+    """The clusters of the method that has them."""
+    clusters = [found for c in compositions.values() for found in c.clusters]
     return describe_clusters(clusters, settings.members, task)
 
 

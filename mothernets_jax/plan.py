@@ -102,12 +102,13 @@ def print_plan(
         budget: whether all methods spend the same.
     """
     number = clusters["num_clusters"]
-    console.print(
-        f"{number} cluster{'s' if number > 1 else ''}, so chosen that the most "
-        f"parameters are reused: {clusters['reused_parameters']:,} (the sum of "
-        "(members - 1) x parameters of the MotherNet)\n",
-        highlight=False,
-    )
+    if number:
+        console.print(
+            f"{number} cluster{'s' if number > 1 else ''}, so chosen that the most "
+            f"parameters are reused: {clusters['reused_parameters']:,} (the sum of "
+            "(members - 1) x parameters of the MotherNet)\n",
+            highlight=False,
+        )
     for cluster in clusters["clusters"]:
         console.print(_cluster_table(cluster))
         console.print(_remark_on_equals(cluster, noise))

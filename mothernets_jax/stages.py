@@ -13,6 +13,7 @@ import numpy as np
 
 from mothernets_jax.architectures import Architecture
 from mothernets_jax.augment import pad_for_crops
+from mothernets_jax.clustering import Cluster
 from mothernets_jax.compilation import Executables, ProgramStore
 from mothernets_jax.costs import forward_flops, train_flops
 from mothernets_jax.data import Dataset
@@ -121,10 +122,12 @@ class Composition(NamedTuple):
         stages: in the order of their training.
         members: the networks that the ensemble consists of, each trained by a stage
             under its name; stages may train others on the way.
+        clusters: whose MotherNets are trained; none where a method has none.
     """
 
     stages: tuple[Stage, ...]
     members: dict[str, Architecture]
+    clusters: tuple[Cluster, ...] = ()
 
 
 def make_task(

@@ -41,20 +41,6 @@ NAME = "mothernets"
 TOLERANCE = 1e-3
 
 
-def clusters_of(
-    task: Task, settings: Settings, members: Mapping[str, Architecture]
-) -> tuple[Cluster, ...]:
-    """The clusters that the settings ask for."""
-    return cluster(
-        members,
-        num_clusters=settings.num_clusters,
-        min_shared=settings.min_shared,
-        align=settings.align,  # type: ignore[arg-type]  # checked by settings
-        input_shape=task.input_shape,
-        num_classes=task.num_classes,
-    )
-
-
 def compose(
     task: Task, settings: Settings, members: Mapping[str, Architecture]
 ) -> Composition:
@@ -66,7 +52,14 @@ def compose(
     """
     if settings.hatch.bags:
         check_bags(task, "config.hatch.bags")
-    clusters = clusters_of(task, settings, members)
+    clusters = cluster(
+        members,
+        num_clusters=settings.num_clusters,
+        min_shared=settings.min_shared,
+        align=settings.align,  # type: ignore[arg-type]  # checked by config
+        input_shape=task.input_shape,
+        num_classes=task.num_classes,
+    )
     mother_recipe, member_recipe = _recipes(task, settings, members, clusters)
     stages = []
     for number, found in enumerate(clusters, start=1):
@@ -107,7 +100,7 @@ def compose(
                     bags=settings.hatch.bags,
                 )
             )
-    return Composition(tuple(stages), dict(members))
+    return Composition(tuple(stages), dict(members), clusters)
 
 
 def _recipes(
