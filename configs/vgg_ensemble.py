@@ -106,7 +106,11 @@ def get_config(preset: str = "digits") -> ConfigDict:
             # Training FLOPs of every method, as epochs of the reference; by default the
             # one network of Snapshot Ensembles. Without: the epochs of each method.
             "budget": {"epochs": placeholder(float), "reference": ""},
-            "distillation": {"temperature": 4.0, "share": 0.5},
+            "distillation": {
+                "temperature": 4.0,
+                "share": 0.5,  # of the loss, for the teacher
+                "budget_share": 0.3,  # of a budget, for the teacher
+            },
             "treenets": {"shared_blocks": 1},
             "snapshot": {"cycle_epochs": 10, "learning_rate": 0.2},
             # Dollars for an hour of one device, by a part of its name; yours differ.

@@ -69,7 +69,11 @@ def _check_ranges(settings: Settings, methods: tuple[str, ...]) -> None:
             f"config.fge.cycle_epochs is {settings.fge.cycle_epochs}: expected an even "
             "number, since a member is collected in the middle of a cycle"
         )
-    for path in ("distillation.share", "mother.budget_share"):
+    for path in (
+        "distillation.share",
+        "distillation.budget_share",
+        "mother.budget_share",
+    ):
         if not 0 <= _get(settings, path) <= 1:
             raise ValueError(
                 f"config.{path} is {_get(settings, path)}: expected a share from 0 to 1"

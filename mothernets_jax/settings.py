@@ -80,6 +80,7 @@ class DistillationSettings:
 
     temperature: float
     share: float
+    budget_share: float
 
 
 @dataclasses.dataclass(frozen=True)

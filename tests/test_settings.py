@@ -333,6 +333,7 @@ OTHERS = {
     "budget__reference": "A",
     "distillation__temperature": 2.0,
     "distillation__share": 0.75,
+    "distillation__budget_share": 0.5,
     "treenets__shared_blocks": 2,
     "snapshot__cycle_epochs": 3,
     "snapshot__learning_rate": 0.05,

@@ -5,7 +5,7 @@ Network"; MotherNets (MLSys 2020), the baseline of that name.
 """
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from mothernets_jax.architectures import Architecture
 from mothernets_jax.costs import num_params
@@ -28,8 +28,11 @@ def compose(
 ) -> Composition:
     """The teacher's stage, then one for each architecture of its students.
 
-    All train for equally many epochs; in those of the students the teacher predicts
-    every augmented image anew, which is counted. It is no member of the ensemble.
+    In the epochs of the students the teacher predicts every augmented image anew, which
+    is counted. It is no member of the ensemble.
+
+    Raises:
+        ValueError: a budget too small.
     """
 
     def size(architecture: Architecture) -> int:
@@ -37,12 +40,13 @@ def compose(
 
     largest = max(members.values(), key=size)
     start = start_at_random(task, NAME, largest, (TEACHER,))
-    stages = [Stage(NAME, TEACHER, largest, (TEACHER,), settings.train, start)]
+    teacher = Stage(NAME, TEACHER, largest, (TEACHER,), settings.train, start)
+    students = []
     teaching = Distillation(
         TEACHER, largest, settings.distillation.temperature, settings.distillation.share
     )
     for architecture, names in same_architecture(members, members).items():
-        stages.append(
+        students.append(
             Stage(
                 NAME,
                 label_of(names),
@@ -54,12 +58,37 @@ def compose(
                 distillation=teaching,
             )
         )
-    epochs = affordable_epochs(
-        NAME,
-        budget_flops(task, settings, members),
-        sum(len(stage.members) * epoch_flops(stage, task) for stage in stages),
-        settings.train.epochs,
+    epochs = _epochs(task, settings, members, teacher, students)
+    stages = tuple(
+        stage._replace(recipe=dataclasses.replace(settings.train, epochs=own))
+        for stage, own in zip((teacher, *students), epochs, strict=True)
     )
-    recipe = dataclasses.replace(settings.train, epochs=epochs)
-    composed = tuple(stage._replace(recipe=recipe) for stage in stages)
-    return Composition(composed, dict(members))
+    return Composition(stages, dict(members))
+
+
+def _epochs(
+    task: Task,
+    settings: Settings,
+    members: Mapping[str, Architecture],
+    teacher: Stage,
+    students: Sequence[Stage],
+) -> list[int]:
+    """Of the teacher, then of each stage of students, all of which have as many.
+
+    Of a budget, the teacher gets as many whole epochs as its share pays for, at least
+    one, and the students what remains.
+    """
+    budget, epochs = budget_flops(task, settings, members), settings.train.epochs
+    if budget is None:
+        return [epochs] * (1 + len(students))
+    of_teacher = epoch_flops(teacher, task)
+    teacher_epochs = max(
+        1, round(settings.distillation.budget_share * budget / of_teacher)
+    )
+    of_students = sum(len(s.members) * epoch_flops(s, task) for s in students)
+    rest = budget - teacher_epochs * of_teacher
+    what = f"{NAME}, after {teacher_epochs} of the teacher,"
+    return [
+        teacher_epochs,
+        *[affordable_epochs(what, rest, of_students, epochs)] * len(students),
+    ]
