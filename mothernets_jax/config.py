@@ -19,6 +19,8 @@ from mothernets_jax.settings import Settings
 
 STOP_RULES = ("epochs", "plateau")
 MOST_MEMBERS = 1_000
+# Names of networks that methods train beside the members.
+_TAKEN = r"(mothernet|teacher)(_\d+)?"
 
 
 def from_config(config: Mapping[str, Any], methods: tuple[str, ...]) -> Settings:
@@ -168,10 +170,11 @@ def _check_architectures(settings: Settings) -> None:
     if not settings.architectures:
         raise ValueError("config.architectures is empty: give at least one network")
     for name, notation in settings.architectures.items():
-        if not re.fullmatch(r"\w+", name) or re.fullmatch(r"mothernet(_\d+)?", name):
+        if not re.fullmatch(r"\w+", name) or re.fullmatch(_TAKEN, name):
             raise ValueError(
                 f"config.architectures has the name {name!r}: expected letters, digits "
-                "and '_' only, since folders are named after it, and not 'mothernet'"
+                "and '_' only, since folders are named after it, and not 'mothernet' "
+                "or 'teacher'"
             )
         try:
             parse(notation)

@@ -125,6 +125,21 @@ def test_a_budget_is_spent_and_never_exceeded(task, method, epochs):
     assert budget - everything < spent <= budget
 
 
+def test_few_epochs_have_a_short_warmup(task):
+    options = {"train.epochs": 97, "train.warmup_epochs": 3.0, "budget.reference": "C"}
+    for method in METHODS:
+        for stage in compose(task, method, **options, **{"budget.epochs": 12.0}).stages:
+            rates = stage_rates(stage, task)  # raises where the warm-up is longer
+            if stage.rates is None:
+                assert rates.max() == np.float32(stage.recipe.learning_rate), stage
+                # What was asked for, or half of what there is.
+                asked = 0.5 if "mothernet_1-" in stage.label else 3.0
+                half = min(asked, stage.recipe.epochs / 2)
+                assert stage.recipe.warmup_epochs in (0.0, half), stage
+    (stage, *_) = compose(task, "full_data", **{"train.warmup_epochs": 4.0}).stages
+    assert stage.recipe.warmup_epochs == 4.0  # without a budget, as it says
+
+
 def test_too_small_a_budget(task):
     for method in METHODS:
         with pytest.raises(ValueError, match="config.budget.epochs pays for"):

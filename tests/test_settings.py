@@ -130,6 +130,7 @@ BAD = [
     ({"architectures": {"A": "vgg (2:8)"}}, "config.architectures.A", "2 is even"),
     ({"architectures": {"A": "vgg 3:8"}}, "config.architectures.A", "cannot read"),
     ({"architectures": {"A": "rnn 3"}}, "config.architectures.A", "with 'rnn'"),
+    ({"architectures": {"teacher": "mlp 3"}}, "has the name 'teacher'", "not 'mothe"),
     ({"architectures": {"../A": "mlp 3"}}, "has the name '../A'", "expected letters"),
     ({"architectures": {"": "mlp 3"}}, "has the name ''", "expected letters"),
     # Two that exclude each other.

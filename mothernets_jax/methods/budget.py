@@ -4,6 +4,7 @@ A budget is a number of training FLOPs, given as epochs of a reference network; 
 method gets the same. Without one, each trains for the epochs that its settings say.
 """
 
+import dataclasses
 from collections.abc import Iterable, Mapping
 
 from mothernets_jax.architectures import Architecture
@@ -39,6 +40,17 @@ def epoch_cost(
     shape, classes = task.input_shape, task.num_classes
     flops = sum(train_flops(a, shape, classes) for a in architectures)
     return epoch_images(recipe, task) * flops
+
+
+def with_epochs(recipe: Recipe, epochs: int) -> Recipe:
+    """The recipe for as many epochs as a budget pays for.
+
+    The warm-up takes at most a half of them, unless there are as many as it said.
+    """
+    if epochs == recipe.epochs:
+        return recipe
+    warmup_epochs = min(recipe.warmup_epochs, epochs / 2)
+    return dataclasses.replace(recipe, epochs=epochs, warmup_epochs=warmup_epochs)
 
 
 def budget_flops(

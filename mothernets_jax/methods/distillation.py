@@ -4,13 +4,12 @@ References: Hinton, Vinyals and Dean 2015, "Distilling the Knowledge in a Neural
 Network"; MotherNets (MLSys 2020), the baseline of that name.
 """
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 
 from mothernets_jax.architectures import Architecture
 from mothernets_jax.costs import num_params
 from mothernets_jax.losses import Distillation
-from mothernets_jax.methods.budget import affordable_epochs, budget_flops
+from mothernets_jax.methods.budget import affordable_epochs, budget_flops, with_epochs
 from mothernets_jax.methods.scratch import (
     label_of,
     same_architecture,
@@ -60,7 +59,7 @@ def compose(
         )
     epochs = _epochs(task, settings, members, teacher, students)
     stages = tuple(
-        stage._replace(recipe=dataclasses.replace(settings.train, epochs=own))
+        stage._replace(recipe=with_epochs(settings.train, own))
         for stage, own in zip((teacher, *students), epochs, strict=True)
     )
     return Composition(stages, dict(members))

@@ -3,7 +3,6 @@
 References: MotherNets (MLSys 2020).
 """
 
-import dataclasses
 import functools
 from collections.abc import Callable, Mapping, Sequence
 
@@ -11,7 +10,12 @@ import numpy as np
 
 from mothernets_jax.architectures import Architecture
 from mothernets_jax.clustering import Cluster, cluster
-from mothernets_jax.methods.budget import affordable_epochs, budget_flops, epoch_cost
+from mothernets_jax.methods.budget import (
+    affordable_epochs,
+    budget_flops,
+    epoch_cost,
+    with_epochs,
+)
 from mothernets_jax.methods.hatched_start import (
     Parent,
     prepare_hatching,
@@ -118,14 +122,7 @@ def _recipes(
     mother_epochs = affordable_epochs(
         f"{NAME}, beside {member_epochs} of its members,", rest, mothers_flops, 1
     )
-    return (
-        dataclasses.replace(mother, epochs=mother_epochs),
-        dataclasses.replace(
-            member,
-            epochs=member_epochs,
-            warmup_epochs=min(member.warmup_epochs, member_epochs / 2),
-        ),
-    )
+    return with_epochs(mother, mother_epochs), with_epochs(member, member_epochs)
 
 
 def _mother_rates(recipe: Recipe, cycles: int) -> Callable[[int], np.ndarray] | None:

@@ -1,11 +1,15 @@
 """From scratch: begin at random, and bring equal architectures together."""
 
-import dataclasses
 from collections.abc import Callable, Iterable, Mapping
 
 from mothernets_jax.architectures import Architecture
 from mothernets_jax.compilation import Executables
-from mothernets_jax.methods.budget import affordable_epochs, budget_flops, epoch_cost
+from mothernets_jax.methods.budget import (
+    affordable_epochs,
+    budget_flops,
+    epoch_cost,
+    with_epochs,
+)
 from mothernets_jax.models import init
 from mothernets_jax.settings import Settings
 from mothernets_jax.stages import Composition, Stage, Start, Task
@@ -41,7 +45,7 @@ def from_scratch(
     )
     if bags:
         check_bags(task, f"the method {method!r}")
-    recipe = dataclasses.replace(settings.train, epochs=epochs)
+    recipe = with_epochs(settings.train, epochs)
     stages = tuple(
         Stage(
             method,

@@ -3,7 +3,6 @@
 References: Lee et al. 2015, "Why M heads are better than one".
 """
 
-import dataclasses
 from collections.abc import Mapping
 
 from mothernets_jax.architectures import Architecture
@@ -13,6 +12,7 @@ from mothernets_jax.methods.budget import (
     affordable_epochs,
     budget_flops,
     single_network,
+    with_epochs,
 )
 from mothernets_jax.methods.scratch import start_at_random
 from mothernets_jax.settings import Settings
@@ -51,7 +51,7 @@ def compose(
         len(names) * epoch_flops(stage, task),
         settings.train.epochs,
     )
-    recipe = dataclasses.replace(settings.train, epochs=epochs)
+    recipe = with_epochs(settings.train, epochs)
     return Composition(
         (stage._replace(recipe=recipe),), dict.fromkeys(names, architecture)
     )
