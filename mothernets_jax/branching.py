@@ -44,12 +44,20 @@ def first_of_branches(architecture: Architecture, sections: int) -> int:
 
     Args:
         architecture: the network.
-        sections: blocks or stages that are shared; of a network with no more than
-            these, such as an MLP, its first unit.
+        sections: blocks or stages that are shared; of a network that has one only, such
+            as an MLP, its first unit.
+
+    Raises:
+        ValueError: more sections than leave one to the branches.
     """
     names = [operation.name for operation in architecture.operations()]
     of_sections = [units for units in architecture.unit_names if units]
     units = [unit for units in of_sections for unit in units]
+    if 1 < len(of_sections) <= sections:
+        raise ValueError(
+            f"config.treenets.shared_blocks is {sections}, but {architecture} has "
+            f"{len(of_sections)} blocks: expected fewer, so that some are left to branch"
+        )
     if len(of_sections) > sections:
         first = of_sections[sections][0]
     else:

@@ -87,6 +87,7 @@ def run_stages(
             for stage in stages
             if stage.name not in records and trained.keys() >= set(stage.needs)
         ]
+        assert ready, "stages wait for networks that none of them trains"
         for stage, result in _side_by_side(ready, task, trained, execution):
             trained |= result.states
             records[stage.name] = result.record

@@ -141,9 +141,14 @@ class GroupTrainer:
         times = [self._call(0, data, inputs, 0, stop) / stop for _ in range(_TRIALS)]
         return float(np.median(times)) * len(self._groups)
 
-    def memory_bytes(self) -> int:
-        """What a device holds in a step, by the compiler's count, with all members."""
+    def memory_bytes(self) -> int | None:
+        """What a device holds in a step, by the compiler's count, with all members.
+
+        None where the compiler does not count.
+        """
         program = self._program.memory_analysis()  # type: ignore[attr-defined]
+        if program is None:
+            return None
         sizes = [getattr(program, f"{name}_size_in_bytes") for name in _IN_MEMORY]
         waiting = sum(
             leaf.nbytes for group in self._groups[1:] for leaf in jax.tree.leaves(group)

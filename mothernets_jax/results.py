@@ -161,20 +161,20 @@ def _clocks(
             clocks[clock] += record["clocks"][clock]
     paid = ("train", "hatch", "eval", "compile_wait")
     hours = sum(clocks[f"{name}_seconds"] for name in paid) / 3600
-    memory = max(record["clocks"]["memory_bytes"] for record in records)
+    memory = max(record["clocks"]["memory_bytes"] or 0 for record in records) or None
     price = price_of(task.devices[0].device_kind, prices)
     dollars = None if price is None else price * hours * jax.device_count()
     return {**clocks, "peak_memory_bytes": memory, "dollars": dollars}
 
 
 def price_of(device: str, prices: Mapping[str, float]) -> float | None:
-    """Dollars an hour of the first name that is a part of the device's.
+    """Dollars an hour, by the longest name that is a part of the device's.
 
     >>> price_of("NVIDIA H200", {"cpu": 0.1, "H200": 4.0})
     4.0
     """
-    fitting = (p for name, p in prices.items() if name.lower() in device.lower())
-    return next(fitting, None)
+    fitting = [name for name in prices if name.lower() in device.lower()]
+    return prices[max(fitting, key=len)] if fitting else None
 
 
 def _describe_members(

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from mothernets_jax import checkpoints
-from mothernets_jax.settings import Settings
+from mothernets_jax.settings import Settings, without_prices
 
 _CONFIG, _RESULTS = "config.json", "results.json"
 
@@ -28,6 +28,7 @@ def _check_owner(workdir: Path, settings: Settings) -> None:
     if not path.exists():
         return
     found, wanted = checkpoints.read_json(path), settings.to_json()
+    found, wanted = without_prices(found), without_prices(wanted)
     if found != wanted:
         raise ValueError(
             f"{workdir} holds another experiment: {_differences(found, wanted)}. "

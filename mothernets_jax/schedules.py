@@ -80,8 +80,9 @@ def learning_rates(
 def cosine_cycles(peak: float, *, cycles: int, total_steps: int) -> np.ndarray:
     """Cosine annealing that begins anew several times.
 
-    The rate of iteration t, from 1 on, is peak / 2 (cos(pi mod(t - 1, n) / n) + 1) with
-    cycles of n = ceil(total steps / cycles) steps.
+    The rate of iteration t, from 1 on, is peak / 2 (cos(pi mod(t - 1, n) / n) + 1) in
+    cycles of n = total steps / cycles steps. Where that is no whole number, some have a
+    step more, so that the last one, too, is annealed to its end.
 
     Args:
         peak: the rate at the beginning of each cycle.
@@ -91,12 +92,19 @@ def cosine_cycles(peak: float, *, cycles: int, total_steps: int) -> np.ndarray:
     Returns:
         float32 [total_steps].
 
+    Raises:
+        ValueError: more cycles than steps.
+
     References: Huang et al. 2017, "Snapshot Ensembles: Train 1, get M for free",
     equation 2.
     """
-    steps = -(-total_steps // cycles)
-    progress = np.arange(total_steps) % steps / steps
-    return (peak * _cosine(progress)).astype(np.float32)
+    if cycles > total_steps:
+        raise ValueError(
+            f"cycles is {cycles}: expected at most {total_steps}, the steps in all"
+        )
+    edges = np.arange(cycles + 1) * total_steps // cycles
+    progress = [np.arange(n) / n for n in np.diff(edges)]
+    return (peak * _cosine(np.concatenate(progress))).astype(np.float32)
 
 
 def triangular_cycles(

@@ -162,6 +162,11 @@ class Settings:
         return json.loads(json.dumps(dataclasses.asdict(self)))
 
     def digest(self) -> str:
-        """Eight hexadecimal digits that differ where any setting differs."""
-        text = json.dumps(self.to_json(), sort_keys=True)
+        """Eight hexadecimal digits that differ where any setting but a price does."""
+        text = json.dumps(without_prices(self.to_json()), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+def without_prices(settings: dict[str, Any]) -> dict[str, Any]:
+    """Settings as plain values, but for what changes no training."""
+    return {name: value for name, value in settings.items() if name != "prices"}

@@ -89,16 +89,24 @@ def test_schedule_that_is_all_warmup(schedule):
     np.testing.assert_allclose(rates, [0.25, 0.5, 0.75, 1.0])
 
 
-@pytest.mark.parametrize(("cycles", "total"), [(1, 7), (3, 12), (5, 23)])
+@pytest.mark.parametrize(("cycles", "total"), [(1, 7), (3, 12), (5, 40)])
 def test_cosine_cycles_are_those_of_the_paper(cycles, total):
     rates = cosine_cycles(0.2, cycles=cycles, total_steps=total)
-    length = math.ceil(total / cycles)  # equation 2, iterations from 1
+    length = total // cycles  # equation 2, iterations from 1
     expected = [
         0.2 / 2 * (math.cos(math.pi * ((t - 1) % length) / length) + 1)
         for t in range(1, total + 1)
     ]
     np.testing.assert_allclose(rates, expected, rtol=1e-6)
     assert (rates == rates[0]).sum() == cycles
+
+
+def test_uneven_cosine_cycles_are_annealed_to_their_end():
+    rates = cosine_cycles(1.0, cycles=3, total_steps=10)  # 3, 3 and 4 steps
+    assert np.flatnonzero(rates == 1).tolist() == [0, 3, 6]
+    np.testing.assert_allclose(rates[6:], [1, 0.853553, 0.5, 0.146447], rtol=1e-5)
+    with pytest.raises(ValueError, match="cycles is 4: expected at most 3, the steps"):
+        cosine_cycles(1.0, cycles=4, total_steps=3)
 
 
 def test_triangular_cycles_are_those_of_the_paper():

@@ -42,15 +42,19 @@ def epoch_cost(
     return epoch_images(recipe, task) * flops
 
 
-def with_epochs(recipe: Recipe, epochs: int) -> Recipe:
-    """The recipe for as many epochs as a budget pays for.
+def with_epochs(recipe: Recipe, epochs: int, budget: float | None) -> Recipe:
+    """The recipe for as many epochs as a budget pays for; unchanged without one.
 
-    The warm-up takes at most a half of them, unless there are as many as it said.
+    All of them are trained, and the warm-up takes at most a half.
     """
-    if epochs == recipe.epochs:
+    if budget is None:
         return recipe
-    warmup_epochs = min(recipe.warmup_epochs, epochs / 2)
-    return dataclasses.replace(recipe, epochs=epochs, warmup_epochs=warmup_epochs)
+    return dataclasses.replace(
+        recipe,
+        epochs=epochs,
+        warmup_epochs=min(recipe.warmup_epochs, epochs / 2),
+        stop="epochs",
+    )
 
 
 def budget_flops(
@@ -94,8 +98,8 @@ def affordable_epochs(
     epochs = int(budget / flops + 1e-9)
     if epochs < 1:
         raise ValueError(
-            f"config.budget.epochs pays for {budget:.3g} training FLOPs, but one epoch "
-            f"of {method} takes {flops:.3g}: raise it, or leave the method out of "
+            f"config.budget.epochs pays for {max(0.0, budget):.3g} training FLOPs, but "
+            f"one epoch of {method} takes {flops:.3g}: raise it, or leave the method out of "
             "config.methods"
         )
     return epochs

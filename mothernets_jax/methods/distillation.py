@@ -57,9 +57,10 @@ def compose(
                 distillation=teaching,
             )
         )
-    epochs = _epochs(task, settings, members, teacher, students)
+    budget = budget_flops(task, settings, members)
+    epochs = _epochs(task, settings, budget, teacher, students)
     stages = tuple(
-        stage._replace(recipe=with_epochs(settings.train, own))
+        stage._replace(recipe=with_epochs(settings.train, own, budget))
         for stage, own in zip((teacher, *students), epochs, strict=True)
     )
     return Composition(stages, dict(members))
@@ -68,7 +69,7 @@ def compose(
 def _epochs(
     task: Task,
     settings: Settings,
-    members: Mapping[str, Architecture],
+    budget: float | None,
     teacher: Stage,
     students: Sequence[Stage],
 ) -> list[int]:
@@ -77,12 +78,12 @@ def _epochs(
     Of a budget, the teacher gets as many whole epochs as its share pays for, at least
     one, and the students what remains.
     """
-    budget, epochs = budget_flops(task, settings, members), settings.train.epochs
+    epochs = settings.train.epochs
     if budget is None:
         return [epochs] * (1 + len(students))
     of_teacher = epoch_flops(teacher, task)
     teacher_epochs = max(
-        1, round(settings.distillation.budget_share * budget / of_teacher)
+        1, int(settings.distillation.budget_share * budget / of_teacher)
     )
     of_students = sum(len(s.members) * epoch_flops(s, task) for s in students)
     rest = budget - teacher_epochs * of_teacher

@@ -3,6 +3,7 @@
 References: MotherNets (MLSys 2020).
 """
 
+import dataclasses
 import functools
 from collections.abc import Callable, Mapping, Sequence
 
@@ -111,18 +112,23 @@ def _recipes(
         ValueError: a budget too small.
     """
     mother, member = settings.train, settings.hatch_recipe
+    if settings.mother.cycles > 1:  # each begins with a rise that no stop rule knows
+        mother = dataclasses.replace(mother, stop="epochs")
     budget = budget_flops(task, settings, members)
     if budget is None:
         return mother, member
     mothers_flops = epoch_cost(task, mother, [found.mothernet for found in clusters])
     members_flops = epoch_cost(task, member, members.values())
     share = (1 - settings.mother.budget_share) * budget
-    member_epochs = max(1, round(share / members_flops))
+    member_epochs = max(1, int(share / members_flops + 1e-9))
     rest = budget - member_epochs * members_flops
     mother_epochs = affordable_epochs(
         f"{NAME}, beside {member_epochs} of its members,", rest, mothers_flops, 1
     )
-    return with_epochs(mother, mother_epochs), with_epochs(member, member_epochs)
+    return (
+        with_epochs(mother, mother_epochs, budget),
+        with_epochs(member, member_epochs, budget),
+    )
 
 
 def _mother_rates(recipe: Recipe, cycles: int) -> Callable[[int], np.ndarray] | None:

@@ -37,15 +37,16 @@ def from_scratch(
     Raises:
         ValueError: a budget too small, or bags of streamed images.
     """
+    budget = budget_flops(task, settings, members)
     epochs = affordable_epochs(
         method,
-        budget_flops(task, settings, members),
+        budget,
         epoch_cost(task, settings.train, members.values()),
         settings.train.epochs,
     )
     if bags:
         check_bags(task, f"the method {method!r}")
-    recipe = with_epochs(settings.train, epochs)
+    recipe = with_epochs(settings.train, epochs, budget)
     stages = tuple(
         Stage(
             method,

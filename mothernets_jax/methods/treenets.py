@@ -45,13 +45,14 @@ def compose(
     stage = Stage(
         NAME, network, architecture, names, settings.train, start, branches_at=cut
     )
+    budget = budget_flops(task, settings, members)
     epochs = affordable_epochs(
         NAME,
-        budget_flops(task, settings, members),
+        budget,
         len(names) * epoch_flops(stage, task),
         settings.train.epochs,
     )
-    recipe = with_epochs(settings.train, epochs)
+    recipe = with_epochs(settings.train, epochs, budget)
     return Composition(
         (stage._replace(recipe=recipe),), dict.fromkeys(names, architecture)
     )
