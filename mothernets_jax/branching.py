@@ -56,7 +56,7 @@ def first_of_branches(architecture: Architecture, sections: int) -> int:
     if 1 < len(of_sections) <= sections:
         raise ValueError(
             f"config.treenets.shared_blocks is {sections}, but {architecture} has "
-            f"{len(of_sections)} blocks: expected fewer, so that some are left to branch"
+            f"{len(of_sections)} blocks: expected fewer, so that some branch"
         )
     if len(of_sections) > sections:
         first = of_sections[sections][0]

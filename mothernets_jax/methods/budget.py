@@ -99,7 +99,7 @@ def affordable_epochs(
     if epochs < 1:
         raise ValueError(
             f"config.budget.epochs pays for {max(0.0, budget):.3g} training FLOPs, but "
-            f"one epoch of {method} takes {flops:.3g}: raise it, or leave the method out of "
-            "config.methods"
+            f"one epoch of {method} takes {flops:.3g}: raise it, or leave the method "
+            "out of config.methods"
         )
     return epochs
