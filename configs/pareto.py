@@ -4,9 +4,9 @@ MotherNets (MLSys 2020) against full-data training, bagging, knowledge distillat
 TreeNets, Snapshot Ensembles and FGE, all on V5's networks, data and augmentation.
 
 Digits, one core, jax 0.12, one fold and one seed (a test image is 0.28 points): 2
-minutes, 4 where nothing is compiled yet; MotherNets and FGE 0.56%, bagging 0.83%, full
-data 1.11%, TreeNets and Snapshot Ensembles 1.39%, distillation 8.06%, at 252 to 271
-GFLOPs each.
+minutes, 4 where nothing is compiled yet; MotherNets 0.00%, FGE 0.56%, bagging 0.83%,
+full data 1.11%, TreeNets and Snapshot Ensembles 1.39%, distillation 7.50%, at 259 to
+271 GFLOPs each.
 
 python launch.py --config=configs/pareto.py
 python launch.py --config=configs/pareto.py:folder_thin --config.data.dir=IMAGES
