@@ -205,9 +205,10 @@ class GroupTrainer:
         drawn, step_keys = self._executables.get(draw, *args)(*args)
         if self._stage.bags:
             bag_keys = jnp.stack(self._fill(self._own(group, self._bag_keys)))
-            drawn = groups.make_bags(examples)(bag_keys, drawn)
+            args = (bag_keys, drawn)
+            drawn = self._executables.get(groups.make_bags(examples), *args)(*args)
         indices = self._chunks.indices(drawn)
-        members = len(args[0])
+        members = len(step_keys)
         rates = jnp.broadcast_to(self._rates[epoch], (members, self.steps_per_epoch))
         recipe = self._stage.recipe
         decay = jnp.full(members, recipe.weight_decay, jnp.float32)

@@ -19,8 +19,6 @@ from mothernets_jax.architectures.operations import (
 from mothernets_jax.channels import (
     Split,
     draw_shares,
-    enlarge_filter,
-    grow_kernel,
     grow_vector,
     identity_map,
     restrict,
@@ -29,7 +27,7 @@ from mothernets_jax.layers import NORM_EPSILON
 from mothernets_jax.models import Moments, Variables, measured_moments
 from mothernets_jax.moments import estimated_moments
 from mothernets_jax.trees import named_key
-from mothernets_jax.walk import Origin, Walk, kernel_shape, walk_along
+from mothernets_jax.walk import Origin, Walk, grown_kernel, kernel_shape, walk_along
 
 
 def hatch(
@@ -163,7 +161,7 @@ def _grow_layer(
     dtype: jax.typing.DTypeLike,
 ) -> dict:
     """A kernel, and a bias if there is one, grown between two maps."""
-    layer, incoming, outgoing = origin
+    layer, _, outgoing = origin
     if layer is None:
         shape = kernel_shape(weight, origin)
         grown = {"kernel": jnp.zeros(shape, dtype) if fresh is None else fresh}
@@ -171,11 +169,7 @@ def _grow_layer(
             grown["bias"] = jnp.zeros(shape[-1], dtype)
         return grown
     assert shares is not None
-    kernel = layer["kernel"].astype(dtype)
-    if weight.filter_size is not None:
-        kernel = enlarge_filter(kernel, weight.filter_size)
-    shares = shares.reshape((1,) * (kernel.ndim - 2) + shares.shape)
-    grown = {"kernel": grow_kernel(kernel, incoming, outgoing, shares, fresh)}
+    grown = {"kernel": grown_kernel(weight, origin, shares, fresh)}
     if "bias" in layer:
         grown["bias"] = grow_vector(layer["bias"].astype(dtype), outgoing)
     return grown

@@ -19,13 +19,11 @@ from mothernets_jax.architectures.operations import Norm, Weight
 from mothernets_jax.channels import (
     FRESH,
     ChannelMap,
-    enlarge_filter,
-    grow_kernel,
     grow_vector,
     restrict,
 )
 from mothernets_jax.trees import named_key
-from mothernets_jax.walk import Origin, Walk, kernel_shape, walk_along
+from mothernets_jax.walk import Origin, Walk, grown_kernel, kernel_shape, walk_along
 
 
 def hatch_momentum(
@@ -75,11 +73,7 @@ def _of_layer(
         grown = {"kernel": jnp.zeros(shape, dtype)}
         return {**grown, "bias": jnp.zeros(shape[-1], dtype)} if weight.bias else grown
     shares = jnp.outer(incoming.source != FRESH, _output_shares(outgoing, dtype))
-    kernel = layer["kernel"]
-    if weight.filter_size is not None:
-        kernel = enlarge_filter(kernel, weight.filter_size)
-    shares = shares.reshape((1,) * (kernel.ndim - 2) + shares.shape)
-    grown = {"kernel": grow_kernel(kernel, incoming, outgoing, shares)}
+    grown = {"kernel": grown_kernel(weight, origin, shares)}
     if weight.bias:
         grown["bias"] = _divided(layer["bias"], outgoing)
     return grown

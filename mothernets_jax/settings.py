@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from mothernets_jax.architectures import Architecture, parse
@@ -167,6 +168,6 @@ class Settings:
         return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
-def without_prices(settings: dict[str, Any]) -> dict[str, Any]:
+def without_prices(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Settings as plain values, but for what changes no training."""
     return {name: value for name, value in settings.items() if name != "prices"}

@@ -24,7 +24,9 @@ from mothernets_jax.channels import (
     ChannelMap,
     appended_map,
     concatenate,
+    enlarge_filter,
     fresh_map,
+    grow_kernel,
     identity_map,
     restrict,
     widening_map,
@@ -52,6 +54,26 @@ def kernel_shape(weight: Weight, origin: Origin) -> tuple[int, ...]:
     """Of the member's kernel."""
     taps = () if weight.filter_size is None else (weight.filter_size,) * 2
     return *taps, origin.incoming.source.shape[0], origin.outgoing.source.shape[0]
+
+
+def grown_kernel(
+    weight: Weight, origin: Origin, shares: jax.Array, fresh: jax.Array | None = None
+) -> jax.Array:
+    """A layer's kernel, [.., member in, member out], grown between its two maps.
+
+    Args:
+        weight: the member's layer.
+        origin: what it grows from, a layer.
+        shares: [member in, member out]; the kernel takes on their dtype.
+        fresh: as for `channels.grow_kernel`.
+    """
+    layer, incoming, outgoing = origin
+    assert layer is not None
+    kernel = layer["kernel"].astype(shares.dtype)
+    if weight.filter_size is not None:
+        kernel = enlarge_filter(kernel, weight.filter_size)
+    shares = shares.reshape((1,) * (kernel.ndim - 2) + shares.shape)
+    return grow_kernel(kernel, incoming, outgoing, shares, fresh)
 
 
 class Walk(NamedTuple):

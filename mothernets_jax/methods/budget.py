@@ -42,13 +42,11 @@ def epoch_cost(
     return epoch_images(recipe, task) * flops
 
 
-def with_epochs(recipe: Recipe, epochs: int, budget: float | None) -> Recipe:
-    """The recipe for as many epochs as a budget pays for; unchanged without one.
+def with_epochs(recipe: Recipe, epochs: int) -> Recipe:
+    """The recipe for the epochs that a budget pays for.
 
     All of them are trained, and the warm-up takes at most a half.
     """
-    if budget is None:
-        return recipe
     return dataclasses.replace(
         recipe,
         epochs=epochs,
@@ -79,22 +77,36 @@ def budget_flops(
     return epochs * epoch_cost(task, settings.train, [network])
 
 
-def affordable_epochs(
-    method: str, budget: float | None, flops: float, otherwise: int
-) -> int:
+def affordable_recipe(
+    method: str, recipe: Recipe, budget: float | None, flops: float
+) -> Recipe:
+    """The recipe for what a budget pays for; unchanged without one.
+
+    Args:
+        method: for the message.
+        recipe: of all that is trained.
+        budget: training FLOPs; None for no limit.
+        flops: of one epoch of all that is trained.
+
+    Raises:
+        ValueError: a budget that does not pay for one epoch.
+    """
+    if budget is None:
+        return recipe
+    return with_epochs(recipe, affordable_epochs(method, budget, flops))
+
+
+def affordable_epochs(method: str, budget: float, flops: float) -> int:
     """Whole epochs that a budget pays for.
 
     Args:
         method: for the message.
-        budget: training FLOPs; None for no limit.
+        budget: training FLOPs.
         flops: of one epoch of all that is trained.
-        otherwise: epochs where nothing limits them.
 
     Raises:
         ValueError: not even one.
     """
-    if budget is None:
-        return otherwise
     epochs = int(budget / flops + 1e-9)
     if epochs < 1:
         raise ValueError(

@@ -9,13 +9,13 @@ from collections.abc import Mapping, Sequence
 from mothernets_jax.architectures import Architecture
 from mothernets_jax.costs import num_params
 from mothernets_jax.losses import Distillation
-from mothernets_jax.methods.budget import affordable_epochs, budget_flops, with_epochs
+from mothernets_jax.methods.budget import affordable_recipe, budget_flops, with_epochs
 from mothernets_jax.methods.scratch import (
     label_of,
     same_architecture,
     start_at_random,
 )
-from mothernets_jax.settings import Settings
+from mothernets_jax.settings import Recipe, Settings
 from mothernets_jax.stages import Composition, Stage, Task, epoch_flops
 
 NAME = "distillation"
@@ -58,37 +58,36 @@ def compose(
             )
         )
     budget = budget_flops(task, settings, members)
-    epochs = _epochs(task, settings, budget, teacher, students)
-    stages = tuple(
-        stage._replace(recipe=with_epochs(settings.train, own, budget))
-        for stage, own in zip((teacher, *students), epochs, strict=True)
+    of_teacher, of_students = _recipes(task, settings, budget, teacher, students)
+    stages = (
+        teacher._replace(recipe=of_teacher),
+        *(student._replace(recipe=of_students) for student in students),
     )
     return Composition(stages, dict(members))
 
 
-def _epochs(
+def _recipes(
     task: Task,
     settings: Settings,
     budget: float | None,
     teacher: Stage,
     students: Sequence[Stage],
-) -> list[int]:
-    """Of the teacher, then of each stage of students, all of which have as many.
+) -> tuple[Recipe, Recipe]:
+    """The teacher's recipe and the students'.
 
     Of a budget, the teacher gets as many whole epochs as its share pays for, at least
     one, and the students what remains.
     """
-    epochs = settings.train.epochs
+    recipe = settings.train
     if budget is None:
-        return [epochs] * (1 + len(students))
-    of_teacher = epoch_flops(teacher, task)
-    teacher_epochs = max(
-        1, int(settings.distillation.budget_share * budget / of_teacher)
+        return recipe, recipe
+    teacher_flops = epoch_flops(teacher, task)
+    students_flops = sum(len(s.members) * epoch_flops(s, task) for s in students)
+    share = settings.distillation.budget_share * budget
+    epochs = max(1, int(share / teacher_flops))
+    rest = budget - epochs * teacher_flops
+    what = f"{NAME}, after {epochs} of the teacher,"
+    return (
+        with_epochs(recipe, epochs),
+        affordable_recipe(what, recipe, rest, students_flops),
     )
-    of_students = sum(len(s.members) * epoch_flops(s, task) for s in students)
-    rest = budget - teacher_epochs * of_teacher
-    what = f"{NAME}, after {teacher_epochs} of the teacher,"
-    return [
-        teacher_epochs,
-        *[affordable_epochs(what, rest, of_students, epochs)] * len(students),
-    ]

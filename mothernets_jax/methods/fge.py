@@ -42,12 +42,11 @@ def compose(
     network, architecture = single_network(task, members)
     cycle, half = settings.fge.cycle_epochs, settings.fge.cycle_epochs // 2
     in_cycles = half + (len(members) - 1) * cycle
-    total = affordable_epochs(
-        NAME,
-        budget_flops(task, settings, members),
-        epoch_cost(task, settings.train, [architecture]),
-        settings.train.epochs + in_cycles,
-    )
+    total = settings.train.epochs + in_cycles
+    budget = budget_flops(task, settings, members)
+    if budget is not None:
+        flops = epoch_cost(task, settings.train, [architecture])
+        total = affordable_epochs(NAME, budget, flops)
     before = total - in_cycles
     if before < 1:
         raise ValueError(

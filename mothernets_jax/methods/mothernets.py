@@ -12,7 +12,7 @@ import numpy as np
 from mothernets_jax.architectures import Architecture
 from mothernets_jax.clustering import Cluster, cluster
 from mothernets_jax.methods.budget import (
-    affordable_epochs,
+    affordable_recipe,
     budget_flops,
     epoch_cost,
     with_epochs,
@@ -122,12 +122,10 @@ def _recipes(
     share = (1 - settings.mother.budget_share) * budget
     member_epochs = max(1, int(share / members_flops + 1e-9))
     rest = budget - member_epochs * members_flops
-    mother_epochs = affordable_epochs(
-        f"{NAME}, beside {member_epochs} of its members,", rest, mothers_flops, 1
-    )
+    what = f"{NAME}, beside {member_epochs} of its members,"
     return (
-        with_epochs(mother, mother_epochs, budget),
-        with_epochs(member, member_epochs, budget),
+        affordable_recipe(what, mother, rest, mothers_flops),
+        with_epochs(member, member_epochs),
     )
 
 

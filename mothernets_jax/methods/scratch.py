@@ -5,10 +5,9 @@ from collections.abc import Callable, Iterable, Mapping
 from mothernets_jax.architectures import Architecture
 from mothernets_jax.compilation import Executables
 from mothernets_jax.methods.budget import (
-    affordable_epochs,
+    affordable_recipe,
     budget_flops,
     epoch_cost,
-    with_epochs,
 )
 from mothernets_jax.models import init
 from mothernets_jax.settings import Settings
@@ -37,16 +36,14 @@ def from_scratch(
     Raises:
         ValueError: a budget too small, or bags of streamed images.
     """
-    budget = budget_flops(task, settings, members)
-    epochs = affordable_epochs(
+    recipe = affordable_recipe(
         method,
-        budget,
+        settings.train,
+        budget_flops(task, settings, members),
         epoch_cost(task, settings.train, members.values()),
-        settings.train.epochs,
     )
     if bags:
         check_bags(task, f"the method {method!r}")
-    recipe = with_epochs(settings.train, epochs, budget)
     stages = tuple(
         Stage(
             method,

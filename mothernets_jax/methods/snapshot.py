@@ -28,12 +28,11 @@ def compose(
     There are as many cycles as members, all of one length; momentum is never reset.
     """
     network, architecture = single_network(task, members)
-    epochs = affordable_epochs(
-        NAME,
-        budget_flops(task, settings, members),
-        len(members) * epoch_cost(task, settings.train, [architecture]),
-        settings.snapshot.cycle_epochs,
-    )
+    epochs = settings.snapshot.cycle_epochs
+    budget = budget_flops(task, settings, members)
+    if budget is not None:
+        flops = len(members) * epoch_cost(task, settings.train, [architecture])
+        epochs = affordable_epochs(NAME, budget, flops)
     recipe = dataclasses.replace(
         settings.train,
         epochs=epochs,

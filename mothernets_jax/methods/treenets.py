@@ -9,10 +9,9 @@ from mothernets_jax.architectures import Architecture
 from mothernets_jax.branching import first_of_branches, shared_layers
 from mothernets_jax.compilation import Executables
 from mothernets_jax.methods.budget import (
-    affordable_epochs,
+    affordable_recipe,
     budget_flops,
     single_network,
-    with_epochs,
 )
 from mothernets_jax.methods.scratch import start_at_random
 from mothernets_jax.settings import Settings
@@ -45,14 +44,12 @@ def compose(
     stage = Stage(
         NAME, network, architecture, names, settings.train, start, branches_at=cut
     )
-    budget = budget_flops(task, settings, members)
-    epochs = affordable_epochs(
+    recipe = affordable_recipe(
         NAME,
-        budget,
+        settings.train,
+        budget_flops(task, settings, members),
         len(names) * epoch_flops(stage, task),
-        settings.train.epochs,
     )
-    recipe = with_epochs(settings.train, epochs, budget)
     return Composition(
         (stage._replace(recipe=recipe),), dict.fromkeys(names, architecture)
     )
