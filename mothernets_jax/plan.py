@@ -1,5 +1,6 @@
 """What a run is going to do: its clusters, inheritance, groups and FLOPs."""
 
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,7 +12,7 @@ from mothernets_jax.architectures import Architecture, named_units
 from mothernets_jax.clustering import Cluster
 from mothernets_jax.costs import num_params, train_flops
 from mothernets_jax.methods.mothernets import mothernet_name
-from mothernets_jax.mothernet import matched_units
+from mothernets_jax.mothernet import matched_units, obstacle
 from mothernets_jax.stages import (
     Stage,
     Task,
@@ -75,8 +76,28 @@ def describe_clusters(
     return {
         "num_clusters": len(described),
         "reused_parameters": reused,
+        "apart": _apart(
+            {mothernet_name(n): c.mothernet for n, c in enumerate(clusters, 1)}
+        ),
         "clusters": described,
     }
+
+
+def _apart(mothernets: Mapping[str, Architecture]) -> list[str]:
+    """Why some of the clusters could not be one, a sentence for each two kinds."""
+    kinds: list[list[str]] = []
+    for name, mothernet in mothernets.items():
+        for kind in kinds:
+            if not obstacle(mothernets[kind[0]], mothernet):
+                kind.append(name)
+                break
+        else:
+            kinds.append([name])
+    return [
+        f"No growth connects {', '.join(one)} with {', '.join(other)}: "
+        f"{obstacle(mothernets[one[0]], mothernets[other[0]])}."
+        for one, other in itertools.combinations(kinds, 2)
+    ]
 
 
 def print_plan(
@@ -109,6 +130,8 @@ def print_plan(
             "(members - 1) x parameters of the MotherNet)\n",
             highlight=False,
         )
+    for sentence in clusters["apart"]:
+        console.print(sentence + "\n", highlight=False)
     for cluster in clusters["clusters"]:
         console.print(_cluster_table(cluster))
         console.print(_remark_on_equals(cluster, noise))

@@ -367,7 +367,7 @@ def test_best_alignment_is_the_best(family):
         block = st.lists(PAIRS, min_size=1, max_size=most)
         blocks = st.lists(block, min_size=number, max_size=number)
         member = FAMILIES[family](blocks)
-        members = data.draw(st.lists(member, min_size=1, max_size=4, unique=True))
+        members = data.draw(st.lists(member, min_size=1, max_size=5, unique=True))
         first, best = mothernet(members), mothernet(members, align="best")
         for own in members:
             matched_units(first, own)

@@ -64,6 +64,7 @@ def _page(results: dict, pictures: dict[str, str]) -> str:
         "costs": html_table(comparison(methods, COSTS), colours=colours),
         "combinations": combined,
         "after": _after_temperature(methods),
+        "apart": html.escape(" ".join(results.get("plan", {}).get("apart", ()))),
         "metric": metric_of(methods),
         "members": "\n".join(member_tables(results)),
         "architectures": html_table(architectures(results)),
