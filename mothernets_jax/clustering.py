@@ -188,8 +188,9 @@ def _merge(
     """Merges the best pair, again and again; each looks worth a share of what it is."""
     division = [1 << i for i in range(count)]
     while num_clusters is None or len(division) > num_clusters:
+        apart = [gain(mask) or 0 for mask in division]
         merges = [
-            (share() * merged - (gain(a) or 0) - (gain(b) or 0), -i, -j)
+            (share() * merged - apart[i] - apart[j], -i, -j)
             for i, a in enumerate(division)
             for j, b in enumerate(division[:i])
             if (merged := gain(a | b)) is not None

@@ -12,6 +12,8 @@ import functools
 import itertools
 from collections.abc import Callable, Sequence
 
+import numpy as np
+
 from mothernets_jax.alignment import fitting_sections
 from mothernets_jax.architectures import Architecture
 from mothernets_jax.architectures.base import Unit, sizes
@@ -103,14 +105,15 @@ def _size_by_rows(
         return fitting_sections(members[i], members[i].starts(depths))
 
     @functools.cache
-    def row(i: int, depths: tuple[int, ...]) -> tuple[int, ...]:
+    def row(i: int, depths: tuple[int, ...]) -> np.ndarray:
         units = itertools.chain(*fitting(i, depths))
-        return tuple(itertools.chain(*map(sizes, units)))
+        return np.asarray([*itertools.chain(*map(sizes, units))], np.int64)
 
     def size(chosen: frozenset[int]) -> int:
-        depths = tuple(map(min, zip(*(own_depths[i] for i in chosen), strict=True)))
-        rows = {row(i, depths) for i in chosen}
-        smallest = tuple(map(min, zip(*rows, strict=True)))
+        all_depths = {own_depths[i] for i in chosen}
+        depths = tuple(map(min, zip(*all_depths, strict=True)))
+        rows = [row(i, depths) for i in chosen]
+        smallest = tuple(np.minimum.reduce(rows).tolist())
         frames = frozenset(first_framed[i] for i in chosen)
         key = depths, smallest, frames
         if key not in counted:

@@ -32,7 +32,10 @@ def test_the_fewest_clusters_that_can_be_connected(name):
     assert len(found) == FEWEST.get(name, 1)
 
 
-@pytest.mark.parametrize("name", ["r10", "d5", "w5", "m5"])
+SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in ("r25", "v100")]
+
+
+@pytest.mark.parametrize("name", ["v5", "r10", "d5", "w5", "m5", "v25", *SLOW])
 def test_one_and_two_clusters_more(name):
     networks = getattr(presets, name)()
     fewest = FEWEST.get(name, 1)
