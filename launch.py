@@ -40,10 +40,10 @@ def parse_flags(argv: list[str]) -> list[str]:
     return arguments
 
 
-def fail(message: str) -> None:
-    """Prints one clear message and ends with exit code 2."""
+def fail(message: str, exit_code: int = 2) -> None:
+    """Prints one clear message and ends."""
     print(f"error: {message}", file=sys.stderr)
-    sys.exit(2)
+    sys.exit(exit_code)
 
 
 def main(argv: list[str]) -> None:
@@ -51,12 +51,13 @@ def main(argv: list[str]) -> None:
     # After the flags, since it is slow.
     from mothernets_jax import compilation, experiment, meeting, methods, run_log
     from mothernets_jax.config import from_config
+    from mothernets_jax.interruption import InterruptedRunError
 
     run_log.log_our_stages()
     compilation.use_persistent_cache()
 
-    path = Path(config_flags.get_config_filename(flags.FLAGS["config"]))
-    name = path.name.replace(".py", "").replace(":", "-")
+    config = Path(config_flags.get_config_filename(flags.FLAGS["config"])).name
+    name = config.replace(".py", "").replace(":", "-")
     command = shlex.join(["python", *sys.argv])
     own = ("distributed", "coordinator", "num_hosts", "host")
     try:
@@ -65,14 +66,13 @@ def main(argv: list[str]) -> None:
         with meeting.together(*(flags.FLAGS[flag].value for flag in own)) as console:
             if _PLAN.value:
                 experiment.show_plan(frozen, console)
-            else:
-                experiment.run(
-                    frozen, name=name, workdir=workdir, command=command, console=console
-                )
-    except (ValueError, OSError) as error:
+                return
+            run = {"name": name, "workdir": workdir, "command": command}
+            experiment.run(frozen, console=console, **run)
+    except (ValueError, OSError, InterruptedRunError) as error:
         if _DEBUG.value:
             traceback.print_exc()
-        fail(str(error))
+        fail(str(error), getattr(error, "exit_code", 2))
 
 
 if __name__ == "__main__":

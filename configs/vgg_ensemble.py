@@ -113,6 +113,7 @@ def get_config(preset: str = "digits") -> ConfigDict:
             },
             "treenets": {"shared_blocks": 1},
             "snapshot": {"cycle_epochs": 10, "learning_rate": 0.2},
+            "checkpoint": {"interval_seconds": 60.0},  # of unfinished work, at least
             # Dollars for an hour of one device, by a part of its name; yours differ.
             "prices": {"cpu": 0.1, "A100": 2.0, "H100": 3.0, "H200": 3.5, "TPU": 1.5},
             "fge": {"cycle_epochs": 4, "largest_rate": 0.05, "smallest_rate": 1e-4},

@@ -1,13 +1,16 @@
-"""Save and restore what a stage produced, all or nothing.
+"""Save and restore what a stage produced, all or nothing, and notice damage.
 
 A record is a folder: `variables/` (Orbax, never pickle) and `record.json`, which is
-written last and by an atomic rename; a folder without it does not count.
+written last and by an atomic rename; a folder without it does not count. It holds the
+SHA-256 of every file of the variables, and of itself.
 """
 
+import contextlib
+import hashlib
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +19,10 @@ import orbax.checkpoint as ocp
 
 _RECORD = "record.json"
 _VARIABLES = "variables"
+
+
+class DamagedError(ValueError):
+    """What was saved is not what is there now; the message names the file."""
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -27,18 +34,19 @@ def write_json(path: Path, value: Any) -> None:
         file.flush()
         os.fsync(file.fileno())
     os.replace(temporary, path)
+    _sync(path.parent)
 
 
 def read_json(path: Path) -> Any:
     """Reads a JSON file.
 
     Raises:
-        ValueError: it is not JSON, by name.
+        DamagedError: it is not JSON.
     """
     try:
         return json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise DamagedError(
             f"{path} is damaged ({error}): delete it to make it again"
         ) from None
 
@@ -49,44 +57,179 @@ def save(folder: Path, variables: Mapping[str, Any], record: Mapping[str, Any]) 
     Of several hosts, one alone calls this; it must have all of the variables.
     """
     folder = folder.absolute()
-    (folder / _RECORD).unlink(missing_ok=True)
-    shutil.rmtree(folder / _VARIABLES, ignore_errors=True)
+    remove(folder)
     folder.mkdir(parents=True, exist_ok=True)
     with _checkpointer() as checkpointer:
         checkpointer.save(folder / _VARIABLES, jax.device_get(dict(variables)))
-    write_json(folder / _RECORD, record)
+    for path in (*(folder / _VARIABLES).rglob("*"), folder / _VARIABLES):
+        _sync(path)
+    content = {"files": _checksums(folder / _VARIABLES), "record": record}
+    write_json(folder / _RECORD, {**content, "sha256": _checksum(content)})
+
+
+def remove(folder: Path) -> None:
+    """Deletes what `save` has written there, if anything."""
+    (folder / _RECORD).unlink(missing_ok=True)
+    shutil.rmtree(folder / _VARIABLES, ignore_errors=True)
+
+
+def is_finished(folder: Path) -> bool:
+    """Whether a save was finished there; it may be damaged since."""
+    return (folder / _RECORD).exists()
 
 
 def read_record(folder: Path) -> dict[str, Any] | None:
-    """The record of a finished save; None where there is none."""
-    path = folder / _RECORD
-    return read_json(path) if path.exists() else None
+    """The record of a finished save; None where there is none.
+
+    Raises:
+        DamagedError: it is not as it was written.
+    """
+    content = _read(folder)
+    return None if content is None else content["record"]
 
 
 def restore(folder: Path, template: Mapping[str, Any]) -> dict[str, Any]:
-    """Restores variables onto this host's first device.
+    """Restores variables onto this host's first device, after `verify`.
 
     Args:
         folder: what `save` was given.
         template: shapes and dtypes of the variables by name.
 
     Raises:
-        ValueError: the saved variables are damaged, or not of these shapes.
+        DamagedError: the saved variables are damaged, or not of these shapes.
     """
+    verify(folder, template)
+    with _named_damage(folder), _checkpointer() as checkpointer:
+        path = folder.absolute() / _VARIABLES
+        return checkpointer.restore(path, _on_first_device(template))
+
+
+def verify(folder: Path, template: Mapping[str, Any]) -> None:
+    """Looks whether `restore` would succeed, before memory is taken for anything.
+
+    Files are compared with their checksums, then shapes and dtypes with the template.
+    Nothing outside of the folder is read: names of files come from the folder itself,
+    and links are refused.
+
+    Args:
+        folder: what `save` was given.
+        template: shapes and dtypes of the variables by name.
+
+    Raises:
+        DamagedError: the saved variables are damaged, or not of these shapes.
+    """
+    path = folder.absolute() / _VARIABLES
+    with _named_damage(folder), _checkpointer() as checkpointer:
+        files = (_read(folder) or {"files": {}})["files"]
+        if reason := _difference(files, _checksums(path)):
+            raise ValueError(reason)
+        _check_shapes(checkpointer.metadata(path).item_metadata, dict(template))
+
+
+@contextlib.contextmanager
+def _named_damage(folder: Path) -> Iterator[None]:
+    """Whatever stands in the way of reading variables becomes one clear message."""
+    try:
+        yield
+    except DamagedError:
+        raise
+    except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
+        reason = str(error).splitlines()[0].partition(" [")[0][:150]
+        raise DamagedError(
+            f"{folder.absolute() / _VARIABLES} cannot be restored ({reason}): delete "
+            f"{folder} to train it again"
+        ) from error
+
+
+def _sync(path: Path) -> None:
+    """A file's content, or a folder's names, are on the disk when this returns."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _read(folder: Path) -> dict[str, Any] | None:
+    """What `save` wrote beside the variables, compared with its checksum."""
+    path = folder / _RECORD
+    if not path.exists():
+        return None
+    found = read_json(path)
+    if isinstance(found, dict) and found.keys() == {"files", "record", "sha256"}:
+        content = {"files": found["files"], "record": found["record"]}
+        if found["sha256"] == _checksum(content) and isinstance(content["files"], dict):
+            return content
+    raise DamagedError(
+        f"{path} is damaged (it is not what its checksum says): delete {folder} to "
+        "make it again"
+    )
+
+
+def _checksum(content: Mapping[str, Any]) -> str:
+    text = json.dumps(content, sort_keys=True, allow_nan=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _checksums(folder: Path) -> dict[str, str]:
+    """SHA-256 of every file in a folder, by its path there.
+
+    Raises:
+        ValueError: something in it is neither a folder nor a plain file.
+    """
+    found = {}
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder).as_posix()
+        if path.is_symlink() or not (path.is_file() or path.is_dir()):
+            raise ValueError(f"{name} is a link or no plain file")
+        if path.is_file():
+            with path.open("rb") as file:
+                found[name] = hashlib.file_digest(file, "sha256").hexdigest()
+    return found
+
+
+def _difference(saved: Mapping[str, str], found: Mapping[str, str]) -> str | None:
+    """The first file that is not as it was saved, in words."""
+    for name in sorted(saved.keys() | found.keys()):
+        if name not in found:
+            return f"its file {name} is missing"
+        if name not in saved:
+            return f"its file {name} was not saved with it"
+        if saved[name] != found[name]:
+            return f"its file {name} was altered"
+    return None
+
+
+def _check_shapes(saved: Any, template: Any) -> None:
+    """Compares what is saved with what is wanted, before memory is taken for it.
+
+    Raises:
+        ValueError: they differ; names the first leaf.
+    """
+
+    def described(tree: Any) -> dict[str, str]:
+        leaves, _ = jax.tree_util.tree_flatten_with_path(tree)
+        return {
+            jax.tree_util.keystr(path): f"{leaf.dtype} {tuple(leaf.shape)}"
+            for path, leaf in leaves
+        }
+
+    found, wanted = described(saved.tree), described(template)
+    for name in sorted(found.keys() | wanted.keys()):
+        if found.get(name) != wanted.get(name):
+            raise ValueError(
+                f"{name} is {found.get(name, 'missing')} there and "
+                f"{wanted.get(name, 'unknown')} here"
+            )
+
+
+def _on_first_device(template: Mapping[str, Any]) -> dict[str, Any]:
+    """The same shapes, to be put on this host's first device."""
     sharding = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
-    target = jax.tree.map(
+    return jax.tree.map(
         lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding),
         dict(template),
     )
-    path = folder.absolute() / _VARIABLES
-    try:
-        with _checkpointer() as checkpointer:
-            return checkpointer.restore(path, target)
-    except (ValueError, KeyError, OSError) as error:
-        reason = str(error).splitlines()[0].partition(" [")[0][:150]
-        raise ValueError(
-            f"{path} cannot be restored ({reason}): delete {folder} to train it again"
-        ) from error
 
 
 def _checkpointer() -> ocp.StandardCheckpointer:

@@ -53,8 +53,8 @@ class InMemory:
         """From drawn examples to their places in the data: the same."""
         return drawn
 
-    def of_epoch(self, epoch: int) -> Calls:
-        """Yields all steps of an epoch at once."""
+    def of_epoch(self, epoch: int, first: int = 0) -> Calls:
+        """Yields all steps of an epoch at once, wherever it goes on."""
         yield 0, self._steps, self.shapes
 
 
@@ -119,20 +119,28 @@ class Streamed:
         own = step % self._chunk_steps * self._own_batch + position % self._own_batch
         return jnp.broadcast_to(own, drawn.shape)
 
-    def of_epoch(self, epoch: int) -> Calls:
-        """Yields the chunks of an epoch in their order, read ahead."""
+    def of_epoch(self, epoch: int, first: int = 0) -> Calls:
+        """Yields the chunks of an epoch in their order, read ahead.
+
+        Args:
+            epoch: from 0.
+            first: the step, from 0, at which the epoch goes on: from its chunk.
+        """
         begin, workers = epoch * self._steps, self._task.stream_workers
-        batches = read_ahead(self._reader, begin, begin + self._steps, workers=workers)
+        skipped = first // self._chunk_steps * self._chunk_steps
+        batches = read_ahead(
+            self._reader, begin + skipped, begin + self._steps, workers=workers
+        )
         with contextlib.closing(batches), ThreadPoolExecutor(1, "stream") as thread:
-            stop = min(self._chunk_steps, self._steps)
+            stop = min(self._chunk_steps, self._steps - skipped)
             coming = thread.submit(self._read, batches, stop)
-            for first in range(0, self._steps, self._chunk_steps):
+            for of_chunk in range(skipped, self._steps, self._chunk_steps):
                 chunk = coming.result()
-                stop = min(first + self._chunk_steps, self._steps)
+                stop = min(of_chunk + self._chunk_steps, self._steps)
                 following = min(self._chunk_steps, self._steps - stop)
                 if following:
                     coming = thread.submit(self._read, batches, following)
-                yield first, stop, chunk
+                yield of_chunk, stop, chunk
 
     def _read(self, batches: Iterator[Batch], steps: int) -> TrainingData:
         """The next chunk, on the devices; what `steps` do not fill stays black."""

@@ -65,6 +65,7 @@ def _check_ranges(settings: Settings, methods: tuple[str, ...]) -> None:
         at_least(1, path)
     for path in ("snapshot.learning_rate", "fge.smallest_rate", "budget.epochs"):
         at_least(0, path)
+    at_least(0, "checkpoint.interval_seconds")
     at_least(settings.fge.smallest_rate, "fge.largest_rate")
     if settings.fge.cycle_epochs < 2 or settings.fge.cycle_epochs % 2:
         raise ValueError(

@@ -6,9 +6,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from mothernets_jax import metrics
 from mothernets_jax.architectures import Architecture
 from mothernets_jax.augment import normalise
 from mothernets_jax.compilation import Executables, ProgramStore
+from mothernets_jax.data import Dataset
 from mothernets_jax.models import Variables, apply
 
 
@@ -55,6 +57,37 @@ def predict_logits(
         program = executables.get(_make_forward(architecture), *args)
         logits.append(np.asarray(program(*args))[: len(batch)])
     return np.concatenate(logits).astype(np.float32)
+
+
+def validation_error(
+    architecture: Architecture,
+    variables: Variables,
+    dataset: Dataset,
+    *,
+    batch_size: int,
+    executables: Executables,
+) -> float | None:
+    """The share of the validation images that a member gets wrong; None without any.
+
+    Args:
+        architecture: the member's.
+        variables: `{"params": ..., "batch_stats": ...}`.
+        dataset: with the split.
+        batch_size: images at a time.
+        executables: where compiled programs are kept.
+    """
+    if not len(dataset.validation_labels):
+        return None
+    logits = predict_logits(
+        architecture,
+        variables,
+        dataset.validation_images,
+        dataset.mean,
+        dataset.std,
+        batch_size=batch_size,
+        executables=executables,
+    )
+    return metrics.error(logits, dataset.validation_labels)
 
 
 def prepare_prediction(

@@ -1,6 +1,7 @@
 """Run stages in the order of their needs, on all devices, and save what they give."""
 
-import functools
+import contextlib
+import logging
 import queue
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -12,13 +13,17 @@ import jax
 from mothernets_jax import checkpoints, hosts
 from mothernets_jax.compilation import Executables, ProgramStore
 from mothernets_jax.devices import Device
-from mothernets_jax.models import abstract_variables
+from mothernets_jax.interruption import Interruption
 from mothernets_jax.progress import RunProgress
-from mothernets_jax.run_log import append_metrics
-from mothernets_jax.stage_runner import StageResult, prepare_stage, run_stage
+from mothernets_jax.run_log import MetricsLog
+from mothernets_jax.stage_run import StageResult, state_shapes
+from mothernets_jax.stage_runner import prepare_stage, run_stage
 from mothernets_jax.stages import Stage, Task, planned_flops
 from mothernets_jax.strategies import StrategyMemory
-from mothernets_jax.training import MemberState, new_state
+from mothernets_jax.training import MemberState
+from mothernets_jax.unfinished import UnfinishedWork
+
+_log = logging.getLogger(__name__)
 
 
 class Execution(NamedTuple):
@@ -30,6 +35,9 @@ class Execution(NamedTuple):
         memory: the run's choices of strategies.
         store: compiled programs.
         progress: told of every epoch.
+        metrics: where every epoch's figures are kept.
+        interruption: tells when to stop.
+        interval_seconds: between two saves of unfinished work, at least.
     """
 
     workdir: Path
@@ -37,6 +45,23 @@ class Execution(NamedTuple):
     memory: StrategyMemory
     store: ProgramStore
     progress: RunProgress
+    metrics: MetricsLog
+    interruption: Interruption
+    interval_seconds: float
+
+
+class Trained(NamedTuple):
+    """What came of a method's stages.
+
+    Attributes:
+        states: that every network was left in, by name.
+        records: of the stages, in their order.
+        left_out: by network that could not be trained, why.
+    """
+
+    states: dict[str, MemberState]
+    records: list[dict[str, Any]]
+    left_out: dict[str, str]
 
 
 def stage_folder(workdir: Path, stage: Stage) -> Path:
@@ -45,35 +70,47 @@ def stage_folder(workdir: Path, stage: Stage) -> Path:
 
 
 def read_records(workdir: Path, stages: Sequence[Stage]) -> dict[str, dict[str, Any]]:
-    """The records of those stages that are done, by the stage's name."""
+    """The records of those stages that are done, by the stage's name.
+
+    A damaged one counts as not done.
+    """
 
     def read() -> dict[str, dict[str, Any]]:
-        found = {
-            s.name: checkpoints.read_record(stage_folder(workdir, s)) for s in stages
-        }
-        return {name: record for name, record in found.items() if record is not None}
+        found = {}
+        for stage in stages:
+            with contextlib.suppress(checkpoints.DamagedError):
+                record = checkpoints.read_record(stage_folder(workdir, stage))
+                if record is not None:
+                    found[stage.name] = record
+        return found
 
     return hosts.on_first(read)
 
 
-def run_stages(
-    stages: Sequence[Stage], task: Task, execution: Execution
-) -> tuple[dict[str, MemberState], list[dict[str, Any]]]:
+def _shapes_of_result(
+    stage: Stage, task: Task, record: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Shapes of what a finished stage has saved."""
+    names = [name for name in stage.members if name not in record["left_out"]]
+    return dict.fromkeys(names, state_shapes(stage, task))
+
+
+def run_stages(stages: Sequence[Stage], task: Task, execution: Execution) -> Trained:
     """Every stage's result: restored where it is done, else trained and saved.
 
     Stages whose needs are met run side by side. As long as there are at least as many
     of them as devices, each has a device to itself, the longest first; otherwise the
     devices are divided evenly among them. Several hosts run one stage at a time, on all
-    devices, since all of them must do the same in the same order.
+    devices, since all of them must do the same in the same order. A stage that needs a
+    network which could not be trained is not run.
 
     Args:
         stages: of one method.
         task: on what, and on which devices.
         execution: how.
 
-    Returns:
-        The state that every network was left in, by name, and the stages' records in
-        their order.
+    Raises:
+        InterruptedRunError: told to stop; what was trained is saved.
     """
     done = read_records(execution.workdir, stages)
     for stage in stages:
@@ -81,17 +118,22 @@ def run_stages(
             prepare_stage(stage, task, execution.strategy, execution.store)
     trained: dict[str, MemberState] = {}
     records: dict[str, dict[str, Any]] = {}
-    while len(records) < len(stages):
-        ready = [
-            stage
-            for stage in stages
-            if stage.name not in records and trained.keys() >= set(stage.needs)
-        ]
-        assert ready, "stages wait for networks that none of them trains"
+    left_out: dict[str, str] = {}
+    waiting = list(stages)
+    while waiting:
+        for stage in list(waiting):
+            if lost := [name for name in stage.needs if name in left_out]:
+                left_out |= dict.fromkeys(stage.members, f"it needs {lost[0]}")
+                waiting.remove(stage)
+        ready = [stage for stage in waiting if trained.keys() >= set(stage.needs)]
+        assert ready or not waiting, "stages wait for what none of them trains"
         for stage, result in _side_by_side(ready, task, trained, execution):
             trained |= result.states
             records[stage.name] = result.record
-    return trained, [records[stage.name] for stage in stages]
+            left_out |= result.record["left_out"]
+            waiting.remove(stage)
+    in_order = [records[stage.name] for stage in stages if stage.name in records]
+    return Trained(trained, in_order, left_out)
 
 
 def _side_by_side(
@@ -134,36 +176,59 @@ def _divide(devices: tuple[Device, ...], stages: int) -> list[tuple[Device, ...]
 def _run_or_restore(
     stage: Stage, task: Task, trained: Mapping[str, MemberState], execution: Execution
 ) -> StageResult:
+    execution.interruption.check()
     folder, progress = stage_folder(execution.workdir, stage), execution.progress
-    record = read_records(execution.workdir, [stage]).get(stage.name)
-    if record is not None:
+    result = _restored(stage, task, folder)
+    if result is not None:
         progress.message(f"{stage.name}: done already")
-        shapes = abstract_variables(
-            stage.architecture, task.input_shape, task.num_classes
+        return result
+    log = execution.metrics if hosts.is_first() else None
+    if log:
+        log.forget(stage.name)
+    work = UnfinishedWork(folder / "unfinished", execution.interval_seconds)
+    try:
+        result = run_stage(
+            stage,
+            task,
+            trained,
+            strategy=execution.strategy,
+            memory=execution.memory,
+            executables=Executables(execution.store),
+            progress=progress,
+            log=log.append if log else lambda **metrics: None,
+            work=work,
+            interruption=execution.interruption,
         )
-        state = jax.eval_shape(new_state, shapes)
-        template = dict.fromkeys(stage.members, state._asdict())
-        saved = hosts.arrays_on_first(
-            lambda: checkpoints.restore(folder, template), template
-        )
-        states = {name: MemberState(**saved[name]) for name in stage.members}
-        return StageResult(states, record)
-    log = functools.partial(append_metrics, execution.workdir / "metrics.jsonl")
-    result = run_stage(
-        stage,
-        task,
-        trained,
-        strategy=execution.strategy,
-        memory=execution.memory,
-        executables=Executables(execution.store),
-        progress=progress,
-        log=log if hosts.is_first() else lambda **metrics: None,
-    )
+    finally:
+        work.close()
     states = {name: state._asdict() for name, state in result.states.items()}
     hosts.on_first(lambda: checkpoints.save(folder, states, result.record))
+    work.discard()
     for name, check in result.record["checks"].items():
         progress.message(
             f"{name} hatched: its logits differed from its MotherNet's by at most "
             f"{check['relative_logit_difference']:.1e} of the largest"
         )
     return result
+
+
+def _restored(stage: Stage, task: Task, folder: Path) -> StageResult | None:
+    """A finished stage's result; None where there is none, or a damaged one."""
+
+    def find() -> dict[str, Any] | None:
+        try:
+            record = checkpoints.read_record(folder)
+            if record is not None:
+                checkpoints.verify(folder, _shapes_of_result(stage, task, record))
+        except checkpoints.DamagedError as error:
+            _log.warning("%s. The stage %s is trained again", error, stage.name)
+            checkpoints.remove(folder)
+            return None
+        return record
+
+    record = hosts.on_first(find)
+    if record is None:
+        return None
+    shapes = _shapes_of_result(stage, task, record)
+    saved = hosts.arrays_on_first(lambda: checkpoints.restore(folder, shapes), shapes)
+    return StageResult({n: MemberState(**s) for n, s in saved.items()}, record)

@@ -4,7 +4,7 @@ import contextlib
 import functools
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,19 +16,19 @@ from mothernets_jax.architectures import Architecture
 from mothernets_jax.compilation import Executables, ProgramStore
 from mothernets_jax.devices import device_name
 from mothernets_jax.ensemble import ENSEMBLES_FOLDER, Ensemble, Member
-from mothernets_jax.execution import Execution, read_records, run_stages
+from mothernets_jax.execution import Execution, Trained, read_records, run_stages
+from mothernets_jax.interruption import Interruption
 from mothernets_jax.methods import METHODS
 from mothernets_jax.plan import describe_clusters, print_plan
 from mothernets_jax.progress import RunProgress
 from mothernets_jax.report import write_report
 from mothernets_jax.report.tables import comparison_table
 from mothernets_jax.results import predict_all, summarise
-from mothernets_jax.run_log import provenance
+from mothernets_jax.run_log import MetricsLog, provenance
 from mothernets_jax.settings import Settings
 from mothernets_jax.stages import Composition, Task, planned_flops
 from mothernets_jax.strategies import StrategyMemory
 from mothernets_jax.task_loading import describe_data, load_task, read_ood_images
-from mothernets_jax.training import MemberState
 
 _log = logging.getLogger(__name__)
 
@@ -105,31 +105,60 @@ def train_and_evaluate(
         The content of `results.json`.
 
     Raises:
-        ValueError: bad settings or data, or a folder that holds another experiment.
+        ValueError: bad settings or data, or a folder that holds another experiment or
+            that another process is working in.
+        InterruptedRunError: told to stop by a signal; the same call goes on.
     """
+    interruption = Interruption()
+    with interruption.watch():
+        return _train_and_evaluate(
+            settings, name, workdir, command, console, store, interruption
+        )
+
+
+def _train_and_evaluate(
+    settings: Settings,
+    name: str,
+    workdir: Path,
+    command: str,
+    console: Console,
+    store: ProgramStore | None,
+    interruption: Interruption,
+) -> dict[str, Any]:
     hosts.check_same("the settings", settings.digest())
     done = hosts.on_first(lambda: run_folder.find_results(workdir, settings))
     if done is not None:
         console.print(f"Everything in {workdir} is done already.", soft_wrap=True)
         return done
-    task = load_task(settings)
-    ood_images = hosts.on_every(lambda: read_ood_images(task, settings))
-    compositions = _compositions(task, settings)
-    hosts.on_first(lambda: run_folder.claim(workdir, settings))
+    owner = run_folder.Owner(workdir, command)
     with contextlib.ExitStack() as stack:
+        stack.callback(owner.release)
+        hosts.on_first(lambda: owner.claim(settings) if workdir.exists() else None)
+        task = load_task(settings)
+        ood_images = hosts.on_every(lambda: read_ood_images(task, settings))
+        compositions = _compositions(task, settings)
+        # A new folder is made only now that all that could be refused was looked at.
+        hosts.on_first(lambda: owner.claim(settings))
         if store is None:
             store = stack.enter_context(contextlib.closing(ProgramStore()))
         trained = _train_methods(
-            task, ood_images, settings, compositions, workdir, console, store
+            task,
+            ood_images,
+            settings,
+            compositions,
+            workdir,
+            console,
+            store,
+            interruption,
         )
-    results = {
-        "name": name,
-        "provenance": provenance(command, device_name()),
-        "data": describe_data(settings, task),
-        "plan": _describe_plan(task, settings, compositions),
-        "methods": trained,
-    }
-    hosts.on_first(lambda: run_folder.finish(workdir, results))
+        results = {
+            "name": name,
+            "provenance": provenance(command, device_name()),
+            "data": describe_data(settings, task),
+            "plan": _describe_plan(task, settings, compositions),
+            "methods": trained,
+        }
+        hosts.on_first(lambda: run_folder.finish(workdir, results))
     return results
 
 
@@ -141,6 +170,7 @@ def _train_methods(
     workdir: Path,
     console: Console,
     store: ProgramStore,
+    interruption: Interruption,
 ) -> dict[str, Any]:
     """Every method's entry in `results.json`, after training what is not done."""
     every = [stage for c in compositions.values() for stage in c.stages]
@@ -154,15 +184,19 @@ def _train_methods(
             StrategyMemory(workdir / "strategies.json"),
             store,
             progress,
+            MetricsLog(workdir / "metrics.jsonl"),
+            interruption,
+            settings.checkpoint.interval_seconds,
         )
         for method, composition in compositions.items():
-            trained, records = run_stages(composition.stages, task, execution)
+            trained = run_stages(composition.stages, task, execution)
+            interruption.check()
             evaluate = functools.partial(
                 _calibrate_and_evaluate,
-                _ensemble(task, composition.members, trained),
+                _ensemble(method, task, composition.members, trained),
                 task,
                 composition,
-                records,
+                trained,
                 Executables(store),
                 folder=workdir / ENSEMBLES_FOLDER / method,
                 ood_images=ood_images,
@@ -179,7 +213,7 @@ def _calibrate_and_evaluate(
     ensemble: Ensemble,
     task: Task,
     composition: Composition,
-    records: Sequence[Mapping[str, Any]],
+    trained: Trained,
     executables: Executables,
     *,
     folder: Path,
@@ -193,16 +227,19 @@ def _calibrate_and_evaluate(
     if len(labels):
         ensemble = ensemble.calibrate(predictions.calibration, labels)
     ensemble.save(folder)
-    return summarise(
+    results = summarise(
         ensemble,
         predictions,
         task,
         composition,
-        records,
+        trained.records,
         executables,
         ood_name=ood_name,
         prices=prices,
     )
+    members = composition.members
+    left_out = {n: why for n, why in trained.left_out.items() if n in members}
+    return {**results, "left_out": left_out}
 
 
 def _compositions(task: Task, settings: Settings) -> dict[str, Composition]:
@@ -219,14 +256,26 @@ def _describe_plan(
 
 
 def _ensemble(
-    task: Task,
-    members: Mapping[str, Architecture],
-    trained: Mapping[str, MemberState],
+    method: str, task: Task, members: Mapping[str, Architecture], trained: Trained
 ) -> Ensemble:
-    """The ensemble's members, out of all networks that a method trained."""
-    dataset = task.dataset
+    """The ensemble's members, out of all networks that a method trained.
+
+    Raises:
+        ValueError: none of them could be trained.
+    """
+    dataset, states = task.dataset, trained.states
+    found = {
+        n: Member(a, states[n].variables) for n, a in members.items() if n in states
+    }
+    if not found:
+        name, reason = next(iter(trained.left_out.items()))
+        raise ValueError(
+            f"{method} has no members: training diverged, at a tenth of the learning "
+            f"rate too ({name}: {reason}). Lower config.train.learning_rate, or leave "
+            f"{method!r} out of config.methods; what other methods trained is kept"
+        )
     return Ensemble(
-        {name: Member(a, trained[name].variables) for name, a in members.items()},
+        found,
         mean=dataset.mean,
         std=dataset.std,
         class_names=dataset.class_names,

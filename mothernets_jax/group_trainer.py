@@ -22,7 +22,7 @@ from mothernets_jax.training import (
     TrainingData,
     new_state,
 )
-from mothernets_jax.trees import named_key, unstack
+from mothernets_jax.trees import named_key, stack, unstack
 
 # A call trains for about so long, after which progress is shown.
 _CALL_SECONDS = 1.0
@@ -49,6 +49,7 @@ class GroupTrainer:
         strategy: str,
         executables: Executables,
         teacher: Variables | None = None,
+        sums: Sequence[Metrics] | None = None,
     ):
         """Puts everything on the task's devices and compiles the program.
 
@@ -59,6 +60,7 @@ class GroupTrainer:
             strategy: one of `groups.STRATEGIES`.
             executables: compiled programs.
             teacher: the variables of the network that is distilled, if one is.
+            sums: each member's metrics in an epoch that goes on; None for zero.
         """
         recipe = stage.recipe
         self.steps_per_epoch = steps_per_epoch(recipe, task)
@@ -72,13 +74,7 @@ class GroupTrainer:
         self._placement = place(task.devices, rows, recipe.batch_size)
         self._chunks = make_chunks(stage, task, self._placement)
         self._teacher = put(teacher, self._placement.everywhere)
-        self._groups = [
-            put(
-                groups.new_group(self._fill(states[i : i + self._size])),
-                self._placement.by_member,
-            )
-            for i in range(0, len(states), self._size)
-        ]
+        self.load(states, sums)
         self._call_steps = 1  # until it is known how long a step takes
         function = groups.make_steps(
             stage.architecture,
@@ -90,50 +86,83 @@ class GroupTrainer:
             distillation=stage.distillation,
             branches_at=stage.branches_at,
         )
-        inputs = self._inputs(0, 0, [True] * len(states))
+        inputs = self._inputs(0, 0, [True] * len(states), None)
         shapes = self._chunks.shapes._replace(teacher=self._teacher)
         args = (self._groups[0], shapes, inputs, *_bounds(0, 1))
         self._program = executables.get(function, *args)
         seconds = executables.store.program(function, *args).seconds
         self.compile_seconds = hosts.first_clock(seconds)
 
+    def load(
+        self, states: Sequence[MemberState], sums: Sequence[Metrics] | None = None
+    ) -> None:
+        """Puts the members' states where they are trained.
+
+        Args:
+            states: each member's; copied.
+            sums: each member's metrics in an epoch that goes on; None for zero.
+        """
+        self._groups = []
+        for i in range(0, len(states), self._size):
+            group = groups.new_group(self._fill(states[i : i + self._size]))
+            if sums is not None:
+                own = stack(self._fill(sums[i : i + self._size]))
+                like = zip(own, group.sums, strict=True)
+                own = Metrics(*(value.astype(zero.dtype) for value, zero in like))
+                group = group._replace(sums=own)
+            self._groups.append(put(group, self._placement.by_member))
+
     def run_epoch(
         self,
         epoch: int,
         active: Sequence[bool],
         advance: Callable[[float], None] = lambda share: None,
+        *,
+        first: int = 0,
+        rate_shares: Sequence[float] | None = None,
+        pause: Callable[[int, float], None] = lambda steps, seconds: None,
     ) -> float:
-        """Trains the active members for an epoch.
+        """Trains the active members for an epoch, or for what is left of it.
 
         Args:
             epoch: from 0.
             active: which members train; the others are left as they were.
             advance: told, after each call, which share of the epoch it was.
+            first: steps of the epoch that are done already.
+            rate_shares: of each member, a factor on its learning rate; None for 1.
+            pause: called between calls, when all active members have done the same
+                steps, with their number and the seconds so far; may raise to stop.
 
         Returns:
-            The seconds it took, without those spent on compiling.
+            The seconds it took, without those spent on compiling or in `pause`.
         """
         busy = [i for i in range(len(self._groups)) if any(self._own(i, active))]
-        inputs = [self._inputs(epoch, i, active) for i in busy]
-        for i in busy:
-            self._groups[i] = groups.without_sums(self._groups[i])
-        started = time.perf_counter()  # waiting for images is training time, too
-        with contextlib.closing(self._chunks.of_epoch(epoch)) as chunks:
-            for first, last, data in chunks:
-                while first < last:
-                    stop = min(first + self._call_steps, last)
+        inputs = [self._inputs(epoch, i, active, rate_shares) for i in busy]
+        if not first:
+            for i in busy:
+                self._groups[i] = groups.without_sums(self._groups[i])
+        paused, started = 0.0, time.perf_counter()  # waiting for images is training
+        with contextlib.closing(self._chunks.of_epoch(epoch, first)) as chunks:
+            for begin, last, data in chunks:
+                done = max(begin, first)
+                while done < last:
+                    stop = min(done + self._call_steps, last)
                     for i, own in zip(busy, inputs, strict=True):
-                        spent = self._call(i, data, own, first, stop)
-                        advance((stop - first) / self.steps_per_epoch / len(busy))
+                        spent = self._call(i, data, own, done, stop)
+                        advance((stop - done) / self.steps_per_epoch / len(busy))
                     self._call_steps = max(
-                        1, round(_CALL_SECONDS * (stop - first) / spent)
+                        1, round(_CALL_SECONDS * (stop - done) / spent)
                     )
-                    first = stop
-        return time.perf_counter() - started
+                    done = stop
+                    if done < self.steps_per_epoch:
+                        now = time.perf_counter()
+                        pause(done, now - started - paused)
+                        paused += time.perf_counter() - now
+        return time.perf_counter() - started - paused
 
     def seconds_per_step(self) -> float:
         """The median time of a step of all members, over a few; they are trained."""
-        inputs = self._inputs(0, 0, [True] * len(self._keys))
+        inputs = self._inputs(0, 0, [True] * len(self._keys), None)
         with contextlib.closing(self._chunks.of_epoch(0)) as chunks:
             _, last, data = next(chunks)
         self._call(0, data, inputs, 0, 1)  # the first call of a program is slower
@@ -155,13 +184,19 @@ class GroupTrainer:
         )
         return sum(sizes) - program.alias_size_in_bytes + waiting
 
+    def sums(self) -> list[Metrics]:
+        """Each member's metrics, added up over the steps of its last epoch."""
+        return [
+            jax.tree.map(float, member)
+            for group in fetch([group.sums for group in self._groups])
+            for member in unstack(group, self._size)
+        ]
+
     def metrics(self) -> list[Metrics]:
         """Each member's means over the last epoch that it trained."""
-        sums = fetch([group.sums for group in self._groups])
         return [
-            jax.tree.map(lambda value: float(value) / self.steps_per_epoch, member)
-            for group in sums
-            for member in unstack(group, self._size)
+            Metrics(*(value / self.steps_per_epoch for value in member))
+            for member in self.sums()
         ]
 
     def mean_rate(self, epoch: int) -> float:
@@ -196,7 +231,13 @@ class GroupTrainer:
         self._groups[group] = jax.block_until_ready(state)
         return hosts.first_clock(time.perf_counter() - started)
 
-    def _inputs(self, epoch: int, group: int, active: Sequence[bool]) -> StepsInputs:
+    def _inputs(
+        self,
+        epoch: int,
+        group: int,
+        active: Sequence[bool],
+        rate_shares: Sequence[float] | None,
+    ) -> StepsInputs:
         """What a group's steps need in an epoch."""
         keys = [jax.random.fold_in(key, epoch) for key in self._own(group, self._keys)]
         args = (jnp.stack(self._fill(keys)),)
@@ -209,7 +250,9 @@ class GroupTrainer:
             drawn = self._executables.get(groups.make_bags(examples), *args)(*args)
         indices = self._chunks.indices(drawn)
         members = len(step_keys)
-        rates = jnp.broadcast_to(self._rates[epoch], (members, self.steps_per_epoch))
+        shares = self._own(group, rate_shares or [1.0] * len(active))
+        shares = np.asarray(self._fill(shares), np.float32)
+        rates = jnp.asarray(shares[:, None] * self._rates[epoch])
         recipe = self._stage.recipe
         decay = jnp.full(members, recipe.weight_decay, jnp.float32)
         smoothing = jnp.full(members, recipe.label_smoothing, jnp.float32)

@@ -31,6 +31,11 @@ def is_first() -> bool:
     return jax.process_index() == 0
 
 
+def alone() -> bool:
+    """Whether there is one host only."""
+    return jax.process_count() == 1
+
+
 def on_first(function: Callable[[], _Json]) -> _Json:
     """Runs a function on the first host only, and tells all what came of it.
 
@@ -91,6 +96,13 @@ def first_clock(seconds: float) -> float:
     if jax.process_count() == 1:
         return seconds
     return float(multihost_utils.broadcast_one_to_all(np.float32(seconds)))
+
+
+def largest(number: int) -> int:
+    """The largest of the hosts' numbers, known to all of them."""
+    if jax.process_count() == 1:
+        return number
+    return int(np.max(multihost_utils.process_allgather(np.int32(number))))
 
 
 def on_every(function: Callable[[], _Value]) -> _Value:

@@ -56,12 +56,14 @@ class RunProgress:
         if self._draws:
             self._bars.stop()
 
-    def start_stage(self, name: str, epochs: int) -> None:
-        """A stage of so many epochs begins."""
+    def start_stage(self, name: str, epochs: int, done: int = 0) -> None:
+        """A stage of so many epochs begins, or goes on after those that are done."""
         for ended in self._ended:
             self._bars.remove_task(self._stages.pop(ended))
         self._ended.clear()
-        self._stages[name] = self._bars.add_task(name, total=epochs, latest="")
+        self._stages[name] = self._bars.add_task(
+            name, total=epochs, completed=done, latest=""
+        )
         if not self._draws:
             _log.info("%s: training, up to %d epochs", name, epochs)
 

@@ -116,7 +116,7 @@ def summarise(
             "train_flops": sum(record["train_flops"] for record in records),
             "epochs": sum(sum(record["epochs"].values()) for record in records),
             "images": sum(record["images"] for record in records),
-            **_size(composition, task),
+            **_size(ensemble, composition, task),
         },
         "clocks": _clocks(records, predictions.seconds, executables, task, prices),
         "anytime": _anytime(records, list(members), predictions.test, labels),
@@ -125,14 +125,15 @@ def summarise(
     }
 
 
-def _size(composition: Composition, task: Task) -> dict[str, Any]:
+def _size(ensemble: Ensemble, composition: Composition, task: Task) -> dict[str, Any]:
     """Parameters of the ensemble, and FLOPs of its prediction of one image.
 
     What members share, a common trunk, counts once.
     """
     of_task = task.input_shape, task.num_classes
-    parameters = sum(num_params(a, *of_task) for a in composition.members.values())
-    flops = sum(forward_flops(a, *of_task) for a in composition.members.values())
+    architectures = [member.architecture for member in ensemble.members.values()]
+    parameters = sum(num_params(a, *of_task) for a in architectures)
+    flops = sum(forward_flops(a, *of_task) for a in architectures)
     for stage in composition.stages:
         if stage.branches_at:
             shared, cut = len(stage.members) - 1, stage.branches_at

@@ -1,12 +1,20 @@
-"""A run's folder: whose it is, and whether it is done."""
+"""A run's folder: whose it is, who works in it, and whether it is done."""
 
+import contextlib
+import fcntl
+import json
+import logging
+import os
+import socket
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from mothernets_jax import checkpoints
-from mothernets_jax.settings import Settings, without_prices
+from mothernets_jax.settings import Settings, without_harmless
 
-_CONFIG, _RESULTS = "config.json", "results.json"
+_log = logging.getLogger(__name__)
+
+_CONFIG, _RESULTS, _LOCK = "config.json", "results.json", ".lock"
 
 
 def find_results(workdir: Path, settings: Settings) -> dict[str, Any] | None:
@@ -15,20 +23,30 @@ def find_results(workdir: Path, settings: Settings) -> dict[str, Any] | None:
     Raises:
         ValueError: the folder is a file, or holds another experiment.
     """
-    _check_owner(workdir, settings)
+    _check_experiment(workdir, settings)
     path = workdir / _RESULTS
-    return checkpoints.read_json(path) if path.exists() else None
+    try:
+        return checkpoints.read_json(path) if path.exists() else None
+    except checkpoints.DamagedError:
+        _log.warning("%s is damaged: it is made again", path)
+        return None
 
 
-def _check_owner(workdir: Path, settings: Settings) -> None:
+def _check_experiment(workdir: Path, settings: Settings) -> None:
     """Makes sure that an existing folder is this experiment's."""
     if workdir.exists() and not workdir.is_dir():
         raise ValueError(f"--workdir={workdir} is a file: expected a folder")
     path = workdir / _CONFIG
     if not path.exists():
         return
-    found, wanted = checkpoints.read_json(path), settings.to_json()
-    found, wanted = without_prices(found), without_prices(wanted)
+    try:
+        found = checkpoints.read_json(path)
+    except checkpoints.DamagedError as error:
+        raise ValueError(
+            f"{error}. Where the folder is surely this experiment's, delete the file "
+            "alone, and the run goes on"
+        ) from None
+    found, wanted = without_harmless(found), without_harmless(settings.to_json())
     if found != wanted:
         raise ValueError(
             f"{workdir} holds another experiment: {_differences(found, wanted)}. "
@@ -36,20 +54,77 @@ def _check_owner(workdir: Path, settings: Settings) -> None:
         )
 
 
-def claim(workdir: Path, settings: Settings) -> None:
-    """Makes the run's folder, after all that could be refused was looked at.
+class Owner:
+    """The one process that works in a run's folder; a lock that ends with it."""
 
-    Raises:
-        ValueError: it cannot be written.
-    """
+    def __init__(self, workdir: Path, command: str):
+        """Takes nothing yet.
+
+        Args:
+            workdir: the run's folder.
+            command: told to whom the folder is refused.
+        """
+        self._workdir, self._command = workdir, command
+        self._file: IO[str] | None = None
+
+    def claim(self, settings: Settings) -> None:
+        """Makes the folder, unless it is there, and locks it, unless that was done.
+
+        Raises:
+            ValueError: it cannot be written, or another process works in it.
+        """
+        try:
+            self._workdir.mkdir(parents=True, exist_ok=True)
+            self._lock()
+            checkpoints.write_json(self._workdir / _CONFIG, settings.to_json())
+        except OSError as error:
+            raise ValueError(
+                f"--workdir={self._workdir} cannot be written ({error.strerror}): "
+                "expected a folder that you may write to"
+            ) from None
+
+    def release(self) -> None:
+        """Lets others work in the folder."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def _lock(self) -> None:
+        if self._file is not None:
+            return
+        file = (self._workdir / _LOCK).open("a+", encoding="utf-8")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            holder = _describe_holder(file.read())
+            file.close()
+            raise ValueError(
+                f"{self._workdir} is being worked in by {holder}: wait until it is "
+                "done, stop it, or choose another --workdir"
+            ) from None
+        except OSError as error:  # some network file systems have no locks
+            _log.warning(
+                "%s cannot be locked (%s): make sure that no other process works in it",
+                self._workdir,
+                error.strerror,
+            )
+        self._file = file
+        with contextlib.suppress(OSError):
+            file.truncate(0)
+            own = {"host": socket.gethostname(), "process": os.getpid()}
+            file.write(json.dumps({**own, "command": self._command}))
+            file.flush()
+
+
+def _describe_holder(text: str) -> str:
+    """Who holds a lock, from what its file says."""
     try:
-        workdir.mkdir(parents=True, exist_ok=True)
-        checkpoints.write_json(workdir / _CONFIG, settings.to_json())
-    except OSError as error:
-        raise ValueError(
-            f"--workdir={workdir} cannot be written ({error.strerror}): expected a "
-            "folder that you may write to"
-        ) from None
+        holder = json.loads(text)
+        who = f"process {holder['process']} on {holder['host']}"
+        return f"{who} ({holder['command']})" if holder["command"] else who
+    except (ValueError, KeyError, TypeError):
+        return "another process"
 
 
 def finish(workdir: Path, results: dict[str, Any]) -> None:

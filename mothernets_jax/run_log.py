@@ -3,8 +3,10 @@
 import importlib.metadata
 import json
 import logging
+import os
 import platform
 import subprocess
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -36,10 +38,46 @@ def log_as_host(number: int) -> None:
     absl.logging.get_absl_handler().addFilter(name_host)
 
 
-def append_metrics(path: Path, **metrics: Any) -> None:
-    """Appends one line of JSON to a metrics file."""
-    with path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(metrics) + "\n")
+class MetricsLog:
+    """A file of one JSON object a line; stages side by side may write to it."""
+
+    def __init__(self, path: Path):
+        """Reads nothing yet.
+
+        Args:
+            path: of the file; made by the first line.
+        """
+        self._path = path
+        self._lock = threading.Lock()
+
+    def append(self, **metrics: Any) -> None:
+        """Adds a line."""
+        with self._lock, self._path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(metrics) + "\n")
+
+    def forget(self, stage: str) -> None:
+        """Drops a stage's lines, before it is trained again or goes on.
+
+        Lines that an interruption has cut off are dropped, too.
+        """
+        with self._lock:
+            if not self._path.exists():
+                return
+            lines = self._path.read_text(encoding="utf-8", errors="replace")
+            kept = [line for line in lines.splitlines() if _stage_of(line) != stage]
+            kept = [line for line in kept if _stage_of(line) is not None]
+            temporary = self._path.with_name(f".{self._path.name}.tmp")
+            text = "".join(f"{line}\n" for line in kept)
+            temporary.write_text(text, encoding="utf-8")
+            os.replace(temporary, self._path)
+
+
+def _stage_of(line: str) -> str | None:
+    """The stage that a line of metrics is about; None where it is not whole."""
+    try:
+        return json.loads(line)["stage"]
+    except (ValueError, KeyError, TypeError):
+        return None
 
 
 def provenance(command: str, device: str) -> dict[str, str]:

@@ -8,6 +8,9 @@ from typing import Any
 
 from mothernets_jax.architectures import Architecture, parse
 
+# Besides `data.workers`: a run may go on with others.
+_HARMLESS = ("prices", "combine", "checkpoint")
+
 
 @dataclasses.dataclass(frozen=True)
 class DataSettings:
@@ -109,6 +112,13 @@ class FgeSettings:
 
 
 @dataclasses.dataclass(frozen=True)
+class CheckpointSettings:
+    """How often unfinished work is saved."""
+
+    interval_seconds: float
+
+
+@dataclasses.dataclass(frozen=True)
 class Settings:
     """All that decides the result of a run."""
 
@@ -131,6 +141,7 @@ class Settings:
     treenets: TreeNetsSettings
     snapshot: SnapshotSettings
     fge: FgeSettings
+    checkpoint: CheckpointSettings
     prices: dict[str, float]
 
     @property
@@ -163,11 +174,15 @@ class Settings:
         return json.loads(json.dumps(dataclasses.asdict(self)))
 
     def digest(self) -> str:
-        """Eight hexadecimal digits that differ where any setting but a price does."""
-        text = json.dumps(without_prices(self.to_json()), sort_keys=True)
+        """Eight hexadecimal digits that differ where any setting does that matters."""
+        text = json.dumps(without_harmless(self.to_json()), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
-def without_prices(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings as plain values, but for what changes no training."""
-    return {name: value for name, value in settings.items() if name != "prices"}
+def without_harmless(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings as plain values, but for those that change no trained parameter."""
+    kept = {name: value for name, value in settings.items() if name not in _HARMLESS}
+    if isinstance(kept.get("data"), Mapping):
+        data = kept["data"].items()
+        kept["data"] = {name: value for name, value in data if name != "workers"}
+    return kept

@@ -1,6 +1,7 @@
 """A tiny run end to end: its results, its folder, its repetition and its resumption."""
 
 import json
+import logging
 import shutil
 from functools import partial
 from io import StringIO
@@ -426,13 +427,17 @@ def test_another_seed_is_another_run(finished, tmp_path):
     )
 
 
-def test_a_damaged_stage_is_named(finished, tmp_path):
-    shutil.copytree(finished[0], tmp_path, dirs_exist_ok=True)
+def test_a_damaged_stage_is_named_and_trained_again(finished, tmp_path, caplog):
+    workdir, results = finished
+    shutil.copytree(workdir, tmp_path, dirs_exist_ok=True)
     (tmp_path / "results.json").unlink()
     folder = tmp_path / "stages" / "full_data-A_1-A_2"
     (folder / "variables" / "_METADATA").write_bytes(b"")
-    with pytest.raises(ValueError, match=f"^{folder}.*delete {folder} to train it"):
-        run(tmp_path, settings_of())
+    with caplog.at_level(logging.WARNING, logger="mothernets_jax"):
+        again = run(tmp_path, settings_of())
+    assert f"{folder}/variables cannot be restored (its file _METADATA" in caplog.text
+    assert "stage full_data-A_1-A_2 is trained again" in caplog.text
+    assert without_clocks(again) == without_clocks(results)
 
 
 def test_a_mistake_claims_no_folder(tmp_path):

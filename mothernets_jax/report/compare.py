@@ -11,7 +11,7 @@ from typing import Any
 from mothernets_jax.report.columns import with_shares
 from mothernets_jax.report.finished_runs import Run
 from mothernets_jax.report.series import anytime_points, flops_before_members
-from mothernets_jax.settings import without_prices
+from mothernets_jax.settings import without_harmless
 
 # What makes no other experiment: the seed, where the data are, what else is trained.
 _NO_VARIANT = ("seed", "methods", "data.dir")
@@ -63,7 +63,7 @@ def variant_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
 
     The architectures, whose notation is long, are one setting.
     """
-    flat = without_prices(settings)
+    flat = without_harmless(settings)
     flat["architectures"] = dict(settings.get("architectures", {}))
     pending, found = list(flat.items()), {}
     while pending:

@@ -69,6 +69,20 @@ def remarks(results: dict) -> Iterable[str]:
         )
 
 
+def warnings(results: dict) -> Iterable[str]:
+    """What went wrong in training, and what was done about it."""
+    for name, method in results["methods"].items():
+        label = method_label(name)
+        for member, reason in method.get("left_out", {}).items():
+            yield f"{label}: {member} was left out of the ensemble, as {reason}."
+        for stage in method["stages"]:
+            for member in stage.get("retried", ()):
+                yield (
+                    f"{label}: {member} diverged once, and trained on at a tenth of "
+                    "the learning rate from where it had been before."
+                )
+
+
 def average_error(method: dict) -> float:
     """The test error of a method's ensemble, its probabilities averaged."""
     return method["ensemble"]["average"]["error"]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from mothernets_jax.report import style
 from mothernets_jax.report.columns import COSTS, WORTH
-from mothernets_jax.report.findings import headline, remarks
+from mothernets_jax.report.findings import headline, remarks, warnings
 from mothernets_jax.report.page import Drawing, draw_pictures, fill, html_table, replace
 from mothernets_jax.report.plot_anytime import anytime
 from mothernets_jax.report.plot_curves import curves_of, learning_curves, metric_of
@@ -56,6 +56,7 @@ def _page(results: dict, pictures: dict[str, str]) -> str:
         "name": html.escape(results["name"]),
         "headline": html.escape(headline(results)),
         "remarks": html.escape(" ".join(remarks(results))),
+        "warnings": html.escape(" ".join(warnings(results))),
         "data": html.escape(data["name"]),
         "classes": len(data["class_names"]),
         "shape": " × ".join(map(str, data["input_shape"])),

@@ -1,0 +1,93 @@
+"""Stop when told to (SIGTERM, Ctrl-C), and not before what is trained is saved."""
+
+import contextlib
+import signal
+import threading
+from collections.abc import Iterator
+
+from mothernets_jax import hosts
+
+_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+class InterruptedRunError(Exception):
+    """The run was told to stop, and has saved what it had.
+
+    Attributes:
+        exit_code: 128 and the signal's number, as a shell has it.
+    """
+
+    def __init__(self, number: int):
+        """Names the signal.
+
+        Args:
+            number: the signal's.
+        """
+        super().__init__(
+            f"stopped by {signal.Signals(number).name}; what was trained is saved, and "
+            "the same command goes on from there"
+        )
+        self.exit_code = 128 + number
+
+
+class Interruption:
+    """Whether the run was told to stop.
+
+    While a stage is `training` the signal is only noted: the stage asks often, saves
+    its members' states and then stops. At any other moment everything that took long is
+    saved already, and the signal ends the run at once; of several hosts, all of them
+    before the next stage, since they must stop together.
+    """
+
+    def __init__(self):
+        """Nobody has asked for anything yet."""
+        self._number = 0
+        self._training = 0
+        self._lock = threading.Lock()
+
+    @contextlib.contextmanager
+    def watch(self) -> Iterator[None]:
+        """Notices signals meanwhile, in the main thread; a second one kills."""
+        if threading.current_thread() is not threading.main_thread():
+            yield  # Python hands signals to the main thread only
+            return
+        before = {number: signal.getsignal(number) for number in _SIGNALS}
+        for number in _SIGNALS:
+            signal.signal(number, self._notice)
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    @contextlib.contextmanager
+    def training(self) -> Iterator[None]:
+        """A stage is being trained, which asks after every call."""
+        with self._lock:
+            self._training += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._training -= 1
+
+    def requested(self) -> int:
+        """The signal's number, on every host the same; 0 where none came."""
+        return hosts.largest(self._number)
+
+    def check(self) -> None:
+        """Stops if told to.
+
+        Raises:
+            InterruptedRunError: if so, on every host.
+        """
+        if number := self.requested():
+            raise InterruptedRunError(number)
+
+    def _notice(self, number: int, frame: object) -> None:
+        del frame
+        self._number = number
+        for watched in _SIGNALS:
+            signal.signal(watched, signal.SIG_DFL)
+        if not self._training and hosts.alone():
+            raise InterruptedRunError(number)

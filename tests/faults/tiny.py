@@ -1,0 +1,27 @@
+"""A run of every method in seconds: what the faults are injected into."""
+
+from configs import pareto
+
+
+def get_config():
+    """Two of each of two small VGGs, stepped together, on 256 of the digits."""
+    config = pareto.get_config("digits")
+    config.architectures = {
+        "A": "vgg (3:4) | (3:6); batch_norm",
+        "B": "vgg (3:4)x2 | (3:8); batch_norm",
+    }
+    config.update_from_flattened_dict(
+        {
+            "replicas": 2,
+            "strategy": "unroll",
+            "data.train_examples": 256,
+            "train.batch_size": 32,
+            "train.epochs": 2,
+            "hatch.epochs": 2,
+            "hatch.noise": 0.1,
+            "hatch.bags": True,
+            "budget.epochs": 20.0,
+            "checkpoint.interval_seconds": 0.0,
+        }
+    )
+    return config

@@ -1,0 +1,245 @@
+"""A stage that is stopped anywhere and goes on ends in the same bits.
+
+The members are the networks of one hidden unit of `test_stage_runner`.
+"""
+
+import dataclasses
+import json
+import logging
+import math
+
+import chex
+import jax.numpy as jnp
+import pytest
+from test_stage_runner import RECIPE, STARTS, Account, make_dataset, solution
+
+from mothernets_jax import checkpoints, group_trainer, stage_run
+from mothernets_jax.architectures import mlp
+from mothernets_jax.compilation import Executables, ProgramStore
+from mothernets_jax.divergence import RETRY_RATE, trouble
+from mothernets_jax.interruption import InterruptedRunError, Interruption
+from mothernets_jax.stage_runner import run_stage
+from mothernets_jax.stages import Stage, Start, make_task
+from mothernets_jax.strategies import StrategyMemory
+from mothernets_jax.training import MemberState, Metrics, new_state
+from mothernets_jax.unfinished import KEPT, UnfinishedWork
+
+STEPS = 4  # of an epoch: 16 images in batches of 4
+
+
+class StopAt(Interruption):
+    """Asks to stop the n-th time that it is asked."""
+
+    def __init__(self, asked):
+        super().__init__()
+        self.left = asked
+
+    def requested(self):
+        self.left -= 1
+        return 15 if self.left == 0 else 0
+
+
+@pytest.fixture(scope="module")
+def store():
+    return ProgramStore()
+
+
+@pytest.fixture
+def train(store, monkeypatch, tmp_path):
+    """A function that trains a stage, stopping where it is told; saves every step."""
+    monkeypatch.setattr(group_trainer, "_CALL_SECONDS", 0.0)  # a step a call
+    task = make_task(
+        make_dataset(4), crop_padding=0, crop_border="black", flip="none", seed=0,
+        batch_size=4,
+    )  # fmt: skip
+
+    def run(folder=None, stop_at=0, strategy="unroll", starts=STARTS, **recipe):
+        names = ("a", "b")[: len(starts)]
+        states = {n: new_state(s) for n, s in zip(names, starts, strict=True)}
+        recipe = {"learning_rate": 0.02, "epochs": 3, "stop": "epochs", **recipe}
+        stage = Stage(
+            "method",
+            "label",
+            mlp((1,)),
+            names,
+            dataclasses.replace(RECIPE, **recipe),
+            lambda trained, executables: Start(states, {}),
+        )
+        entries = []
+        work = UnfinishedWork(folder, interval_seconds=0.0)
+        try:
+            result = run_stage(
+                stage,
+                task,
+                {},
+                strategy=strategy,
+                memory=StrategyMemory(),
+                executables=Executables(store),
+                progress=Account(),
+                log=lambda **entry: entries.append(entry),
+                work=work,
+                interruption=StopAt(stop_at),
+            )
+        finally:
+            work.close()
+        return result, entries
+
+    return run
+
+
+def without_clocks(record):
+    return {name: value for name, value in record.items() if name != "clocks"}
+
+
+@pytest.mark.parametrize("strategy", ["unroll", "vmap", "loop"])
+def test_stopped_at_any_step_it_ends_in_the_same_bits(train, tmp_path, strategy):
+    expected, logged = train(strategy=strategy)
+    for asked in (1, STEPS, STEPS + 1, 2 * STEPS + 2, 3 * STEPS):
+        folder = tmp_path / str(asked)
+        with pytest.raises(InterruptedRunError, match="stopped by SIGTERM") as stopped:
+            train(folder, asked, strategy)
+        assert stopped.value.exit_code == 143
+        result, entries = train(folder, strategy=strategy)
+        chex.assert_trees_all_equal(result.states, expected.states)
+        assert without_clocks(result.record) == without_clocks(expected.record)
+        key = ("stage", "epoch", "member")
+        entries.sort(key=lambda entry: [entry[name] for name in key])
+        logged.sort(key=lambda entry: [entry[name] for name in key])
+        assert entries == logged
+
+
+def test_stopped_again_and_again(train, tmp_path):
+    expected, _ = train()
+    for _ in range(3 * STEPS - 1):
+        with pytest.raises(InterruptedRunError):
+            train(tmp_path, 2)  # at the second step from where it went on
+        if sum(1 for _ in tmp_path.iterdir()) > KEPT:
+            pytest.fail("older saves are left")
+        record = checkpoints.read_record(max(tmp_path.iterdir()))
+        assert record is not None
+        if record["epoch"] == 3:
+            break
+    result, _ = train(tmp_path)
+    chex.assert_trees_all_equal(result.states, expected.states)
+    assert without_clocks(result.record) == without_clocks(expected.record)
+
+
+def test_seconds_go_on(train, tmp_path):
+    with pytest.raises(InterruptedRunError):
+        train(tmp_path, 2 * STEPS + 2)
+    record = checkpoints.read_record(max(tmp_path.iterdir()))
+    assert record is not None
+    before = record["clocks"]["train_seconds"]
+    result, _ = train(tmp_path)
+    after = result.record["clocks"]["train_seconds"]
+    assert 0 < before < after < 100 * before
+
+
+def test_a_damaged_save_is_named_and_stepped_over(train, tmp_path, caplog):
+    expected, _ = train()
+    with pytest.raises(InterruptedRunError):
+        train(tmp_path, STEPS + 2)
+    older, newest = sorted(tmp_path.iterdir())
+    file = max(newest.rglob("d/*"), key=lambda path: path.stat().st_size)
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content)
+    with caplog.at_level(logging.WARNING, logger="mothernets_jax"):
+        result, _ = train(tmp_path)
+    assert f"{newest}/variables cannot be restored" in caplog.text
+    assert str(older) not in caplog.text
+    chex.assert_trees_all_equal(result.states, expected.states)
+    assert without_clocks(result.record) == without_clocks(expected.record)
+
+
+def test_with_every_save_damaged_it_starts_again(train, tmp_path, caplog):
+    expected, _ = train()
+    with pytest.raises(InterruptedRunError):
+        train(tmp_path, STEPS + 2)
+    for record in tmp_path.glob("*/record.json"):
+        content = json.loads(record.read_text())
+        content["record"]["epoch"] += 1  # the checksum is that of before
+        record.write_text(json.dumps(content))
+    result, _ = train(tmp_path)
+    assert caplog.text.count("is damaged") == KEPT
+    chex.assert_trees_all_equal(result.states, expected.states)
+
+
+# Numerical trouble.
+
+
+def nan_start():
+    start = solution(1)
+    start["params"]["head"]["bias"] = jnp.array([jnp.nan, 0.0])
+    return start
+
+
+@pytest.mark.parametrize("strategy", ["unroll", "vmap", "loop"])
+def test_who_diverges_twice_is_left_out_and_the_others_are_untouched(
+    train, strategy, caplog
+):
+    fine, _ = train(strategy=strategy, starts=(solution(1), solution(-1)))
+    result, entries = train(strategy=strategy, starts=(nan_start(), solution(-1)))
+    assert list(result.states) == ["b"]
+    chex.assert_trees_all_equal(result.states["b"], fine.states["b"])
+    assert result.record["history"]["b"] == fine.record["history"]["b"]
+    assert "epoch 1" in result.record["left_out"]["a"]
+    assert "loss is nan" in result.record["left_out"]["a"]
+    assert result.record["epochs"] == {"a": 2, "b": 3}  # both of them were paid for
+    assert {entry["member"] for entry in entries} == {"b"}
+    assert "a in epoch 1: its training loss is nan; it goes back" in caplog.text
+    assert "left out of the ensemble" in caplog.text
+
+
+@pytest.fixture
+def trouble_once(monkeypatch):
+    """Member a is found to have diverged in its second epoch, at the full rate."""
+    seen = []
+
+    def judged(state, metrics, num_classes):
+        del num_classes
+        seen.append(state)
+        return "told so" if len(seen) == 3 else None  # a, b, then a again
+
+    monkeypatch.setattr(stage_run, "trouble", judged)
+    return seen
+
+
+def test_who_diverges_once_trains_on_at_a_lower_rate(train, trouble_once):
+    result, _ = train()
+    assert result.record["retried"] == ["a"]
+    assert result.record["left_out"] == {}
+    assert result.record["epochs"] == {"a": 4, "b": 3}
+    rates = result.record["history"]["a"]["learning_rate"]
+    low = pytest.approx(0.02 * RETRY_RATE)
+    assert rates == [pytest.approx(0.02), low, low]
+    assert result.record["history"]["b"]["learning_rate"] == [pytest.approx(0.02)] * 3
+
+
+def test_stopped_in_an_epoch_that_is_tried_again(train, trouble_once, tmp_path):
+    expected, _ = train()
+    asked = 2 * STEPS + 2  # in the second epoch for the second time
+    trouble_once.clear()
+    with pytest.raises(InterruptedRunError):
+        train(tmp_path, asked)
+    record = checkpoints.read_record(max(tmp_path.iterdir()))
+    assert record is not None
+    assert record["retrying"] and record["active"] == {"a": True, "b": False}
+    result, _ = train(tmp_path)
+    chex.assert_trees_all_equal(result.states, expected.states)
+    assert without_clocks(result.record) == without_clocks(expected.record)
+
+
+def test_trouble_in_words():
+    fine = MemberState({"w": jnp.ones(2)}, {}, {})
+    broken = fine._replace(batch_stats={"mean": jnp.array([0.0, jnp.inf])})
+    accuracy = 0.1
+    limit = 100 * math.log(10)
+    for state, loss, expected in (
+        (fine, 2.3, None),
+        (fine, 0.99 * limit, None),
+        (fine, 1.01 * limit, "its training loss is 233, more than 230"),
+        (fine, math.inf, "its training loss is inf"),
+        (broken, 2.3, "its parameters are no longer numbers"),
+    ):
+        assert trouble(state, Metrics(loss, accuracy), 10) == expected
