@@ -15,6 +15,7 @@ from mothernets_jax.compilation import Executables
 from mothernets_jax.evaluation import predict_logits
 from mothernets_jax.models import Variables, abstract_variables
 from mothernets_jax.weighting import FITS
+from mothernets_jax.wording import shown
 
 ENSEMBLES_FOLDER = "ensembles"
 
@@ -87,7 +88,7 @@ class Ensemble:
         """
         if combine not in NAMES:
             raise ValueError(
-                f"combine is {combine!r}: expected one of {', '.join(NAMES)}"
+                f"combine is {shown(combine)}: expected one of {', '.join(NAMES)}"
             )
         how_to_fit = (
             "train with --config.data.calibration_fraction=0.1, say, or fit on images "
@@ -96,11 +97,12 @@ class Ensemble:
         )
         if combine not in COMBINATIONS and combine not in self.weights:
             raise ValueError(
-                f"combine is {combine!r}, whose weights were not fitted: {how_to_fit}"
+                f"combine is {shown(combine)}, whose weights were not fitted: "
+                f"{how_to_fit}"
             )
         if calibrated and combine not in self.temperatures:
             raise ValueError(
-                f"calibrated is True, but {combine!r} has no fitted temperature: "
+                f"calibrated is True, but {shown(combine)} has no fitted temperature: "
                 f"{how_to_fit}"
             )
         logits = self.member_logits(images, batch_size=batch_size)
@@ -218,7 +220,7 @@ class Ensemble:
             )
         if method is not None and method not in finished:
             raise ValueError(
-                f"{workdir} holds no ensemble of {method!r}: found "
+                f"{workdir} holds no ensemble of {shown(method)}: found "
                 f"{', '.join(finished)}"
             )
         return cls._restore(folder / (method or finished[0]))

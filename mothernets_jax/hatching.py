@@ -28,6 +28,7 @@ from mothernets_jax.models import Moments, Variables, measured_moments
 from mothernets_jax.moments import estimated_moments
 from mothernets_jax.trees import named_key
 from mothernets_jax.walk import Origin, Walk, grown_kernel, kernel_shape, walk_along
+from mothernets_jax.wording import shown
 
 
 def hatch(
@@ -70,7 +71,7 @@ def hatch(
         MotherNets (MLSys 2020), section on hatching; Net2Net; Network Morphism.
     """
     if split not in ("random", "equal"):
-        raise ValueError(f"split is {split!r}: expected 'random' or 'equal'")
+        raise ValueError(f"split is {shown(split)}: expected 'random' or 'equal'")
     params, dtype = variables["params"], jax.tree.leaves(variables["params"])[0].dtype
     walk = walk_along(params, mother, member, named_key(key, "copies"))
     shares = draw_shares(

@@ -8,6 +8,7 @@ ROOT = Path(__file__).parents[1]
 
 # A module imports lower floors only. A new one fails until it is given a floor here.
 FLOORS = [
+    "wording",
     "architectures trees channels layers augment metrics schedules optim run_log"
     + " progress devices user_cache freezing",
     "data presets costs alignment checkpoints compilation hosts calibration"
@@ -16,7 +17,8 @@ FLOORS = [
     "moments mothernet training evaluation measures",
     "walk reuse branching",
     "hatching momentum groups clustering",
-    "config ensemble report",
+    "ranges ensemble report",
+    "config",
     "stages placement run_folder",
     "chunks task_loading",
     "group_trainer methods results",
@@ -32,8 +34,8 @@ ABOVE = {"launch", "configs", "tests", "benchmarks"}
 # These load without JAX, and so does all that they import when they are loaded.
 JAX_FREE = set(
     "architectures presets costs alignment best_alignment mothernet reuse clustering "
-    "schedules settings config freezing data combine metrics run_log progress "
-    "user_cache report calibration diversity ood weighting measures".split()
+    "schedules settings config ranges wording freezing data combine metrics run_log "
+    "progress user_cache report calibration diversity ood weighting measures".split()
 )
 JAX = {"jax", "jaxlib", "flax", "optax", "chex", "orbax"}
 

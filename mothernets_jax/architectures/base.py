@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, ClassVar, Self
 
 from mothernets_jax.architectures.operations import Operation
+from mothernets_jax.wording import shown
 
 LARGEST_SIZE = 1_000_000  # of a filter or a width
 MOST_UNITS = 1_000  # in a section
@@ -128,7 +129,10 @@ def scale_width(architecture: Architecture, width: float) -> Architecture:
     """Every layer's width times `width`, rounded, at least 1."""
     is_number = isinstance(width, numbers.Real) and not isinstance(width, bool)
     if not is_number or not 0 < width <= LARGEST_SIZE:
-        raise ValueError(f"width is {width!r}: expected a factor above 0, such as 0.25")
+        raise ValueError(
+            f"width is {shown(width)}: expected a factor above 0 and up to "
+            f"{LARGEST_SIZE:,}, such as 0.25"
+        )
     return architecture.scaled(lambda size: max(1, round(size * float(width))))
 
 
@@ -150,7 +154,8 @@ def check_size(what: str, value: int) -> None:
     is_int = isinstance(value, int) and not isinstance(value, bool)
     if not is_int or not 1 <= value <= LARGEST_SIZE:
         raise ValueError(
-            f"{what} is {value!r}: expected a whole number from 1 to {LARGEST_SIZE:,}"
+            f"{what} is {shown(value)}: expected a whole number from 1 to "
+            f"{LARGEST_SIZE:,}"
         )
 
 
