@@ -46,11 +46,10 @@ def fail(message: str) -> None:
     sys.exit(2)
 
 
-def main(argv: list[str]) -> None:
-    del argv
-    # After the flags, since it is slow.
+def main(_argv: list[str]) -> None:
     from mothernets_jax import compilation, experiment, meeting, methods, run_log
-    from mothernets_jax.config import from_config
+    from mothernets_jax.config import from_config  # slow, hence after the flags
+    from mothernets_jax.troubles import explained
 
     run_log.log_our_stages()
     compilation.use_persistent_cache()
@@ -58,11 +57,12 @@ def main(argv: list[str]) -> None:
     path = Path(config_flags.get_config_filename(flags.FLAGS["config"]))
     name = path.name.replace(".py", "").replace(":", "-")
     command = shlex.join(["python", *sys.argv])
-    own = ("distributed", "coordinator", "num_hosts", "host")
+    given = flags.FLAGS
+    own = given.distributed, given.coordinator, given.num_hosts, given.host
     try:
         frozen = from_config(_CONFIG.value, tuple(methods.METHODS))
         workdir = Path(_WORKDIR.value or f"runs/{name}-{frozen.digest()}")
-        with meeting.together(*(flags.FLAGS[flag].value for flag in own)) as console:
+        with meeting.together(*own) as console, explained(frozen, workdir):
             if _PLAN.value:
                 experiment.show_plan(frozen, console)
             else:

@@ -16,7 +16,7 @@ from mothernets_jax.ranges import check_ranges, value_of
 from mothernets_jax.settings import Settings
 from mothernets_jax.wording import named, shown
 
-MOST_MEMBERS = 1_000
+MOST_MEMBERS = 250  # beyond, dividing them into clusters takes minutes
 LONGEST_NAME = 64  # bytes, as file names have at most 255
 # Names of networks that methods train beside the members.
 _TAKEN = r"(mothernet|teacher)(_\d+)?"

@@ -9,6 +9,7 @@ import numpy as np
 
 from mothernets_jax import checkpoints
 from mothernets_jax.architectures import Architecture, parse
+from mothernets_jax.arguments import is_whole
 from mothernets_jax.calibration import fit_temperature, rescale
 from mothernets_jax.combine import COMBINATIONS, NAMES, combined
 from mothernets_jax.compilation import Executables
@@ -18,6 +19,7 @@ from mothernets_jax.weighting import FITS
 from mothernets_jax.wording import shown
 
 ENSEMBLES_FOLDER = "ensembles"
+_LARGEST_BATCH = 1_000_000
 
 
 class Member(NamedTuple):
@@ -52,6 +54,7 @@ class Ensemble:
         weights: Mapping[str, np.ndarray] | None = None,
         temperatures: Mapping[str, float] | None = None,
     ):
+        _check_statistics(members, mean, std, input_shape)
         self.members = dict(members)
         self.mean = np.asarray(mean, np.float32)
         self.std = np.asarray(std, np.float32)
@@ -119,7 +122,13 @@ class Ensemble:
 
         Returns:
             The same members with `weights` and `temperatures`.
+
+        Raises:
+            ValueError: logits of other members or classes, no example, numbers that
+                are not finite, or labels that are no class.
         """
+        logits, labels = np.asarray(logits), np.asarray(labels)
+        _check_examples(logits, labels, len(self.members), len(self.class_names))
         weights = {name: fit(logits, labels) for name, fit in FITS.items()}
         return Ensemble(
             self.members,
@@ -154,7 +163,15 @@ class Ensemble:
         Raises:
             ValueError: images of another shape or dtype.
         """
-        images = np.asarray(images)
+        if not is_whole(batch_size) or not 1 <= batch_size <= _LARGEST_BATCH:
+            raise ValueError(
+                f"batch_size is {shown(batch_size)}: expected a whole number from 1 to "
+                f"{_LARGEST_BATCH:,}"
+            )
+        try:
+            images = np.asarray(images)
+        except ValueError:  # lists in lists of several lengths
+            images = np.empty((), object)
         if images.dtype != np.uint8 or images.shape[1:] != self.input_shape:
             raise ValueError(
                 f"images are {images.dtype} of shape {images.shape}: expected uint8 of "
@@ -202,6 +219,10 @@ class Ensemble:
         Raises:
             ValueError: no such run or method, or several methods and none named.
         """
+        if not isinstance(workdir, str | Path):
+            raise ValueError(
+                f"workdir is {shown(workdir)}: expected the path of a run's folder"
+            )
         folder = Path(workdir) / ENSEMBLES_FOLDER
         finished = sorted(
             path.name
@@ -258,3 +279,46 @@ class Ensemble:
         """Trainable parameters of all members."""
         params = [member.variables["params"] for member in self.members.values()]
         return sum(leaf.size for leaf in jax.tree.leaves(params))
+
+
+def _check_statistics(
+    members: Mapping[str, Member],
+    mean: np.ndarray,
+    std: np.ndarray,
+    input_shape: tuple[int, int, int],
+) -> None:
+    """Refuses an ensemble of nobody, and a normalisation that divides by nothing."""
+    if not members:
+        raise ValueError("an ensemble has at least one member: found none")
+    mean, std = np.asarray(mean), np.asarray(std)
+    shape = (input_shape[-1],)
+    fits = mean.shape == std.shape == shape and np.isfinite([mean, std]).all()
+    if not fits or (std <= 0).any():
+        raise ValueError(
+            f"mean is {shown(mean.tolist())} and std is {shown(std.tolist())}: "
+            f"expected {shape[0]} finite numbers each, one a channel, and each std "
+            "above 0"
+        )
+
+
+def _check_examples(
+    logits: np.ndarray, labels: np.ndarray, members: int, classes: int
+) -> None:
+    """Refuses what no weights and temperatures can be fitted on."""
+    shape = members, len(labels) if labels.ndim == 1 else 0, classes
+    if logits.shape != shape or not shape[1] or logits.dtype.kind != "f":
+        raise ValueError(
+            f"logits are {logits.dtype} of shape {logits.shape} and labels of shape "
+            f"{labels.shape}: expected floats of shape ({members} members, examples, "
+            f"{classes} classes), as of member_logits, and one label an example"
+        )
+    if not np.isfinite(logits).all():
+        raise ValueError(
+            "logits hold values that are no finite numbers: a member's training must "
+            "have failed. Leave it out of the ensemble"
+        )
+    if labels.dtype.kind not in "iu" or not ((labels >= 0) & (labels < classes)).all():
+        raise ValueError(
+            f"labels are {labels.dtype} from {labels.min()} to {labels.max()}: "
+            f"expected whole numbers from 0 to {classes - 1}, columns of predictions"
+        )

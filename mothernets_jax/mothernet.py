@@ -12,6 +12,7 @@ from mothernets_jax.alignment import (
 )
 from mothernets_jax.architectures import Architecture, named_units
 from mothernets_jax.architectures.base import Unit, smallest
+from mothernets_jax.arguments import check_architecture
 from mothernets_jax.best_alignment import largest_sections, size_of
 from mothernets_jax.wording import shown
 
@@ -59,7 +60,15 @@ def mothernet(
     >>> print(mothernet([mlp((64, 32)), mlp((48, 32, 16))]))
     mlp 48 16
     """
-    members = tuple(dict.fromkeys(architectures))
+    if not isinstance(architectures, Iterable) or isinstance(architectures, str):
+        raise ValueError(
+            f"found {shown(architectures)}: expected several architectures, such as a "
+            "list of them"
+        )
+    given = tuple(architectures)
+    for member in given:
+        check_architecture(member, "a member of a MotherNet")
+    members = tuple(dict.fromkeys(given))
     if not members:
         raise ValueError("a MotherNet needs at least one architecture, found none")
     if align not in ALIGNMENTS:

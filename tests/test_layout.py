@@ -11,6 +11,7 @@ FLOORS = [
     "wording",
     "architectures trees channels layers augment metrics schedules optim run_log"
     + " progress devices user_cache freezing",
+    "arguments",
     "data presets costs alignment checkpoints compilation hosts calibration"
     + " diversity ood weighting settings losses",
     "models best_alignment meeting combine",
@@ -23,8 +24,8 @@ FLOORS = [
     "chunks task_loading",
     "group_trainer methods results",
     "strategies",
-    "plan stage_runner",
-    "execution",
+    "plan stage_runner capacity",
+    "execution troubles",
     "experiment",
     "__init__",
 ]
@@ -34,8 +35,9 @@ ABOVE = {"launch", "configs", "tests", "benchmarks"}
 # These load without JAX, and so does all that they import when they are loaded.
 JAX_FREE = set(
     "architectures presets costs alignment best_alignment mothernet reuse clustering "
-    "schedules settings config ranges wording freezing data combine metrics run_log "
-    "progress user_cache report calibration diversity ood weighting measures".split()
+    "arguments schedules settings config ranges wording freezing data combine metrics "
+    "run_log progress user_cache report calibration diversity ood weighting "
+    "measures".split()
 )
 JAX = {"jax", "jaxlib", "flax", "optax", "chex", "orbax"}
 

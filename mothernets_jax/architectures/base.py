@@ -15,7 +15,7 @@ from mothernets_jax.architectures.operations import Operation
 from mothernets_jax.wording import shown
 
 LARGEST_SIZE = 1_000_000  # of a filter or a width
-MOST_UNITS = 1_000  # in a section
+MOST_UNITS, MOST_ALL_UNITS = 250, 1_000  # in a section, and in a network
 
 # A frozen dataclass of positive whole numbers, such as a filter's size and a width. Of
 # two units, what is smaller in every field can grow into what is larger.
@@ -170,10 +170,15 @@ def check_filter_size(value: int) -> None:
 
 
 def check_sections(sections: Sequence[Sequence[Unit]]) -> None:
-    """Raises ValueError where a section has too many units to be meant."""
-    most = max(map(len, sections))
+    """Raises ValueError where a network has too many units to be meant."""
+    most, all_of_them = max(map(len, sections)), sum(map(len, sections))
     if most > MOST_UNITS:
         raise ValueError(
             f"the network has {most:,} layers in a row without pooling: expected at "
             f"most {MOST_UNITS:,}"
+        )
+    if all_of_them > MOST_ALL_UNITS:
+        raise ValueError(
+            f"the network has {all_of_them:,} layers: expected at most "
+            f"{MOST_ALL_UNITS:,}"
         )
