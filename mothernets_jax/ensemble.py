@@ -173,10 +173,13 @@ class Ensemble:
         except ValueError:  # lists in lists of several lengths
             images = np.empty((), object)
         if images.dtype != np.uint8 or images.shape[1:] != self.input_shape:
+            holes = images.dtype.kind == "f" and not np.isfinite(images).all()
+            values = ", some of them no finite numbers" if holes else ""
             raise ValueError(
-                f"images are {images.dtype} of shape {images.shape}: expected uint8 of "
-                f"shape (batch, {', '.join(map(str, self.input_shape))}), raw pixels "
-                "as in the data set"
+                f"images are {images.dtype} of shape {images.shape}{values}: "
+                "expected uint8 of shape (batch, "
+                f"{', '.join(map(str, self.input_shape))}), raw pixels as in the data "
+                "set"
             )
         if not len(images):
             return np.zeros((len(self.members), 0, len(self.class_names)), np.float32)
