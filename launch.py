@@ -34,9 +34,9 @@ def parse_flags(argv: list[str]) -> list[str]:
             raise ValueError("--config is missing, e.g. configs/vgg_ensemble.py")
         _CONFIG.value.to_dict()  # a missing file shows only when the config is touched
     except Exception as error:  # noqa: BLE001 (a config file may fail in any way)
-        # The config's own error is the last line of a traceback in the message.
-        text = str(error.args[0] if isinstance(error, KeyError) else error)
-        fail(text.strip().splitlines()[-1].strip().removeprefix("ValueError: "))
+        from mothernets_jax.config_file import explain
+
+        fail(explain(error))
     return arguments
 
 

@@ -8,7 +8,7 @@ ROOT = Path(__file__).parents[1]
 
 # A module imports lower floors only. A new one fails until it is given a floor here.
 FLOORS = [
-    "wording",
+    "wording config_file",
     "architectures trees channels layers augment metrics schedules optim run_log"
     + " progress devices user_cache freezing",
     "arguments",
@@ -36,8 +36,8 @@ ABOVE = {"launch", "configs", "tests", "benchmarks"}
 JAX_FREE = set(
     "architectures presets costs alignment best_alignment mothernet reuse clustering "
     "arguments schedules settings config ranges wording freezing data combine metrics "
-    "run_log progress user_cache report calibration diversity ood weighting "
-    "measures".split()
+    "config_file run_log progress user_cache report calibration diversity ood "
+    "weighting measures".split()
 )
 JAX = {"jax", "jaxlib", "flax", "optax", "chex", "orbax"}
 

@@ -20,13 +20,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from absl import flags
+from ml_collections import config_flags
 from PIL import Image
 from rich.console import Console
 
 import mothernets_jax as mn
 from configs.vgg_ensemble import get_config
-from mothernets_jax import checkpoints, data, experiment
+from mothernets_jax import checkpoints, data, experiment, run_log
 from mothernets_jax.config import from_config
+from mothernets_jax.config_file import explain
 from mothernets_jax.methods import METHODS
 from mothernets_jax.models import abstract_variables
 from mothernets_jax.troubles import explained
@@ -400,6 +403,18 @@ def test_an_event_is_explained(event, parts):
     check(run, parts)
 
 
+def test_libraries_print_no_tracebacks():
+    """Each is raised as well, and then explained; `--debug` shows it."""
+    error = (ValueError, ValueError("no space"), None)
+    for logger, exc_info, told in [
+        ("absl", error, False),
+        ("absl", None, True),
+        ("mothernets_jax.strategies", error, True),
+    ]:
+        record = logging.LogRecord(logger, 40, "", 0, "text", (), exc_info)
+        assert run_log.is_news(record) is told
+
+
 def test_what_is_our_defect_is_not_explained_away():
     """The control: such an error keeps its traceback."""
     for error in (KeyError("a"), TypeError("b"), RuntimeError("c"), AssertionError()):
@@ -572,6 +587,41 @@ def test_a_bad_call(call, parts):
     check(call, parts)
 
 
+# Config files.
+
+
+def loading(text, argument=""):
+    """What launch.py does with a config file of this text."""
+
+    def load(path):
+        path.write_text(text)
+        holder = flags.FlagValues()
+        config = config_flags.DEFINE_config_file("config", flag_values=holder)
+        try:
+            holder(["launch.py", f"--config={path}{argument}"])
+            config.value.to_dict()
+        except Exception as error:
+            raise ValueError(explain(error)) from error
+
+    return load
+
+
+CONFIG_FILES = [
+    (loading("def get_config(): return 3"), "returns an int", "expected a ConfigDict"),
+    (loading("def get_config(): return {}"), "returns a dict", "expected a ConfigDict"),
+    (loading("x = 1"), "has no get_config", "start from configs/vgg_ensemble.py"),
+    (loading("def get_config(:"), "is no Python: invalid syntax", "c.py, line 1"),
+    (loading("import nonesuch"), "No module named 'nonesuch'"),
+    (loading("def get_config(): pass", ":small"), "no presets", "leave out the ':'"),
+]
+
+
+@pytest.mark.filterwarnings("ignore:the load_module:DeprecationWarning")  # theirs
+@rows("load", CONFIG_FILES)
+def test_a_bad_config_file(load, parts, tmp_path):
+    check(lambda: load(tmp_path / "c.py"), parts)
+
+
 # The command line: a process for each, several at once.
 
 CONFIG = "--config=configs/vgg_ensemble.py"
@@ -616,5 +666,5 @@ def test_debug_shows_the_traceback(answers):
 
 
 def test_there_are_rows_enough():
-    tables = FIELDS, RUNS, FOLDERS, WORKDIRS, EVENTS, CALLS, COMMANDS
+    tables = FIELDS, RUNS, FOLDERS, WORKDIRS, EVENTS, CALLS, CONFIG_FILES, COMMANDS
     assert sum(map(len, tables)) >= 60

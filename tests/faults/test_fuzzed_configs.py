@@ -123,10 +123,12 @@ def near(value):
     """Values like one that is right: smaller, larger, or a little wrong."""
     if isinstance(value, bool):
         return st.booleans()
-    if isinstance(value, int) or value is None:
-        return st.integers(0, 20) | st.sampled_from([1, 100, 10**4, 10**6, 10**9])
+    if isinstance(value, int):
+        return st.integers(0, 2 * value + 2) | st.sampled_from([100, 10**4, 10**6])
+    if value is None:
+        return st.none() | st.integers(0, 20) | st.floats(0, 1)
     if isinstance(value, float):
-        return st.floats(0, 1) | st.floats(0, 1e9)
+        return st.floats(0, 2 * value) | st.floats(0, 1) | st.floats(0, 1e9)
     return st.just(value)
 
 
@@ -171,7 +173,31 @@ def mutated(draw):
     return text
 
 
-notations = made | mutated() | HOSTILE | st.text(max_size=30)
+# Right ones, from a few layers to as many and as wide as may be.
+sane = st.sampled_from([1, 4, 8, 16, 64, 10**6])
+sane_units = st.builds(
+    "({}:{}){}".format, st.sampled_from([1, 3, 5, 999]), sane, counts
+)
+sane_units = sane_units.filter(lambda unit: not unit.endswith(("x0", "x9999")))
+sane_rows = st.lists(sane_units, min_size=1, max_size=3).map(" ".join)
+sane_blocks = st.lists(sane_rows, min_size=1, max_size=4).map(" | ".join)
+sane_stages = st.lists(
+    st.builds("{} {}".format, sane, sane_rows), min_size=1, max_size=4
+)
+right = st.one_of(
+    st.lists(sane.map(str), min_size=1, max_size=30).map(" ".join).map("mlp {}".format),
+    st.builds("vgg {}{}".format, sane_blocks, st.sampled_from(["", "; batch_norm"])),
+    st.builds("vgg {}; dense {}".format, sane_blocks, sane),
+    st.builds("densenet {}; stem {}".format, sane_blocks, sane),
+    st.builds("densenet {}; bottleneck {}".format, sane_blocks, sane),
+    st.builds("resnet {}".format, sane_stages.map(" | ".join)),
+    st.builds("resnet {}; unit preact".format, sane_stages.map(" | ".join)),
+)
+
+notations = right | made | mutated() | HOSTILE | st.text(max_size=30)
+right_networks = st.dictionaries(
+    st.sampled_from(["A", "B", "C", "D", "E", "F", "G"]), right, min_size=1, max_size=6
+)
 networks = st.dictionaries(
     st.sampled_from(["A", "B", "C", "a_1", "mothernet_1", "x y", "", "é", "n" * 300]),
     notations | ANYTHING,
@@ -198,14 +224,15 @@ def configs(draw):
     if draw(st.booleans()):
         methods = st.lists(st.sampled_from(list(METHODS)), min_size=1, unique=True)
         config["methods"] = tuple(draw(methods))
-    if draw(st.booleans()):
-        config["architectures"] = draw(networks)
+    kind = draw(st.sampled_from(["as they are", "right", "right", "any"]))
+    if kind != "as they are":
+        config["architectures"] = draw(right_networks if kind == "right" else networks)
     for path in draw(st.lists(st.sampled_from(list(FIELDS)), max_size=4, unique=True)):
         *groups, name = path.split(".")
         group = config
         for key in groups:
             group = group[key]
-        match draw(st.sampled_from(["near", "near", "near", "any", "gone", "more"])):
+        match draw(st.sampled_from(["near"] * 8 + ["any", "gone", "more"])):
             case "near":
                 words = WORDS.get(path)
                 value = FIELDS[path]
