@@ -595,6 +595,7 @@ def loading(text, argument=""):
 
     def load(path):
         path.write_text(text)
+        sys.modules.pop("config_config", None)  # what was loaded before goes on there
         holder = flags.FlagValues()
         config = config_flags.DEFINE_config_file("config", flag_values=holder)
         try:
