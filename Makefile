@@ -29,7 +29,7 @@ test: lint ## ruff, pyright, and every test that is neither slow nor for a GPU
 	$(VENV_PYTHON) -m pytest --complete $(TESTS)
 
 test-all: lint ## the slow tests too, with more random clusters
-	MOTHERNETS_JAX_CLUSTERS=200 $(VENV_PYTHON) -m pytest --complete $(TESTS) -m "not gpu"
+	MOTHERNETS_JAX_CLUSTERS=200 MOTHERNETS_JAX_FUZZ=2000 $(VENV_PYTHON) -m pytest --complete $(TESTS) -m "not gpu"
 
 lint: .venv/.installed-dev ## ruff and pyright alone
 	$(VENV_PYTHON) -m ruff check .

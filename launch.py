@@ -34,9 +34,9 @@ def parse_flags(argv: list[str]) -> list[str]:
             raise ValueError("--config is missing, e.g. configs/vgg_ensemble.py")
         _CONFIG.value.to_dict()  # a missing file shows only when the config is touched
     except Exception as error:  # noqa: BLE001 (a config file may fail in any way)
-        # The config's own error is the last line of a traceback in the message.
-        text = str(error.args[0] if isinstance(error, KeyError) else error)
-        fail(text.strip().splitlines()[-1].strip().removeprefix("ValueError: "))
+        from mothernets_jax.config_file import explain
+
+        fail(explain(error))
     return arguments
 
 
@@ -46,12 +46,11 @@ def fail(message: str, exit_code: int = 2) -> None:
     sys.exit(exit_code)
 
 
-def main(argv: list[str]) -> None:
-    del argv
-    # After the flags, since it is slow.
+def main(_argv: list[str]) -> None:
     from mothernets_jax import compilation, experiment, meeting, methods, run_log
-    from mothernets_jax.config import from_config
+    from mothernets_jax.config import from_config  # slow, hence after the flags
     from mothernets_jax.interruption import InterruptedRunError
+    from mothernets_jax.troubles import explained
 
     run_log.log_our_stages()
     compilation.use_persistent_cache()
@@ -59,11 +58,12 @@ def main(argv: list[str]) -> None:
     config = Path(config_flags.get_config_filename(flags.FLAGS["config"])).name
     name = config.replace(".py", "").replace(":", "-")
     command = shlex.join(["python", *sys.argv])
-    own = ("distributed", "coordinator", "num_hosts", "host")
+    given = flags.FLAGS
+    own = given.distributed, given.coordinator, given.num_hosts, given.host
     try:
         frozen = from_config(_CONFIG.value, tuple(methods.METHODS))
         workdir = Path(_WORKDIR.value or f"runs/{name}-{frozen.digest()}")
-        with meeting.together(*(flags.FLAGS[flag].value for flag in own)) as console:
+        with meeting.together(*own) as console, explained(frozen, workdir):
             if _PLAN.value:
                 experiment.show_plan(frozen, console)
                 return

@@ -105,38 +105,48 @@ def _first_starts(mother: Architecture, member: Architecture) -> Starts | None:
     ]
     places = _places(member)
 
-    @functools.cache
-    def following(i: int, p: int) -> tuple[int, ...] | None:
-        """Places of unit i, at p, and of all units after it."""
+    def holds(i: int, p: int, q: int) -> bool:
+        """Whether unit i may stand at p, with the next matched unit at q."""
         number, unit = wanted[i]
-        last = i + 1 == len(wanted)
-        candidates = [len(places)] if last else _candidates(i + 1, p + 1)
-        for q in candidates:
-            span = [
-                member.sections[place.section][place.position]
-                for place in places[p:q]
-                if member.units_carry or place.section == number
-            ]
-            if fits(unit, member.fitting(span)):
-                rest = () if last else following(i + 1, q)
-                if rest is not None:
-                    return (p, *rest)
-        return None
+        span = [
+            member.sections[place.section][place.position]
+            for place in places[p:q]
+            if member.units_carry or place.section == number
+        ]
+        return fits(unit, member.fitting(span))
 
-    def _candidates(i: int, begin: int) -> Iterator[int]:
+    def candidates(i: int, begin: int) -> Iterator[int]:
         number, _ = wanted[i]
         pinned = member.is_pinned(number) and (i == 0 or wanted[i - 1][0] != number)
         for p in range(begin, len(places)):
             if places[p].section == number and not (pinned and places[p].position):
                 yield p
 
-    for p in _candidates(0, 0):
-        found = following(0, p)
-        if found is not None:
-            return tuple(
-                tuple(places[p].position for p in found if places[p].section == number)
-                for number in range(len(mother.sections))
-            )
+    # Depth first, with a stack of our own, since networks are deeper than Python's.
+    found: list[int] = []  # places of the first units
+    dead: set[tuple[int, int]] = set()  # units and places from which no way leads on
+    untried = [candidates(0, 0)]
+    while untried:
+        i, p = len(found), next(untried[-1], None)
+        if p is None:
+            untried.pop()
+            if found:
+                dead.add((i - 1, found.pop()))
+        elif (i, p) not in dead and (not found or holds(i - 1, found[-1], p)):
+            if i + 1 < len(wanted):
+                found.append(p)
+                untried.append(candidates(i + 1, p + 1))
+            elif holds(i, p, len(places)):
+                return tuple(
+                    tuple(
+                        places[q].position
+                        for q in (*found, p)
+                        if places[q].section == n
+                    )
+                    for n in range(len(mother.sections))
+                )
+            else:
+                dead.add((i, p))
     return None
 
 

@@ -11,8 +11,9 @@ entry without being smaller in another is a candidate. In plain networks the las
 of a section also has to pass what is inserted in front of the next section's first
 match; a vector's first entry is the width of that.
 
-Exact up to `MOST_CHOICES` choices of a member's section and as many vectors of a
-section; beyond, a few natural choices and the largest vectors are kept.
+Exact up to `MOST_CHOICES` choices of a member's section, as many vectors of a section
+and `MOST_DEPTHS` depths; beyond, a few natural choices, the largest vectors and some
+depths are kept.
 """
 
 import dataclasses
@@ -30,6 +31,8 @@ from mothernets_jax.architectures.plain import Plain
 from mothernets_jax.costs import num_params
 
 MOST_CHOICES = 300
+# Of a section, shallower and shallower; the published networks have no more.
+MOST_DEPTHS = 64
 
 # What parameters are counted for: small images, ten classes.
 INPUT_SHAPE, NUM_CLASSES = (32, 32, 3), 10
@@ -91,7 +94,7 @@ def _candidates(
 ) -> Iterator[_Candidate]:
     """All that may be best in a section, at any depth that all members have."""
     kind, step = _kind(members, number), _fields(members, number)
-    for depth in range(_least_depth(members, number), most + 1):
+    for depth in _depths(_least_depth(members, number), most):
         vectors: list[Vector] = [(math.inf,) * (1 + depth * step)]
         for member in members:
             folded = {
@@ -104,6 +107,14 @@ def _candidates(
             whole = list(map(int, entries))
             starts = range(0, depth * step, step or 1)
             yield _Candidate(lead, tuple(kind(*whole[i : i + step]) for i in starts))
+
+
+def _depths(least: int, most: int) -> list[int]:
+    """All from the least to the most, or `MOST_DEPTHS` of them, spread evenly."""
+    count = most - least + 1
+    if count <= MOST_DEPTHS:
+        return list(range(least, most + 1))
+    return [least + i * (count - 1) // (MOST_DEPTHS - 1) for i in range(MOST_DEPTHS)]
 
 
 def _least_depth(members: Sequence[Architecture], number: int) -> int:

@@ -55,8 +55,12 @@ def save(folder: Path, variables: Mapping[str, Any], record: Mapping[str, Any]) 
     """Saves named variables and a JSON record; what was there before is replaced.
 
     Of several hosts, one alone calls this; it must have all of the variables.
+
+    Raises:
+        ValueError: a path that Orbax could save to and not read from.
     """
     folder = folder.absolute()
+    check_path(folder)
     remove(folder)
     folder.mkdir(parents=True, exist_ok=True)
     with _checkpointer() as checkpointer:
@@ -65,6 +69,19 @@ def save(folder: Path, variables: Mapping[str, Any], record: Mapping[str, Any]) 
         _sync(path)
     content = {"files": _checksums(folder / _VARIABLES), "record": record}
     write_json(folder / _RECORD, {**content, "sha256": _checksum(content)})
+
+
+def check_path(folder: Path) -> None:
+    """Refuses what Orbax takes for a pattern: it saves there what is then lost.
+
+    Raises:
+        ValueError: such a path.
+    """
+    if found := sorted(set("*?[]") & set(str(folder.absolute()))):
+        raise ValueError(
+            f"{folder} has {' '.join(found)} in its path, where what is saved could "
+            "not be read again: choose another --workdir"
+        )
 
 
 def remove(folder: Path) -> None:

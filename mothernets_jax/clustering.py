@@ -13,8 +13,10 @@ import random
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from mothernets_jax.architectures import Architecture
+from mothernets_jax.arguments import check_architecture, check_task, is_whole
 from mothernets_jax.mothernet import Alignment, mothernet, obstacle
 from mothernets_jax.reuse import Gain, bits, make_gain
+from mothernets_jax.wording import named, shown
 
 EXACT_LIMIT = 12  # members up to which all divisions are searched
 RESTARTS = 60  # of the search beyond that, up to 25 members
@@ -62,6 +64,14 @@ def cluster(
         ValueError: both knobs given, a knob out of range, or fewer clusters asked for
             than can be connected.
     """
+    if not isinstance(architectures, Mapping):
+        raise ValueError(
+            f"architectures are {shown(architectures)}: expected them by name, as in "
+            "mn.presets.v5()"
+        )
+    for name, architecture in architectures.items():
+        check_architecture(architecture, f"the architecture {named(name)}")
+    check_task(input_shape, num_classes)
     names = tuple(architectures)
     if not names:
         raise ValueError("there is no architecture to cluster: give at least one")
@@ -114,13 +124,18 @@ def check_knobs(
             f"num_clusters is {num_clusters} and min_shared is {min_shared}: give one "
             "of them"
         )
-    if num_clusters is not None and not 1 <= num_clusters <= num_members:
+    if num_clusters is not None and not (
+        is_whole(num_clusters) and 1 <= num_clusters <= num_members
+    ):
         raise ValueError(
-            f"num_clusters is {num_clusters}: expected 1 to {num_members}, the number "
-            "of ensemble members"
+            f"num_clusters is {shown(num_clusters)}: expected 1 to {num_members}, the "
+            "number of ensemble members"
         )
-    if min_shared is not None and not 0 <= min_shared <= 1:
-        raise ValueError(f"min_shared is {min_shared}: expected a share from 0 to 1")
+    is_share = isinstance(min_shared, int | float) and 0 <= min_shared <= 1
+    if min_shared is not None and not is_share:
+        raise ValueError(
+            f"min_shared is {shown(min_shared)}: expected a share from 0 to 1"
+        )
 
 
 def _search_all(count: int, num_clusters: int | None, gain: Gain) -> list[int] | None:

@@ -10,15 +10,14 @@ from typing import Any
 
 from mothernets_jax.architectures import parse
 from mothernets_jax.clustering import check_knobs
-from mothernets_jax.combine import COMBINATIONS, NAMES
-from mothernets_jax.data.crops import CROPS
+from mothernets_jax.combine import COMBINATIONS
 from mothernets_jax.freezing import freeze
-from mothernets_jax.mothernet import ALIGNMENTS
-from mothernets_jax.schedules import SCHEDULES
+from mothernets_jax.ranges import check_ranges, value_of
 from mothernets_jax.settings import Settings
+from mothernets_jax.wording import named, shown
 
-STOP_RULES = ("epochs", "plateau")
-MOST_MEMBERS = 1_000
+MOST_MEMBERS = 250  # beyond, dividing them into clusters takes minutes
+LONGEST_NAME = 64  # bytes, as file names have at most 255
 # Names of networks that methods train beside the members.
 _TAKEN = r"(mothernet|teacher)(_\d+)?"
 
@@ -35,152 +34,81 @@ def from_config(config: Mapping[str, Any], methods: tuple[str, ...]) -> Settings
             names the field, what was found and what was expected.
     """
     settings = freeze(Settings, config, "config")
-    _check_ranges(settings, methods)
+    check_ranges(settings)
+    _check_together(settings)
+    _check_methods(settings, methods)
     _check_architectures(settings)
     _check_ensemble(settings)
     return settings
 
 
-def _check_ranges(settings: Settings, methods: tuple[str, ...]) -> None:
-    def at_least(least: float, path: str) -> None:
-        value = _get(settings, path)
-        if value is not None and not least <= value < float("inf"):
-            raise ValueError(f"config.{path} is {value}: expected {least} or more")
-
-    def one_of(choices: tuple[str, ...], path: str) -> None:
-        value = _get(settings, path)
-        if value not in choices:
-            close = difflib.get_close_matches(str(value), choices, n=1)
-            hint = f"; did you mean {close[0]!r}?" if close else ""
-            expected = ", ".join(map(repr, choices))
-            raise ValueError(
-                f"config.{path} is {value!r}: expected one of {expected}{hint}"
-            )
-
-    for path in ("replicas", "train.epochs", "train.batch_size", "hatch.epochs"):
-        at_least(1, path)
-    for path in ("train.patience_epochs", "data.image_size", "mother.cycles"):
-        at_least(1, path)
-    for path in ("treenets.shared_blocks", "snapshot.cycle_epochs"):
-        at_least(1, path)
-    for path in ("snapshot.learning_rate", "fge.smallest_rate", "budget.epochs"):
-        at_least(0, path)
-    at_least(0, "checkpoint.interval_seconds")
-    at_least(settings.fge.smallest_rate, "fge.largest_rate")
-    if settings.fge.cycle_epochs < 2 or settings.fge.cycle_epochs % 2:
+def _check_together(settings: Settings) -> None:
+    """What the values of several fields mean together."""
+    if settings.fge.largest_rate < settings.fge.smallest_rate:
+        raise ValueError(
+            f"config.fge.largest_rate is {settings.fge.largest_rate}: expected "
+            f"{settings.fge.smallest_rate} or more, which is config.fge.smallest_rate"
+        )
+    if settings.fge.cycle_epochs % 2:
         raise ValueError(
             f"config.fge.cycle_epochs is {settings.fge.cycle_epochs}: expected an even "
             "number, since a member is collected in the middle of a cycle"
         )
-    for path in (
-        "distillation.share",
-        "distillation.budget_share",
-        "mother.budget_share",
-    ):
-        if not 0 <= _get(settings, path) <= 1:
-            raise ValueError(
-                f"config.{path} is {_get(settings, path)}: expected a share from 0 to 1"
-            )
-    for name, price in settings.prices.items():
-        if not 0 <= price < float("inf"):
-            raise ValueError(f"config.prices.{name} is {price}: expected 0 or more")
-    if not 0 < settings.distillation.temperature < float("inf"):
-        raise ValueError(
-            f"config.distillation.temperature is {settings.distillation.temperature}: "
-            "expected more than 0"
-        )
-    for path in ("seed", "data.fold", "data.crop_padding", "data.workers"):
-        at_least(0, path)
-    for path in ("train.learning_rate", "hatch.learning_rate", "hatch.noise"):
-        at_least(0, path)
-    for path in ("train.weight_decay", "train.warmup_epochs", "hatch.warmup_epochs"):
-        at_least(0, path)
-    if not 0 <= settings.train.label_smoothing < 1:
-        raise ValueError(
-            f"config.train.label_smoothing is {settings.train.label_smoothing}: "
-            "expected 0 or more, and less than 1"
-        )
-    if not 0 <= settings.data.memory_share <= 1:
-        raise ValueError(
-            f"config.data.memory_share is {settings.data.memory_share}: expected a "
-            "share of a device's memory, from 0 (stream always) to 1"
-        )
     fractions = settings.data.validation_fraction, settings.data.calibration_fraction
-    for purpose, fraction in zip(("validation", "calibration"), fractions, strict=True):
-        if not 0 <= fraction < 1:
-            raise ValueError(
-                f"config.data.{purpose}_fraction is {fraction}: expected a part of the "
-                "training set, 0 or more and less than 1"
-            )
     if sum(fractions) >= 1:
         raise ValueError(
             f"config.data.validation_fraction is {fractions[0]} and "
             f"config.data.calibration_fraction is {fractions[1]}: expected less than 1 "
             "together, as the rest of the training set trains"
         )
-    if settings.seed >= 2**32:
-        raise ValueError(f"config.seed is {settings.seed}: expected less than 2**32")
     for group in ("train", "hatch"):
         epochs, warmup = (
-            _get(settings, f"{group}.{name}") for name in ("epochs", "warmup_epochs")
+            value_of(settings, f"{group}.{name}")
+            for name in ("epochs", "warmup_epochs")
         )
         if warmup > epochs:
             raise ValueError(
                 f"config.{group}.warmup_epochs is {warmup}: expected at most "
                 f"config.{group}.epochs, which is {epochs}"
             )
-    one_of(ALIGNMENTS, "align")
-    one_of(CROPS, "data.crop")
-    one_of(("auto", "vmap", "unroll", "loop"), "strategy")
-    one_of(("auto", "float32", "bfloat16"), "precision")
-    one_of(NAMES, "combine")
     if settings.combine not in COMBINATIONS and not fractions[1]:
         raise ValueError(
             f"config.combine is {settings.combine!r}, whose weights are fitted on a "
             "part of the training set, and config.data.calibration_fraction is 0.0: "
             f"set it, to 0.1 say, or choose one of {', '.join(COMBINATIONS)}"
         )
-    one_of(("black", "reflect"), "data.crop_border")
-    one_of(("none", "random", "alternating"), "data.flip")
-    one_of(tuple(SCHEDULES), "train.schedule")
-    one_of(tuple(SCHEDULES), "hatch.schedule")
-    one_of(STOP_RULES, "train.stop")
-    one_of(("random", "equal"), "hatch.split")
+
+
+def _check_methods(settings: Settings, methods: tuple[str, ...]) -> None:
     if not settings.methods:
         raise ValueError(f"config.methods is empty: choose from {', '.join(methods)}")
     for i, name in enumerate(settings.methods):
         if name not in methods or name in settings.methods[:i]:
-            close = difflib.get_close_matches(name, methods, n=1)
+            close = difflib.get_close_matches(name[:100], methods, n=1)
             hint = (
                 f" (did you mean {close[0]!r}?)" if close and close[0] != name else ""
             )
             raise ValueError(
-                f"config.methods[{i}] is {name!r}{hint}: expected each of "
+                f"config.methods[{i}] is {shown(name)}{hint}: expected each of "
                 f"{', '.join(methods)} at most once"
             )
-
-
-def _get(settings: Settings, path: str) -> Any:
-    value: Any = settings
-    for name in path.split("."):
-        value = getattr(value, name)
-    return value
 
 
 def _check_architectures(settings: Settings) -> None:
     if not settings.architectures:
         raise ValueError("config.architectures is empty: give at least one network")
     for name, notation in settings.architectures.items():
-        if not re.fullmatch(r"\w+", name) or re.fullmatch(_TAKEN, name):
+        fits = re.fullmatch(r"\w+", name) and len(name.encode()) <= LONGEST_NAME
+        if not fits or re.fullmatch(_TAKEN, name):
             raise ValueError(
-                f"config.architectures has the name {name!r}: expected letters, digits "
-                "and '_' only, since folders are named after it, and not 'mothernet' "
-                "or 'teacher'"
+                f"config.architectures has the name {shown(name)}: expected letters, "
+                f"digits and '_' only, at most {LONGEST_NAME}, since folders are named "
+                "after it, and not 'mothernet' or 'teacher'"
             )
         try:
             parse(notation)
         except ValueError as error:
-            raise ValueError(f"config.architectures.{name}: {error}") from None
+            raise ValueError(f"config.architectures.{named(name)}: {error}") from None
 
 
 def _check_ensemble(settings: Settings) -> None:
@@ -191,6 +119,13 @@ def _check_ensemble(settings: Settings) -> None:
             f"config.replicas is {settings.replicas}, which makes {count:,} members of "
             f"{len(settings.architectures)} architectures: expected at most "
             f"{MOST_MEMBERS:,} members"
+        )
+    reference = settings.budget.reference
+    if reference and reference not in {**settings.architectures, **settings.members}:
+        raise ValueError(
+            f"config.budget.reference is {shown(reference)}: expected one of "
+            f"{', '.join(settings.architectures)}, or nothing for the one network of "
+            "Snapshot Ensembles"
         )
     try:
         check_knobs(count, settings.num_clusters, settings.min_shared)

@@ -6,7 +6,7 @@ channels) of one image.
 
 import math
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from mothernets_jax.architectures import Architecture
 from mothernets_jax.architectures.operations import (
@@ -18,6 +18,7 @@ from mothernets_jax.architectures.operations import (
     Weight,
     read_by,
 )
+from mothernets_jax.arguments import check_architecture, check_task
 
 Shape = tuple[int, int, int]
 
@@ -56,6 +57,7 @@ def num_params(
         num_classes: outputs of the linear head.
         stop: number of the first operation that does not count; None for all.
     """
+    _check(architecture, input_shape, num_classes)
     costs = list(_costs(architecture, input_shape, num_classes))[:stop]
     return sum(cost.params for cost in costs)
 
@@ -80,6 +82,7 @@ def train_flops(
         first: number of the first operation that counts.
         stop: number of the first one after it that does not; None for all.
     """
+    _check(architecture, input_shape, num_classes)
     costs = list(_costs(architecture, input_shape, num_classes))[first:stop]
     return 6.0 * sum(cost.multiply_adds for cost in costs)
 
@@ -93,6 +96,11 @@ def forward_flops(
 ) -> float:
     """FLOPs of predicting one image: a third of those of training on it."""
     return train_flops(architecture, input_shape, num_classes, stop=stop) / 3
+
+
+def _check(architecture: Any, input_shape: Any, num_classes: Any) -> None:
+    check_architecture(architecture)
+    check_task(input_shape, num_classes)
 
 
 def _costs(

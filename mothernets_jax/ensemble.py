@@ -9,14 +9,17 @@ import numpy as np
 
 from mothernets_jax import checkpoints
 from mothernets_jax.architectures import Architecture, parse
+from mothernets_jax.arguments import is_whole
 from mothernets_jax.calibration import fit_temperature, rescale
 from mothernets_jax.combine import COMBINATIONS, NAMES, combined
 from mothernets_jax.compilation import Executables
 from mothernets_jax.evaluation import predict_logits
 from mothernets_jax.models import Variables, abstract_variables
 from mothernets_jax.weighting import FITS
+from mothernets_jax.wording import shown
 
 ENSEMBLES_FOLDER = "ensembles"
+_LARGEST_BATCH = 1_000_000
 
 
 class Member(NamedTuple):
@@ -51,6 +54,7 @@ class Ensemble:
         weights: Mapping[str, np.ndarray] | None = None,
         temperatures: Mapping[str, float] | None = None,
     ):
+        _check_statistics(members, mean, std, input_shape)
         self.members = dict(members)
         self.mean = np.asarray(mean, np.float32)
         self.std = np.asarray(std, np.float32)
@@ -87,7 +91,7 @@ class Ensemble:
         """
         if combine not in NAMES:
             raise ValueError(
-                f"combine is {combine!r}: expected one of {', '.join(NAMES)}"
+                f"combine is {shown(combine)}: expected one of {', '.join(NAMES)}"
             )
         how_to_fit = (
             "train with --config.data.calibration_fraction=0.1, say, or fit on images "
@@ -96,11 +100,12 @@ class Ensemble:
         )
         if combine not in COMBINATIONS and combine not in self.weights:
             raise ValueError(
-                f"combine is {combine!r}, whose weights were not fitted: {how_to_fit}"
+                f"combine is {shown(combine)}, whose weights were not fitted: "
+                f"{how_to_fit}"
             )
         if calibrated and combine not in self.temperatures:
             raise ValueError(
-                f"calibrated is True, but {combine!r} has no fitted temperature: "
+                f"calibrated is True, but {shown(combine)} has no fitted temperature: "
                 f"{how_to_fit}"
             )
         logits = self.member_logits(images, batch_size=batch_size)
@@ -117,7 +122,13 @@ class Ensemble:
 
         Returns:
             The same members with `weights` and `temperatures`.
+
+        Raises:
+            ValueError: logits of other members or classes, no example, numbers that
+                are not finite, or labels that are no class.
         """
+        logits, labels = np.asarray(logits), np.asarray(labels)
+        _check_examples(logits, labels, len(self.members), len(self.class_names))
         weights = {name: fit(logits, labels) for name, fit in FITS.items()}
         return Ensemble(
             self.members,
@@ -152,12 +163,23 @@ class Ensemble:
         Raises:
             ValueError: images of another shape or dtype.
         """
-        images = np.asarray(images)
-        if images.dtype != np.uint8 or images.shape[1:] != self.input_shape:
+        if not is_whole(batch_size) or not 1 <= batch_size <= _LARGEST_BATCH:
             raise ValueError(
-                f"images are {images.dtype} of shape {images.shape}: expected uint8 of "
-                f"shape (batch, {', '.join(map(str, self.input_shape))}), raw pixels "
-                "as in the data set"
+                f"batch_size is {shown(batch_size)}: expected a whole number from 1 to "
+                f"{_LARGEST_BATCH:,}"
+            )
+        try:
+            images = np.asarray(images)
+        except ValueError:  # lists in lists of several lengths
+            images = np.empty((), object)
+        if images.dtype != np.uint8 or images.shape[1:] != self.input_shape:
+            holes = images.dtype.kind == "f" and not np.isfinite(images).all()
+            values = ", some of them no finite numbers" if holes else ""
+            raise ValueError(
+                f"images are {images.dtype} of shape {images.shape}{values}: "
+                "expected uint8 of shape (batch, "
+                f"{', '.join(map(str, self.input_shape))}), raw pixels as in the data "
+                "set"
             )
         if not len(images):
             return np.zeros((len(self.members), 0, len(self.class_names)), np.float32)
@@ -200,6 +222,10 @@ class Ensemble:
         Raises:
             ValueError: no such run or method, or several methods and none named.
         """
+        if not isinstance(workdir, str | Path):
+            raise ValueError(
+                f"workdir is {shown(workdir)}: expected the path of a run's folder"
+            )
         folder = Path(workdir) / ENSEMBLES_FOLDER
         finished = sorted(
             path.name
@@ -218,7 +244,7 @@ class Ensemble:
             )
         if method is not None and method not in finished:
             raise ValueError(
-                f"{workdir} holds no ensemble of {method!r}: found "
+                f"{workdir} holds no ensemble of {shown(method)}: found "
                 f"{', '.join(finished)}"
             )
         return cls._restore(folder / (method or finished[0]))
@@ -256,3 +282,46 @@ class Ensemble:
         """Trainable parameters of all members."""
         params = [member.variables["params"] for member in self.members.values()]
         return sum(leaf.size for leaf in jax.tree.leaves(params))
+
+
+def _check_statistics(
+    members: Mapping[str, Member],
+    mean: np.ndarray,
+    std: np.ndarray,
+    input_shape: tuple[int, int, int],
+) -> None:
+    """Refuses an ensemble of nobody, and a normalisation that divides by nothing."""
+    if not members:
+        raise ValueError("an ensemble has at least one member: found none")
+    mean, std = np.asarray(mean), np.asarray(std)
+    shape = (input_shape[-1],)
+    fits = mean.shape == std.shape == shape and np.isfinite([mean, std]).all()
+    if not fits or (std <= 0).any():
+        raise ValueError(
+            f"mean is {shown(mean.tolist())} and std is {shown(std.tolist())}: "
+            f"expected {shape[0]} finite numbers each, one a channel, and each std "
+            "above 0"
+        )
+
+
+def _check_examples(
+    logits: np.ndarray, labels: np.ndarray, members: int, classes: int
+) -> None:
+    """Refuses what no weights and temperatures can be fitted on."""
+    shape = members, len(labels) if labels.ndim == 1 else 0, classes
+    if logits.shape != shape or not shape[1] or logits.dtype.kind != "f":
+        raise ValueError(
+            f"logits are {logits.dtype} of shape {logits.shape} and labels of shape "
+            f"{labels.shape}: expected floats of shape ({members} members, examples, "
+            f"{classes} classes), as of member_logits, and one label an example"
+        )
+    if not np.isfinite(logits).all():
+        raise ValueError(
+            "logits hold values that are no finite numbers: a member's training must "
+            "have failed. Leave it out of the ensemble"
+        )
+    if labels.dtype.kind not in "iu" or not ((labels >= 0) & (labels < classes)).all():
+        raise ValueError(
+            f"labels are {labels.dtype} from {labels.min()} to {labels.max()}: "
+            f"expected whole numbers from 0 to {classes - 1}, columns of predictions"
+        )

@@ -13,6 +13,7 @@ from rich.console import Console
 
 from mothernets_jax import hosts, run_folder
 from mothernets_jax.architectures import Architecture
+from mothernets_jax.capacity import check_memory, check_steps
 from mothernets_jax.compilation import Executables, ProgramStore
 from mothernets_jax.devices import device_name
 from mothernets_jax.ensemble import ENSEMBLES_FOLDER, Ensemble, Member
@@ -77,7 +78,7 @@ def run(
     )
     report = hosts.on_first(lambda: str(write_report(results, workdir)))
     console.print(comparison_table(results))
-    console.print(f"report: {report}", soft_wrap=True, highlight=False)
+    console.print(f"report: {report}", soft_wrap=True, highlight=False, markup=False)
     _log.info("finished after %.0f s", time.perf_counter() - started)
     return results
 
@@ -128,7 +129,9 @@ def _train_and_evaluate(
     hosts.check_same("the settings", settings.digest())
     done = hosts.on_first(lambda: run_folder.find_results(workdir, settings))
     if done is not None:
-        console.print(f"Everything in {workdir} is done already.", soft_wrap=True)
+        console.print(
+            f"Everything in {workdir} is done already.", soft_wrap=True, markup=False
+        )
         return done
     owner = run_folder.Owner(workdir, command)
     with contextlib.ExitStack() as stack:
@@ -137,6 +140,7 @@ def _train_and_evaluate(
         task = load_task(settings)
         ood_images = hosts.on_every(lambda: read_ood_images(task, settings))
         compositions = _compositions(task, settings)
+        check_memory((s for c in compositions.values() for s in c.stages), task)
         # A new folder is made only now that all that could be refused was looked at.
         hosts.on_first(lambda: owner.claim(settings))
         if store is None:
@@ -244,7 +248,9 @@ def _calibrate_and_evaluate(
 
 def _compositions(task: Task, settings: Settings) -> dict[str, Composition]:
     members = settings.members
-    return {name: METHODS[name](task, settings, members) for name in settings.methods}
+    found = {name: METHODS[name](task, settings, members) for name in settings.methods}
+    check_steps((s for c in found.values() for s in c.stages), task)
+    return found
 
 
 def _describe_plan(

@@ -16,6 +16,7 @@ from mothernets_jax.architectures.operations import (
     Norm,
     Weight,
 )
+from mothernets_jax.arguments import check_architecture, check_images
 from mothernets_jax.channels import (
     Split,
     draw_shares,
@@ -24,10 +25,17 @@ from mothernets_jax.channels import (
     restrict,
 )
 from mothernets_jax.layers import NORM_EPSILON
-from mothernets_jax.models import Moments, Variables, measured_moments
+from mothernets_jax.models import (
+    Moments,
+    Variables,
+    check_key,
+    check_variables,
+    measured_moments,
+)
 from mothernets_jax.moments import estimated_moments
 from mothernets_jax.trees import named_key
 from mothernets_jax.walk import Origin, Walk, grown_kernel, kernel_shape, walk_along
+from mothernets_jax.wording import shown
 
 
 def hatch(
@@ -64,13 +72,23 @@ def hatch(
         The member's `{"params": ..., "batch_stats": ...}`.
 
     Raises:
-        ValueError: the member cannot be grown from the mother, or an unknown split.
+        ValueError: the member cannot be grown from the mother, variables of another
+            network, no batch of finite images, or an unknown split.
 
     References:
         MotherNets (MLSys 2020), section on hatching; Net2Net; Network Morphism.
     """
     if split not in ("random", "equal"):
-        raise ValueError(f"split is {split!r}: expected 'random' or 'equal'")
+        raise ValueError(f"split is {shown(split)}: expected 'random' or 'equal'")
+    if isinstance(noise, float | int) and not 0 <= noise < math.inf:
+        raise ValueError(f"noise is {noise}: expected 0 or more")
+    for role, architecture in (("mother", mother), ("member", member)):
+        check_architecture(architecture, f"the {role}")
+    check_variables(mother, variables)
+    check_key(key)
+    if images is not None:
+        check_images(images)
+        _check_finite(images)
     params, dtype = variables["params"], jax.tree.leaves(variables["params"])[0].dtype
     walk = walk_along(params, mother, member, named_key(key, "copies"))
     shares = draw_shares(
@@ -101,6 +119,19 @@ def hatch(
         "batch_stats": {name: stats for name, (_, stats) in grown_norms.items()},
     }
     return perturb(hatched, named_key(key, "noise"), noise)
+
+
+def _check_finite(images: jax.Array) -> None:
+    """Raises ValueError for numbers that are not finite, unless they are traced."""
+    try:
+        finite = bool(jnp.isfinite(images).all())
+    except jax.errors.TracerBoolConversionError:
+        return
+    if not finite:
+        raise ValueError(
+            "images hold values that are no finite numbers, which would end in the "
+            "statistics of every inserted layer: expected normalised images"
+        )
 
 
 def perturb(variables: Variables, key: jax.Array, noise: float) -> Variables:

@@ -4,10 +4,13 @@ Each operation with parameters is a submodule of its name: a `WeightLayer` (a ke
 and a bias if asked for) or a `BatchNorm`.
 """
 
+import contextlib
 import functools
 import math
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
+import flax.errors
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -24,8 +27,10 @@ from mothernets_jax.architectures.operations import (
     Weight,
     read_by,
 )
+from mothernets_jax.arguments import check_architecture, check_images, check_task
 from mothernets_jax.costs import pooled_sides
 from mothernets_jax.layers import BatchNorm, conv, max_pool, mean_pool, overlapping_pool
+from mothernets_jax.wording import shown
 
 Variables = dict  # {"params": ..., "batch_stats": ...}
 
@@ -154,7 +159,13 @@ def init(
         key: a typed key from `jax.random.key`.
         input_shape: (height, width, channels) of one image.
         num_classes: outputs of the linear head.
+
+    Raises:
+        ValueError: no architecture, key or shape, or a number of classes below 1.
     """
+    check_architecture(architecture)
+    check_task(input_shape, num_classes)
+    check_key(key)
     return _init(architecture, key, tuple(input_shape), num_classes)
 
 
@@ -177,6 +188,67 @@ def _init(architecture, key, input_shape, num_classes):
         "params": jax.tree_util.tree_map_with_path(initial, params, draws),
         "batch_stats": variables.get("batch_stats", {}),
     }
+
+
+def check_key(key: Any) -> None:
+    """Raises ValueError unless it is one random key, typed or raw."""
+    dtype, shape = getattr(key, "dtype", None), getattr(key, "shape", None)
+    typed = dtype is not None and jnp.issubdtype(dtype, jax.dtypes.prng_key)
+    raw = dtype == jnp.uint32 and shape is not None and len(shape) == 1
+    if not raw and not (typed and shape == ()):
+        raise ValueError(
+            f"key is {shown(key)}: expected one random key, such as jax.random.key(0)"
+        )
+
+
+def check_variables(architecture: Architecture, variables: Any) -> None:
+    """Refuses what cannot be the variables of a network.
+
+    Raises:
+        ValueError: another structure, other layers, or another width of one.
+    """
+    expected = "expected {'params': ..., 'batch_stats': ...} as mn.init makes them"
+    if not isinstance(variables, Mapping) or "params" not in variables:
+        keys = list(variables) if isinstance(variables, Mapping) else variables
+        raise ValueError(f"variables are {shown(keys)}: {expected}")
+    params = variables["params"]
+    layers = {
+        operation.name: operation
+        for operation in architecture.operations()
+        if isinstance(operation, Weight | Norm)
+    }
+    for name in layers.keys() ^ set(params):
+        there = "lack" if name in layers else "have"
+        raise ValueError(
+            f"the variables are not those of {shown(str(architecture))}: they {there} "
+            f"the layer {name!r}. {expected.capitalize()} for this network"
+        )
+    for name, layer in layers.items():
+        if isinstance(layer, Weight) and layer.width is not None:
+            width = params[name]["kernel"].shape[-1]
+            if width != layer.width:
+                raise ValueError(
+                    f"the variables are not those of {shown(str(architecture))}: "
+                    f"{name} is {width} wide in them, expected {layer.width}"
+                )
+
+
+@contextlib.contextmanager
+def _explained(architecture: Architecture, images: Any) -> Iterator[None]:
+    """Says in our words where variables and images do not fit each other."""
+    try:
+        yield
+    except (
+        flax.errors.ScopeParamShapeError,
+        flax.errors.ScopeParamNotFoundError,
+        flax.errors.ScopeCollectionNotFound,
+    ) as error:
+        reason = str(error).partition(" (https")[0]
+        raise ValueError(
+            f"the variables do not fit {shown(str(architecture))} on images of "
+            f"(height, width, channels) {tuple(images.shape[1:])}: {reason} "
+            "Expected images of the shape that mn.init was given"
+        ) from error
 
 
 def abstract_variables(
@@ -205,10 +277,18 @@ def apply(
         images: float [batch, height, width, channels], already normalised.
         train: normalise by the batch's own statistics instead of the running ones.
         dtype: in which hidden layers compute; None for that of the variables.
+
+    Raises:
+        ValueError: no batch of images, or variables of another network or for images
+            of another shape.
     """
-    logits, _ = _forward(
-        architecture, variables, images, train, mutable=train, dtype=dtype
-    )
+    check_architecture(architecture)
+    check_variables(architecture, variables)
+    check_images(images)
+    with _explained(architecture, images):
+        logits, _ = _forward(
+            architecture, variables, images, train, mutable=train, dtype=dtype
+        )
     return logits
 
 
@@ -272,13 +352,18 @@ def shown_values(
 def measured_moments(
     architecture: Architecture, variables: Variables, images: jax.Array
 ) -> dict[str, Moments]:
-    """Of what each operation makes in a training pass, by its name."""
+    """Of what each operation makes in a training pass, by its name.
+
+    Raises:
+        ValueError: images of another shape than the variables are for.
+    """
 
     def moments(value: jax.Array) -> Moments:
         axes = tuple(range(value.ndim - 1))
         return Moments(value.mean(axes), value.var(axes))
 
-    values = shown_values(architecture, variables, images)
+    with _explained(architecture, images):
+        values = shown_values(architecture, variables, images)
     return {name: moments(value) for name, value in values.items()}
 
 

@@ -12,7 +12,9 @@ from mothernets_jax.alignment import (
 )
 from mothernets_jax.architectures import Architecture, named_units
 from mothernets_jax.architectures.base import Unit, smallest
+from mothernets_jax.arguments import check_architecture
 from mothernets_jax.best_alignment import largest_sections, size_of
+from mothernets_jax.wording import shown
 
 Alignment = Literal["first", "best"]
 ALIGNMENTS = get_args(Alignment)
@@ -58,16 +60,24 @@ def mothernet(
     >>> print(mothernet([mlp((64, 32)), mlp((48, 32, 16))]))
     mlp 48 16
     """
-    members = tuple(dict.fromkeys(architectures))
+    if not isinstance(architectures, Iterable) or isinstance(architectures, str):
+        raise ValueError(
+            f"found {shown(architectures)}: expected several architectures, such as a "
+            "list of them"
+        )
+    given = tuple(architectures)
+    for member in given:
+        check_architecture(member, "a member of a MotherNet")
+    members = tuple(dict.fromkeys(given))
     if not members:
         raise ValueError("a MotherNet needs at least one architecture, found none")
     if align not in ALIGNMENTS:
-        raise ValueError(f"align is {align!r}: expected 'first' or 'best'")
+        raise ValueError(f"align is {shown(align)}: expected 'first' or 'best'")
     for member in members[1:]:
         if reason := obstacle(members[0], member):
             raise ValueError(
-                f"no MotherNet connects {str(members[0])!r} and {str(member)!r}: "
-                f"{reason}; put them into different clusters"
+                f"no MotherNet connects {shown(str(members[0]))} and "
+                f"{shown(str(member))}: {reason}; put them into different clusters"
             )
     first = _first_sections(members)
     if align == "best":
@@ -109,7 +119,8 @@ def matched_units(mother: Architecture, member: Architecture) -> dict[str, Match
     if starts is None:
         reason = reason or _growth_obstacle(mother, member)
         raise ValueError(
-            f"{str(member)!r} cannot be hatched from {str(mother)!r}: {reason}"
+            f"{shown(str(member))} cannot be hatched from {shown(str(mother))}: "
+            f"{reason}"
         )
     units, mothers = dict(named_units(member)), dict(named_units(mother))
     matches: dict[str, Match] = {}

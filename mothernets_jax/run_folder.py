@@ -15,6 +15,7 @@ from mothernets_jax.settings import Settings, without_harmless
 _log = logging.getLogger(__name__)
 
 _CONFIG, _RESULTS, _LOCK = "config.json", "results.json", ".lock"
+_SECTIONS = ("name", "methods", "plan", "data", "provenance")  # of the results
 
 
 def find_results(workdir: Path, settings: Settings) -> dict[str, Any] | None:
@@ -26,7 +27,7 @@ def find_results(workdir: Path, settings: Settings) -> dict[str, Any] | None:
     _check_experiment(workdir, settings)
     path = workdir / _RESULTS
     try:
-        return checkpoints.read_json(path) if path.exists() else None
+        return _read_object(path, *_SECTIONS) if path.exists() else None
     except checkpoints.DamagedError:
         _log.warning("%s is damaged: it is made again", path)
         return None
@@ -36,11 +37,12 @@ def _check_experiment(workdir: Path, settings: Settings) -> None:
     """Makes sure that an existing folder is this experiment's."""
     if workdir.exists() and not workdir.is_dir():
         raise ValueError(f"--workdir={workdir} is a file: expected a folder")
+    checkpoints.check_path(workdir)
     path = workdir / _CONFIG
     if not path.exists():
         return
     try:
-        found = checkpoints.read_json(path)
+        found = _read_object(path, "seed", "methods")
     except checkpoints.DamagedError as error:
         raise ValueError(
             f"{error}. Where the folder is surely this experiment's, delete the file "
@@ -52,6 +54,21 @@ def _check_experiment(workdir: Path, settings: Settings) -> None:
             f"{workdir} holds another experiment: {_differences(found, wanted)}. "
             "Choose another --workdir, or delete that folder"
         )
+
+
+def _read_object(path: Path, *fields: str) -> dict[str, Any]:
+    """A JSON file that holds an object with such fields.
+
+    Raises:
+        DamagedError: it does not.
+    """
+    found = checkpoints.read_json(path)
+    if not isinstance(found, dict) or not found.keys() >= set(fields):
+        raise checkpoints.DamagedError(
+            f"{path} is damaged (it lacks {', '.join(fields)}): delete it to make it "
+            "again"
+        )
+    return found
 
 
 class Owner:
@@ -81,7 +98,7 @@ class Owner:
             raise ValueError(
                 f"--workdir={self._workdir} cannot be written ({error.strerror}): "
                 "expected a folder that you may write to"
-            ) from None
+            ) from error
 
     def release(self) -> None:
         """Lets others work in the folder."""

@@ -19,6 +19,17 @@ def log_our_stages() -> None:
     """Our log lines appear, those of libraries only where there is trouble."""
     absl.logging.set_verbosity(absl.logging.WARNING)
     logging.getLogger("mothernets_jax").setLevel(logging.INFO)
+    absl.logging.get_absl_handler().addFilter(is_news)
+
+
+def is_news(record: logging.LogRecord) -> bool:
+    """Whether a log line says something that is not said anyway.
+
+    What a library logs with its traceback, it raises as well: Orbax's threads would
+    print pages before our message.
+    """
+    ours = record.name.startswith("mothernets_jax")
+    return ours or not record.exc_info
 
 
 def log_as_host(number: int) -> None:

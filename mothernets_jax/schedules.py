@@ -4,6 +4,8 @@ from collections.abc import Callable
 
 import numpy as np
 
+from mothernets_jax.wording import shown
+
 
 def _cosine(progress: np.ndarray) -> np.ndarray:
     return (1 + np.cos(np.pi * progress)) / 2
@@ -63,7 +65,7 @@ def learning_rates(
     """
     if schedule not in SCHEDULES:
         raise ValueError(
-            f"schedule is {schedule!r}: expected one of {', '.join(SCHEDULES)}"
+            f"schedule is {shown(schedule)}: expected one of {', '.join(SCHEDULES)}"
         )
     if not 0 <= warmup_steps <= total_steps:
         raise ValueError(

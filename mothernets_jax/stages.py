@@ -144,13 +144,21 @@ def make_task(
     """Moves the training split to the device, unless it is streamed.
 
     Raises:
-        ValueError: fewer training images than a batch holds.
+        ValueError: fewer training images than a batch holds, or a padding larger than
+            the images.
     """
     examples = len(dataset.train_labels)
     if examples < batch_size:
         raise ValueError(
             f"config.train.batch_size is {batch_size}, but only {examples} images "
             "train: lower it, or use more images"
+        )
+    side = min(dataset.input_shape[:2])
+    if crop_padding > side:
+        raise ValueError(
+            f"config.data.crop_padding is {crop_padding}, but the images are only "
+            f"{side} pixels high or wide: expected at most {side}, beyond which crops "
+            "show nothing of an image"
         )
     training_data = None
     if isinstance(dataset.train_images, np.ndarray):

@@ -16,6 +16,7 @@ import jax.numpy as jnp
 from mothernets_jax import checkpoints, hosts
 from mothernets_jax.compilation import Executables
 from mothernets_jax.group_trainer import GroupTrainer
+from mothernets_jax.groups import STRATEGIES
 from mothernets_jax.models import Variables
 from mothernets_jax.stages import Stage, Task, settled, steps_per_epoch
 from mothernets_jax.training import MemberState
@@ -55,7 +56,17 @@ class StrategyMemory:
     def _read(self) -> dict[str, dict[str, Any]]:
         if self._path is None or not self._path.exists():
             return {}
-        return checkpoints.read_json(self._path)
+        found = checkpoints.read_json(self._path)
+        choices = found.values() if isinstance(found, dict) else [None]
+        known = [
+            isinstance(c, dict) and c.get("strategy") in STRATEGIES for c in choices
+        ]
+        if not all(known):
+            raise ValueError(
+                f"{self._path} is damaged (it names a strategy that there is not): "
+                "delete it, and a few steps of each are timed anew"
+            )
+        return found
 
     def _write(self) -> None:
         assert self._path is not None

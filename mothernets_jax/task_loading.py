@@ -42,6 +42,7 @@ def _read_task(settings: Settings) -> Task:
         crop=settings.data.crop,
         memory_bytes=int(settings.data.memory_share * memory_bytes()),
     )
+    counts.check_test_images(dataset)
     return make_task(
         dataset,
         crop_padding=settings.data.crop_padding if settings.data.crop == "shift" else 0,

@@ -8,22 +8,25 @@ ROOT = Path(__file__).parents[1]
 
 # A module imports lower floors only. A new one fails until it is given a floor here.
 FLOORS = [
+    "wording config_file",
     "architectures trees channels layers augment metrics schedules optim run_log"
     + " progress devices user_cache freezing",
+    "arguments",
     "data presets costs alignment checkpoints compilation hosts calibration"
     + " diversity ood weighting settings losses",
     "models best_alignment meeting combine interruption unfinished",
     "moments mothernet training evaluation measures",
     "walk reuse branching",
     "hatching momentum groups clustering",
-    "config ensemble report",
+    "ranges ensemble report",
+    "config",
     "stages placement run_folder",
     "chunks task_loading stage_position",
     "group_trainer methods results divergence",
     "strategies",
-    "plan stage_run",
+    "plan stage_run capacity",
     "stage_runner",
-    "execution",
+    "execution troubles",
     "experiment",
     "__init__",
 ]
@@ -33,8 +36,9 @@ ABOVE = {"launch", "configs", "tests", "benchmarks"}
 # These load without JAX, and so does all that they import when they are loaded.
 JAX_FREE = set(
     "architectures presets costs alignment best_alignment mothernet reuse clustering "
-    "schedules settings config freezing data combine metrics run_log progress "
-    "user_cache report calibration diversity ood weighting measures".split()
+    "arguments schedules settings config ranges wording freezing data combine metrics "
+    "config_file run_log progress user_cache report calibration diversity ood "
+    "weighting measures".split()
 )
 JAX = {"jax", "jaxlib", "flax", "optax", "chex", "orbax"}
 

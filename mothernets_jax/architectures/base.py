@@ -12,9 +12,10 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, ClassVar, Self
 
 from mothernets_jax.architectures.operations import Operation
+from mothernets_jax.wording import shown
 
 LARGEST_SIZE = 1_000_000  # of a filter or a width
-MOST_UNITS = 1_000  # in a section
+MOST_UNITS, MOST_ALL_UNITS = 250, 1_000  # in a section, and in a network
 
 # A frozen dataclass of positive whole numbers, such as a filter's size and a width. Of
 # two units, what is smaller in every field can grow into what is larger.
@@ -128,7 +129,10 @@ def scale_width(architecture: Architecture, width: float) -> Architecture:
     """Every layer's width times `width`, rounded, at least 1."""
     is_number = isinstance(width, numbers.Real) and not isinstance(width, bool)
     if not is_number or not 0 < width <= LARGEST_SIZE:
-        raise ValueError(f"width is {width!r}: expected a factor above 0, such as 0.25")
+        raise ValueError(
+            f"width is {shown(width)}: expected a factor above 0 and up to "
+            f"{LARGEST_SIZE:,}, such as 0.25"
+        )
     return architecture.scaled(lambda size: max(1, round(size * float(width))))
 
 
@@ -150,7 +154,8 @@ def check_size(what: str, value: int) -> None:
     is_int = isinstance(value, int) and not isinstance(value, bool)
     if not is_int or not 1 <= value <= LARGEST_SIZE:
         raise ValueError(
-            f"{what} is {value!r}: expected a whole number from 1 to {LARGEST_SIZE:,}"
+            f"{what} is {shown(value)}: expected a whole number from 1 to "
+            f"{LARGEST_SIZE:,}"
         )
 
 
@@ -165,10 +170,15 @@ def check_filter_size(value: int) -> None:
 
 
 def check_sections(sections: Sequence[Sequence[Unit]]) -> None:
-    """Raises ValueError where a section has too many units to be meant."""
-    most = max(map(len, sections))
+    """Raises ValueError where a network has too many units to be meant."""
+    most, all_of_them = max(map(len, sections)), sum(map(len, sections))
     if most > MOST_UNITS:
         raise ValueError(
             f"the network has {most:,} layers in a row without pooling: expected at "
             f"most {MOST_UNITS:,}"
+        )
+    if all_of_them > MOST_ALL_UNITS:
+        raise ValueError(
+            f"the network has {all_of_them:,} layers: expected at most "
+            f"{MOST_ALL_UNITS:,}"
         )

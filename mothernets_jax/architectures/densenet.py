@@ -27,6 +27,7 @@ from mothernets_jax.architectures.operations import (
     Operation,
     Weight,
 )
+from mothernets_jax.wording import shown
 
 
 @dataclasses.dataclass(frozen=True)
@@ -278,7 +279,7 @@ def densenet(
     is_number = isinstance(compression, int | float) and compression is not True
     if not is_number or not 0 < compression <= 1:
         raise ValueError(
-            f"compression is {compression!r}: expected a share above 0, up to 1"
+            f"compression is {shown(compression)}: expected a share above 0, up to 1"
         )
     check_size("number of stem filters", stem_filters)
     channels, transitions = stem_filters, []
@@ -299,7 +300,8 @@ def parse_densenet(notation: str) -> DenseNet:
     for name in ("stem", "bottleneck"):
         if name in clauses and len(sizes[name]) != 1:
             raise ValueError(
-                f"cannot read '{name} {clauses[name]}' in architecture {notation!r}: "
+                f"cannot read {shown(f'{name} {clauses[name]}')} in architecture "
+                f"{shown(notation)}: "
                 "expected one number"
             )
     stem, bottleneck = sizes["stem"] or (16,), sizes["bottleneck"] or (0,)

@@ -4,9 +4,11 @@ import itertools
 import re
 from collections.abc import Iterable, Sequence
 
-from mothernets_jax.architectures.base import MOST_UNITS
+from mothernets_jax.architectures.base import LARGEST_SIZE, MOST_UNITS
+from mothernets_jax.wording import shown
 
-_PAIR = r"\(\s*(\d+)\s*:\s*(\d+)\s*\)(?:\s*x\s*(\d+))?"
+_PAIR = r"\(\s*([0-9]+)\s*:\s*([0-9]+)\s*\)(?:\s*x\s*([0-9]+))?"
+_MOST_DIGITS = 12  # of a number; more are no size
 
 
 def parse_pairs(text: str, notation: str) -> list[tuple[int, int]]:
@@ -21,17 +23,19 @@ def parse_pairs(text: str, notation: str) -> list[tuple[int, int]]:
     """
     if not re.fullmatch(rf"\s*(?:{_PAIR}\s*)*", text):
         raise ValueError(
-            f"cannot read block {text.strip()!r} of {notation!r}: "
+            f"cannot read block {shown(text.strip())} of {shown(notation)}: "
             "expected layers such as '(3:64)x2 (1:64)'"
         )
     pairs: list[tuple[int, int]] = []
     for filter_size, width, count in re.findall(_PAIR, text):
-        if count and not 1 <= int(count) <= MOST_UNITS:
+        repeated = read_number(count, notation) if count else 1
+        if not 1 <= repeated <= MOST_UNITS:
             raise ValueError(
-                f"a layer of {notation!r} is repeated {count} times: expected 1 to "
-                f"{MOST_UNITS:,} times; or leave it out"
+                f"a layer of {shown(notation)} is repeated {count} times: expected 1 "
+                f"to {MOST_UNITS:,} times; or leave it out"
             )
-        pairs += [(int(filter_size), int(width))] * int(count or 1)
+        pair = read_number(filter_size, notation), read_number(width, notation)
+        pairs += [pair] * repeated
     return pairs
 
 
@@ -50,7 +54,9 @@ def read_blocks(blocks: str | Sequence) -> list[list[tuple[int, int]]]:
     if isinstance(blocks, str):
         return [parse_pairs(block, blocks) for block in blocks.split("|")]
     if not isinstance(blocks, Iterable):
-        raise ValueError(f"blocks are {blocks!r}: expected text such as '(3:64)x2'")
+        raise ValueError(
+            f"blocks are {shown(blocks)}: expected text such as '(3:64)x2'"
+        )
     read = [_check_pairs(block) for block in blocks]
     if not read:
         raise ValueError("the network has no block: write one such as '(3:64)x2'")
@@ -59,13 +65,13 @@ def read_blocks(blocks: str | Sequence) -> list[list[tuple[int, int]]]:
 
 def _check_pairs(block: Sequence) -> list[tuple[int, int]]:
     if not isinstance(block, Iterable) or isinstance(block, str | bytes):
-        raise ValueError(f"block {block!r} is no list of layers such as [(3, 64)]")
+        raise ValueError(f"block {shown(block)} is no list of layers such as [(3, 64)]")
     layers = list(block)
     for layer in layers:
         if not isinstance(layer, tuple | list) or len(layer) != 2:
             raise ValueError(
-                f"layer {layer!r} of block {block!r} is no pair (filter size, filters) "
-                "such as (3, 64)"
+                f"layer {shown(layer)} of block {shown(block)} is no pair (filter "
+                "size, filters) such as (3, 64)"
             )
     return [(layer[0], layer[1]) for layer in layers]
 
@@ -82,10 +88,28 @@ def parse_numbers(text: str, notation: str) -> tuple[int, ...]:
     """
     if not all(re.fullmatch(r"\d+", number, re.ASCII) for number in text.split()):
         raise ValueError(
-            f"cannot read units {text!r} of {notation!r}: expected numbers such as "
-            "'64 32'"
+            f"cannot read units {shown(text)} of {shown(notation)}: expected numbers "
+            "such as '64 32'"
         )
-    return tuple(map(int, text.split()))
+    return tuple(read_number(digits, notation) for digits in text.split())
+
+
+def read_number(digits: str, notation: str) -> int:
+    """A whole number, if anybody can have meant it.
+
+    Args:
+        digits: of it.
+        notation: all of it, for the message.
+
+    Raises:
+        ValueError: far too many digits.
+    """
+    if len(digits) > _MOST_DIGITS:
+        raise ValueError(
+            f"a number of {len(digits):,} digits, {shown(digits)}, in "
+            f"{shown(notation)}: expected sizes of at most {LARGEST_SIZE:,}"
+        )
+    return int(digits)
 
 
 def split_clauses(notation: str, known: Sequence[str]) -> tuple[str, dict[str, str]]:
@@ -108,8 +132,8 @@ def split_clauses(notation: str, known: Sequence[str]) -> tuple[str, dict[str, s
         if name not in known or name in found:
             expected = ", ".join(repr(name) for name in known)
             raise ValueError(
-                f"cannot read {clause!r} in architecture {notation!r}: expected after "
-                f"each ';' one of {expected}, each at most once"
+                f"cannot read {shown(clause)} in architecture {shown(notation)}: "
+                f"expected after each ';' one of {expected}, each at most once"
             )
         found[name] = value.strip()
     return first.partition(" ")[2].strip(), found
@@ -119,6 +143,6 @@ def check_flags(clauses: dict[str, str], notation: str) -> None:
     """Raises ValueError where `batch_norm`, which stands alone, is followed by more."""
     if clauses.get("batch_norm"):
         raise ValueError(
-            f"cannot read 'batch_norm {clauses['batch_norm']}' in architecture "
-            f"{notation!r}: expected 'batch_norm' alone"
+            f"cannot read {shown('batch_norm ' + clauses['batch_norm'])} in "
+            f"architecture {shown(notation)}: expected 'batch_norm' alone"
         )

@@ -23,6 +23,7 @@ from mothernets_jax.architectures.operations import (
     Operation,
     Weight,
 )
+from mothernets_jax.wording import shown
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,7 +99,7 @@ class Plain(Architecture):
         check_sections(self.sections)
         if not isinstance(self.batch_norm, bool):
             raise ValueError(
-                f"batch_norm is {self.batch_norm!r}: expected True or False"
+                f"batch_norm is {shown(self.batch_norm)}: expected True or False"
             )
 
     @property
@@ -264,5 +265,7 @@ def parse_vgg(notation: str) -> Plain:
 
 def _dense_section(units: Iterable[int]) -> tuple[Dense, ...]:
     if not isinstance(units, Iterable) or isinstance(units, str | bytes):
-        raise ValueError(f"units are {units!r}: expected one number a layer, as (64,)")
+        raise ValueError(
+            f"units are {shown(units)}: expected one number a layer, as (64,)"
+        )
     return tuple(Dense(number) for number in units)

@@ -33,6 +33,7 @@ from mothernets_jax.architectures.residual_units import (
     post_activation_unit,
     pre_activation_unit,
 )
+from mothernets_jax.wording import shown
 
 UNITS, STEMS = ("basic", "bottleneck", "preact"), ("cifar", "imagenet")
 SHORTCUTS = ("identity", "projection")
@@ -68,7 +69,7 @@ class ResNet(Architecture):
         for name, known in (("unit", UNITS), ("stem", STEMS)):
             if getattr(self, name) not in known:
                 raise ValueError(
-                    f"{name} is {getattr(self, name)!r}: expected one of "
+                    f"{name} is {shown(getattr(self, name))}: expected one of "
                     f"{', '.join(map(repr, known))}"
                 )
         for width in self.streams:
@@ -84,8 +85,8 @@ class ResNet(Architecture):
         ):
             if kind not in SHORTCUTS:
                 raise ValueError(
-                    f"the shortcut of stage {number} is {kind!r}: expected 'identity' "
-                    "or 'projection'"
+                    f"the shortcut of stage {number} is {shown(kind)}: expected "
+                    "'identity' or 'projection'"
                 )
             if kind == "identity" and pair[0] != pair[1]:
                 raise ValueError(
@@ -339,8 +340,8 @@ def parse_resnet(notation: str) -> ResNet:
     sizes = text.parse_numbers(filters, notation)
     if len(sizes) > 1:
         raise ValueError(
-            f"cannot read 'stem {clauses['stem']}' in architecture {notation!r}: "
-            "expected a kind and a width, as 'stem cifar 64'"
+            f"cannot read {shown('stem ' + clauses['stem'])} in architecture "
+            f"{shown(notation)}: expected a kind and a width, as 'stem cifar 64'"
         )
     shortcuts = clauses.get("shortcuts", "").split()
     return resnet(
@@ -357,8 +358,8 @@ def _parse_stage(stage: str, notation: str) -> tuple[int, list[tuple[int, int]]]
     sizes = text.parse_numbers(width, notation) if "(" not in width else ()
     if len(sizes) != 1 or not space:
         raise ValueError(
-            f"cannot read stage {stage.strip()!r} of {notation!r}: expected the width "
-            "of its stream and its units, as '64 (3:64)x2'"
+            f"cannot read stage {shown(stage.strip())} of {shown(notation)}: expected "
+            "the width of its stream and its units, as '64 (3:64)x2'"
         )
     return sizes[0], text.parse_pairs(units, notation)
 
@@ -366,12 +367,12 @@ def _parse_stage(stage: str, notation: str) -> tuple[int, list[tuple[int, int]]]
 def _check_stage(stage: Sequence) -> tuple[int, list[tuple[int, int]]]:
     if not isinstance(stage, tuple | list) or len(stage) != 2:
         raise ValueError(
-            f"stage {stage!r} is no pair of a width and units, as (64, [(3, 64)])"
+            f"stage {shown(stage)} is no pair of a width and units, as (64, [(3, 64)])"
         )
     return stage[0], text.read_blocks([stage[1]])[0]
 
 
 def _as_list(values: Iterable) -> list:
     if not isinstance(values, Iterable) or isinstance(values, str | bytes):
-        raise ValueError(f"found {values!r}: expected one value for each stage")
+        raise ValueError(f"found {shown(values)}: expected one value for each stage")
     return list(values)

@@ -25,6 +25,7 @@ from mothernets_jax.data.digits import load_digits_fold
 from mothernets_jax.data.image_folder import load_image_folder
 from mothernets_jax.data.tfds_builder import PREFIX, TFDS_NAMES, is_tfds
 from mothernets_jax.data.tfds_source import load_tfds
+from mothernets_jax.wording import shown
 
 __all__ = ["Dataset", "load", "load_ood_images"]
 
@@ -92,8 +93,8 @@ def load(
         if value != unset[option] and option not in _OPTIONS[kind]:
             takers = [other for other in _OPTIONS if option in _OPTIONS[other]]
             raise ValueError(
-                f"{option}={value!r} is given, but the data set {name!r} has no such "
-                f"option (only {', '.join(takers)}). Leave it out, or choose "
+                f"{option}={shown(value)} is given, but the data set {shown(name)} has "
+                f"no such option (only {', '.join(takers)}). Leave it out, or choose "
                 f"--config.data.name={takers[0]}."
             )
     if crop == "resized":
@@ -137,8 +138,8 @@ def load_ood_images(
         return np.empty((0, *input_shape), np.uint8)
     if not name:
         raise ValueError(
-            f"config.data.ood_dir is {directory!r}, but config.data.ood_name is empty: "
-            f"name the data set too, one of {', '.join(_NAMES)}"
+            f"config.data.ood_dir is {shown(directory)}, but config.data.ood_name is "
+            f"empty: name the data set too, one of {', '.join(_NAMES)}"
         )
     try:
         kind = _kind(name)
@@ -154,8 +155,8 @@ def load_ood_images(
         images = arrays[2].read() if isinstance(arrays[2], EncodedImages) else arrays[2]
     except (ValueError, FileNotFoundError) as error:
         raise ValueError(
-            f"config.data.ood_name is {name!r}, with config.data.ood_dir in place of "
-            f"config.data.dir: {error}"
+            f"config.data.ood_name is {shown(name)}, with config.data.ood_dir in place "
+            f"of config.data.dir: {error}"
         ) from error
     if channels == 1 and (images == images[..., :1]).all():
         images = images[..., :1]  # files that stay files are read as colours
@@ -163,7 +164,7 @@ def load_ood_images(
         images = np.repeat(images, 3, axis=3)
     if images.shape[1:] != input_shape:
         raise ValueError(
-            f"config.data.ood_name is {name!r}: its images have (height, width, "
+            f"config.data.ood_name is {shown(name)}: its images have (height, width, "
             f"channels) {images.shape[1:]}, expected {input_shape}, those of the "
             "images that train. Choose another, or make a folder of such images"
         )
@@ -177,9 +178,10 @@ def _kind(name: str) -> str:
       ValueError: none does.
     """
     if name not in _NAMES and not is_tfds(name):
-        close = difflib.get_close_matches(name, _NAMES, n=1)
+        close = difflib.get_close_matches(name[:100], _NAMES, n=1)
         hint = f" Did you mean {close[0]!r}?" if close else ""
         raise ValueError(
-            f"unknown data set {name!r}, expected one of {', '.join(_NAMES)}.{hint}"
+            f"unknown data set {shown(name)}, expected one of "
+            f"{', '.join(_NAMES)}.{hint}"
         )
     return "tfds" if is_tfds(name) else name

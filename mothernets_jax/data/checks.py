@@ -6,6 +6,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from mothernets_jax.wording import shown
+
 # Of the machine's memory, for the images of a data set; the rest is for training.
 _MEMORY_SHARE = 0.5
 
@@ -32,15 +34,23 @@ def check_labels(part: str, labels: np.ndarray, class_names: tuple[str, ...]) ->
 
 
 def check_every_class_trains(labels: np.ndarray, class_names: tuple[str, ...]) -> None:
-    """Refuses a class without training images.
+    """Refuses a class without training images, and fewer than two classes.
 
     Args:
       labels: int [examples], indices into `class_names`.
       class_names: one name a class.
 
     Raises:
-      ValueError: names the classes that are empty.
+      ValueError: names the classes that are empty, or the only one.
     """
+    if len(class_names) < 2:
+        found = (
+            f"only one class, {shown(class_names[0])}" if class_names else "no class"
+        )
+        raise ValueError(
+            f"the data set has {found}: expected at least two to tell apart. Add "
+            "images of another class, in train/ and in test/."
+        )
     counts = np.bincount(labels, minlength=len(class_names))
     empty = [class_names[label] for label in np.flatnonzero(counts == 0)]
     if empty:

@@ -47,6 +47,36 @@ def describe(dataset: Dataset) -> dict[str, Any]:
     }
 
 
+def check_test_images(dataset: Dataset) -> None:
+    """Warns of test images that train, too, and refuses where that is most of them.
+
+    Those of streamed training images are not looked for.
+
+    Raises:
+      ValueError: at least half of the test images are training images.
+    """
+    if isinstance(dataset.train_images, EncodedImages):
+        return
+    seen = set(_digests(dataset.train_images))
+    total = len(dataset.test_images)
+    copies = sum(digest in seen for digest in _digests(dataset.test_images))
+    if total and copies >= total / 2:
+        raise ValueError(
+            f"{copies:,} of {total:,} test images are training images, too, pixel for "
+            "pixel: a test error would say how well they were learned by heart. "
+            "Expected test images that train nothing, or at least more of them than "
+            "copies: give the test set images of its own"
+        )
+    if copies:
+        _log.warning(
+            "%s of %s test images are training images, too, pixel for pixel: on these "
+            "the test error is too good. Remove them from either set, unless that is "
+            "how the data set is published.",
+            f"{copies:,}",
+            f"{total:,}",
+        )
+
+
 def _count_copies(dataset: Dataset) -> dict[str, int | None]:
     """How many images of the other splits are training images too; logs it."""
     others = {

@@ -196,6 +196,8 @@ def decode(
                 box = None if box_of is None else box_of(*image.size)
                 image = image.resize(size, Image.Resampling.BILINEAR, box)
             pixels = np.asarray(image)
+    except MemoryError:  # the file is not to blame
+        raise
     except Exception as error:  # By format: OSError, SyntaxError, struct.error, ...
         raise ValueError(
             f"cannot read the image {encoded.name}: {error}; expected a whole 8-bit "

@@ -11,6 +11,7 @@ from mothernets_jax.architectures import Architecture
 from mothernets_jax.costs import num_params, train_flops
 from mothernets_jax.settings import Recipe, Settings
 from mothernets_jax.stages import Task, epoch_images
+from mothernets_jax.wording import shown
 
 
 def single_network(
@@ -69,7 +70,7 @@ def budget_flops(
     by_name = {name: a for name, a in members.items()} | settings.networks
     if reference and reference not in by_name:
         raise ValueError(
-            f"config.budget.reference is {reference!r}: expected one of "
+            f"config.budget.reference is {shown(reference)}: expected one of "
             f"{', '.join(settings.networks)}, or nothing for the one network of "
             "Snapshot Ensembles"
         )

@@ -30,7 +30,7 @@ from mothernets_jax.methods.scratch import (
 )
 from mothernets_jax.schedules import cosine_cycles
 from mothernets_jax.settings import Recipe, Settings
-from mothernets_jax.stages import Composition, Stage, Task
+from mothernets_jax.stages import Composition, Stage, Task, steps_per_epoch
 
 NAME = "mothernets"
 
@@ -42,7 +42,7 @@ def compose(
 
     Raises:
         ValueError: members that cannot be clustered as asked for, a budget too small,
-            or bags of streamed images.
+            more cycles than steps, or bags of streamed images.
     """
     if settings.hatch.bags:
         check_bags(task, "config.hatch.bags")
@@ -55,6 +55,12 @@ def compose(
         num_classes=task.num_classes,
     )
     mother_recipe, member_recipe = _recipes(task, settings, members, clusters)
+    steps = steps_per_epoch(mother_recipe, task) * mother_recipe.epochs
+    if settings.mother.cycles > steps:
+        raise ValueError(
+            f"config.mother.cycles is {settings.mother.cycles}: expected at most "
+            f"{steps:,}, the steps that a MotherNet trains for"
+        )
     stages = []
     for number, found in enumerate(clusters, start=1):
         name = mothernet_name(number)

@@ -1,0 +1,66 @@
+"""What the functions for users refuse, before anything deeper stumbles over it."""
+
+import numbers
+from typing import Any
+
+import numpy as np
+
+from mothernets_jax.architectures import Architecture
+from mothernets_jax.wording import shown
+
+
+def check_architecture(value: Any, what: str = "the architecture") -> None:
+    """Raises ValueError where something is no architecture.
+
+    Args:
+        value: to be checked.
+        what: it is, for the message.
+    """
+    if not isinstance(value, Architecture):
+        raise ValueError(
+            f"{what} is {shown(value)}: expected an architecture, as "
+            "mn.parse('mlp 64') or mn.vgg('(3:64)x2') make one"
+        )
+
+
+def check_task(input_shape: Any, num_classes: Any) -> None:
+    """Raises ValueError unless images have such a shape and so many classes.
+
+    Args:
+        input_shape: (height, width, channels) of one image.
+        num_classes: outputs of the linear head.
+    """
+    is_shape = isinstance(input_shape, tuple | list) and len(input_shape) == 3
+    if not is_shape or not all(is_whole(size) and size > 0 for size in input_shape):
+        raise ValueError(
+            f"input_shape is {shown(input_shape)}: expected (height, width, channels) "
+            "of one image, whole numbers from 1 on, such as (32, 32, 3)"
+        )
+    if not is_whole(num_classes) or num_classes < 1:
+        raise ValueError(
+            f"num_classes is {shown(num_classes)}: expected a whole number from 1 on"
+        )
+
+
+def check_images(images: Any, what: str = "images") -> None:
+    """Raises ValueError unless it is a batch of images, of finite numbers if known.
+
+    Args:
+        images: to be checked; traced arrays by their shape only.
+        what: they are, for the message.
+    """
+    shape = getattr(images, "shape", None)
+    if shape is None or len(shape) != 4 or 0 in shape:
+        found = shown(images) if shape is None else f"of shape {tuple(shape)}"
+        raise ValueError(
+            f"{what} are {found}: expected (batch, height, width, channels), none of "
+            "them 0"
+        )
+    # Traced arrays are not known yet.
+    if isinstance(images, np.ndarray) and images.dtype.kind not in "fiub":
+        raise ValueError(f"{what} are {images.dtype}: expected normalised numbers")
+
+
+def is_whole(value: Any) -> bool:
+    """Whether something is a whole number, of Python or of NumPy."""
+    return isinstance(value, numbers.Integral) and not isinstance(value, bool)
