@@ -140,6 +140,33 @@ def test_other_shapes_are_refused_by_name(folder, change):
     check_message(caught.value, folder)
 
 
+@orbax_fails
+def test_another_dtype_is_refused(folder):
+    template = shapes(make_variables())
+    bias = jax.ShapeDtypeStruct((3,), jnp.bfloat16)
+    template["plain"]["params"]["head"]["bias"] = bias
+    with pytest.raises(ValueError, match="float32 .* there and bfloat16") as caught:
+        checkpoints.restore(folder, template)
+    check_message(caught.value, folder)
+
+
+@orbax_fails
+def test_links_are_refused(folder, tmp_path):
+    (file,) = folder.glob("variables/manifest.*")
+    elsewhere = file.rename(tmp_path / "elsewhere")
+    file.symlink_to(elsewhere)  # the content is as it was
+    with pytest.raises(ValueError, match="is a link or no plain file") as caught:
+        checkpoints.restore(folder, shapes(make_variables()))
+    check_message(caught.value, folder)
+
+
+def test_a_record_whose_content_was_altered_is_named(folder):
+    path = folder / "record.json"
+    path.write_text(path.read_text().replace('"epochs": 3', '"epochs": 4'))
+    with pytest.raises(ValueError, match=r"record\.json is damaged .*checksum"):
+        checkpoints.read_record(folder)
+
+
 def check_message(error, folder):
     """One line that names the folder and says what to do."""
     message = str(error)
