@@ -1,0 +1,94 @@
+"""Runs of every method, killed at random, end in the results of one that was not.
+
+    MOTHERNETS_JAX_KILLS=100 python -m pytest -m slow tests/faults/test_kills.py
+
+kills so many times in all, at most ten times a run.
+"""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+KILLS = int(os.environ.get("MOTHERNETS_JAX_KILLS", "5"))
+MOST_A_RUN = 10
+COMMAND = [sys.executable, "launch.py", "--config=tests/faults/tiny.py"]
+
+
+def start(workdir):
+    return subprocess.Popen(
+        [*COMMAND, f"--workdir={workdir}"],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def finish(workdir):
+    """Runs to the end; what is the same on a repeat, and the seconds it took."""
+    started = time.monotonic()
+    process = start(workdir)
+    output, _ = process.communicate()
+    assert process.returncode == 0, output
+    results = json.loads((workdir / "results.json").read_text())
+    results["provenance"].pop("command")
+    entries = map(json.loads, (workdir / "metrics.jsonl").read_text().splitlines())
+    key = ("stage", "epoch", "member")
+    metrics = sorted(entries, key=lambda entry: [entry[name] for name in key])
+    return without_clocks(results), metrics, time.monotonic() - started
+
+
+def without_clocks(value):
+    if isinstance(value, dict):
+        return {k: without_clocks(v) for k, v in value.items() if k != "clocks"}
+    return [without_clocks(v) for v in value] if isinstance(value, list) else value
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """A run that nothing stops, after one that has filled the cache of programs."""
+    finish(tmp_path_factory.mktemp("first") / "run")
+    return finish(tmp_path_factory.mktemp("whole") / "run")
+
+
+@pytest.mark.slow
+def test_killed_runs_end_in_the_same_results(whole, tmp_path, seed):
+    *expected, seconds = whole
+    draw, killed, runs = random.Random(seed), 0, 0
+    while killed < KILLS:
+        runs += 1
+        workdir = tmp_path / str(runs)
+        for _ in range(min(MOST_A_RUN, KILLS - killed)):
+            process = start(workdir)
+            try:
+                process.communicate(timeout=draw.uniform(0.2, 0.7) * seconds)
+                break  # it was done before it was killed
+            except subprocess.TimeoutExpired:
+                process.send_signal(signal.SIGKILL)
+                process.communicate()
+                killed += 1
+        *found, _ = finish(workdir)
+        assert found == expected
+        print(f"run {runs}: the same results; {killed} kills so far", flush=True)
+
+
+@pytest.mark.slow
+def test_told_to_stop_it_saves_and_says_how_to_go_on(whole, tmp_path):
+    *expected, seconds = whole
+    process = start(tmp_path / "run")
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.communicate(timeout=seconds / 2)
+    process.send_signal(signal.SIGTERM)
+    output, _ = process.communicate()
+    assert process.returncode == 143, output
+    assert "stopped by SIGTERM; what was trained is saved" in output
+    *found, _ = finish(tmp_path / "run")
+    assert found == expected
