@@ -1,13 +1,12 @@
 """A saved ensemble: the same predictions, from raw pixels, and clear refusals."""
 
-import json
-
 import jax
 import numpy as np
 import pytest
 from scipy.special import softmax
 
 import mothernets_jax as mn
+from mothernets_jax import checkpoints
 from mothernets_jax.models import init
 from mothernets_jax.trees import named_key
 
@@ -137,11 +136,13 @@ def test_weights_and_temperatures_are_saved(calibrated, tmp_path, images):
             calibrated.predict(images, combine=name, calibrated=True),
         )
     # A record of before knows of neither.
-    path = tmp_path / "ensembles" / "mine" / "record.json"
-    record = json.loads(path.read_text())
+    folder = tmp_path / "ensembles" / "mine"
+    record = checkpoints.read_record(folder)
+    assert record is not None
     assert list(record.pop("weights")) == ["weighted", "greedy", "super_learner"]
     record.pop("temperatures")
-    path.write_text(json.dumps(record))
+    variables = {n: member.variables for n, member in calibrated.members.items()}
+    checkpoints.save(folder, variables, record)
     assert mn.Ensemble.load(tmp_path).weights == {}
 
 
@@ -188,7 +189,8 @@ def test_loading_explains_what_is_not_there(ensemble, workdir, tmp_path):
     # An unfinished one does not count.
     (tmp_path / "ensembles" / "two" / "record.json").unlink()
     assert list(mn.Ensemble.load(tmp_path).members) == list(ARCHITECTURES)
-    (tmp_path / "ensembles" / "one" / "record.json").write_text('{"members": {}}')
+    variables = {n: member.variables for n, member in ensemble.members.items()}
+    checkpoints.save(tmp_path / "ensembles" / "one", variables, {"members": {}})
     with pytest.raises(ValueError, match="is not a saved ensemble"):
         mn.Ensemble.load(tmp_path)
 

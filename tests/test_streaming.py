@@ -217,9 +217,9 @@ def test_crops_differ_from_epoch_to_epoch(tmp_path):
     # Red tells the column and green the row.
     ramp = np.linspace(0, 255, 64).astype(np.uint8)
     pixels = np.stack([*np.meshgrid(ramp, ramp), np.zeros((64, 64), np.uint8)], -1)
-    for split in ("train", "test"):
-        (tmp_path / split / "one").mkdir(parents=True)
-        Image.fromarray(pixels).save(tmp_path / split / "one" / "0.png")
+    for folder in ("train/one", "train/two", "test/one", "test/two"):
+        (tmp_path / folder).mkdir(parents=True)
+        Image.fromarray(pixels).save(tmp_path / folder / "0.png")
     options = {"crop": "resized", "image_size": 16, "validation_fraction": 0.0}
     reader = reader_of(stream(str(tmp_path), **options).train_images, batch_size=1)
     found = np.stack([reader(step).images[0] for step in range(200)])

@@ -12,7 +12,7 @@ from mothernets_jax.augment import Sides
 from mothernets_jax.data.dataset import Dataset
 from mothernets_jax.losses import smoothed_cross_entropy
 from mothernets_jax.models import init
-from mothernets_jax.stage_runner import plateaued
+from mothernets_jax.stage_position import plateaued
 from mothernets_jax.stages import make_task
 from mothernets_jax.training import (
     Augmentation,

@@ -318,7 +318,6 @@ WORKDIRS = [
     ("run/below", lambda w: make_file(w.parent), "cannot be written", "run/below"),
     ("x" * 300, lambda w: None, "File name too long", "choose another place"),
     ("run", truncated("config.json"), "config.json is damaged", "delete it"),
-    ("run", truncated("results.json"), "results.json is damaged", "delete it"),
     ("run", truncated("strategies.json"), "strategies.json is damaged", "delete it"),
     ("run", strategies(["loop"]), "strategies.json is damaged", "delete it"),
     ("run", strategies({"a": {"strategy": "x"}}), "strategies.json is damaged"),
