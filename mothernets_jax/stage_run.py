@@ -1,6 +1,5 @@
 """A stage's members on their way through the recipe, and where they stand."""
 
-import logging
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -29,8 +28,6 @@ from mothernets_jax.stages import (
 from mothernets_jax.strategies import StrategyMemory, choose_strategy
 from mothernets_jax.training import MemberState, Metrics, new_state
 from mothernets_jax.unfinished import UnfinishedWork
-
-_log = logging.getLogger(__name__)
 
 
 class StageResult(NamedTuple):
