@@ -1,9 +1,8 @@
 """A stage that is stopped anywhere and goes on ends in the same bits.
 
-The members are the networks of one hidden unit of `test_stage_runner`.
+The members are the networks of one hidden unit of `tiny_stages`.
 """
 
-import dataclasses
 import json
 import logging
 import math
@@ -11,17 +10,13 @@ import math
 import chex
 import jax.numpy as jnp
 import pytest
-from test_stage_runner import RECIPE, STARTS, Account, make_dataset, solution
+from tiny_stages import STARTS, solution, train_stage
 
 from mothernets_jax import checkpoints, group_trainer, stage_run
-from mothernets_jax.architectures import mlp
-from mothernets_jax.compilation import Executables, ProgramStore
+from mothernets_jax.compilation import ProgramStore
 from mothernets_jax.divergence import RETRY_RATE, trouble
 from mothernets_jax.interruption import InterruptedRunError, Interruption
-from mothernets_jax.stage_runner import run_stage
-from mothernets_jax.stages import Stage, Start, make_task
-from mothernets_jax.strategies import StrategyMemory
-from mothernets_jax.training import MemberState, Metrics, new_state
+from mothernets_jax.training import MemberState, Metrics
 from mothernets_jax.unfinished import KEPT, UnfinishedWork
 
 STEPS = 4  # of an epoch: 16 images in batches of 4
@@ -48,37 +43,14 @@ def store():
 def train(store, monkeypatch, tmp_path):
     """A function that trains a stage, stopping where it is told; saves every step."""
     monkeypatch.setattr(group_trainer, "_CALL_SECONDS", 0.0)  # a step a call
-    task = make_task(
-        make_dataset(4), crop_padding=0, crop_border="black", flip="none", seed=0,
-        batch_size=4,
-    )  # fmt: skip
 
-    def run(folder=None, stop_at=0, strategy="unroll", starts=STARTS, **recipe):
-        names = ("a", "b")[: len(starts)]
-        states = {n: new_state(s) for n, s in zip(names, starts, strict=True)}
-        recipe = {"learning_rate": 0.02, "epochs": 3, "stop": "epochs", **recipe}
-        stage = Stage(
-            "method",
-            "label",
-            mlp((1,)),
-            names,
-            dataclasses.replace(RECIPE, **recipe),
-            lambda trained, executables: Start(states, {}),
-        )
-        entries = []
+    def run(folder=None, stop_at=0, starts=STARTS, **options):
+        recipe = {"learning_rate": 0.02, "epochs": 3, "stop": "epochs"}
         work = UnfinishedWork(folder, interval_seconds=0.0)
+        asks = {"work": work, "interruption": StopAt(stop_at)}
         try:
-            result = run_stage(
-                stage,
-                task,
-                {},
-                strategy=strategy,
-                memory=StrategyMemory(),
-                executables=Executables(store),
-                progress=Account(),
-                log=lambda **entry: entries.append(entry),
-                work=work,
-                interruption=StopAt(stop_at),
+            result, entries, *_ = train_stage(
+                store, starts, **recipe, **asks, **options
             )
         finally:
             work.close()
@@ -97,7 +69,7 @@ def test_stopped_at_any_step_it_ends_in_the_same_bits(train, tmp_path, strategy)
     for asked in (1, STEPS, STEPS + 1, 2 * STEPS + 2, 3 * STEPS):
         folder = tmp_path / str(asked)
         with pytest.raises(InterruptedRunError, match="stopped by SIGTERM") as stopped:
-            train(folder, asked, strategy)
+            train(folder, asked, strategy=strategy)
         assert stopped.value.exit_code == 143
         result, entries = train(folder, strategy=strategy)
         chex.assert_trees_all_equal(result.states, expected.states)

@@ -3,89 +3,20 @@
 The members are networks of one hidden unit that tell bright images from dark ones.
 """
 
-import dataclasses
-
 import chex
 import jax
 import jax.numpy as jnp
-import numpy as np
 import pytest
+from tiny_stages import EPOCH_FLOPS, STARTS, train_stage
 
-from mothernets_jax.architectures import mlp
-from mothernets_jax.compilation import Executables, ProgramStore
-from mothernets_jax.data import Dataset
-from mothernets_jax.interruption import Interruption
-from mothernets_jax.settings import Recipe
-from mothernets_jax.stage_runner import run_stage
-from mothernets_jax.stages import Stage, Start, make_task, planned_flops
-from mothernets_jax.strategies import StrategyMemory
-from mothernets_jax.training import new_state
-from mothernets_jax.unfinished import UnfinishedWork
-
-# Of one member's epoch: 6 x (4 pixels x 1 unit + 1 unit x 2 classes) x 16 images.
-EPOCH_FLOPS = 6 * 6 * 16
-RECIPE = Recipe(
-    epochs=12,
-    batch_size=4,
-    learning_rate=0.0,
-    weight_decay=0.0,
-    label_smoothing=0.0,
-    schedule="constant",
-    warmup_epochs=0.0,
-    stop="plateau",
-    patience_epochs=3,
-)
-
-
-def make_dataset(validation):
-    """Bright and dark images of 2x2 pixels."""
-    labels = np.arange(16, dtype=np.int32) % 2
-    images = np.repeat(255 * labels, 4).reshape(16, 2, 2, 1).astype(np.uint8)
-    few = images[:validation], labels[:validation]
-    half = np.array([127.5], np.float32)
-    return Dataset(images, labels, *few, *few, *few, ("dark", "bright"), half, half)
-
-
-def solution(sign):
-    """Variables that are right about every image; with a sign of -1, about none."""
-    layer = {"kernel": jnp.ones((4, 1)), "bias": jnp.zeros(1)}  # bright: 4, dark: 0
-    head = {"kernel": jnp.array([[-1.0, 1.0]]), "bias": jnp.array([2.0, -2.0])}
-    head = {name: sign * leaf for name, leaf in head.items()}
-    return {"params": {"dense1": layer, "head": head}, "batch_stats": {}}
-
-
-STARTS = solution(1), solution(-1)
+from mothernets_jax.compilation import ProgramStore
+from mothernets_jax.stages import planned_flops
 
 
 def largest_difference(one, other):
     """The largest absolute difference of two trees' entries; NaN if there is one."""
     differences = jax.tree.map(lambda a, b: jnp.abs(a - b).max(), one, other)
     return float(jnp.stack(jax.tree.leaves(differences)).max())
-
-
-class Account:
-    """Stands for the bars: adds up the work that is reported."""
-
-    def __init__(self):
-        self.done = self.skipped = 0.0
-
-    def start_stage(self, name, epochs, done=0):
-        pass
-
-    def work(self, flops):
-        self.done += flops
-
-    def advance(self, name, epoch, epochs, latest):
-        pass
-
-    def end_stage(self, name):
-        pass
-
-    def skip(self, flops):
-        self.skipped += flops
-
-    def message(self, text):
-        pass
 
 
 @pytest.fixture(scope="module")
@@ -98,36 +29,9 @@ def run(store):
     """A function that trains a stage: its result, and the entries that it logged."""
 
     def train(starts, names=("a", "b"), strategy="unroll", validation=4, **recipe):
-        dataset = make_dataset(validation)
-        task = make_task(
-            dataset,
-            crop_padding=0,
-            crop_border="black",
-            flip="none",
-            seed=0,
-            batch_size=4,
-        )
-        states = {n: new_state(s) for n, s in zip(names, starts, strict=True)}
-        stage = Stage(
-            "method",
-            "label",
-            mlp((1,)),
-            names,
-            dataclasses.replace(RECIPE, **recipe),
-            lambda trained, executables: Start(states, {}),
-        )
-        account, entries = Account(), []
-        result = run_stage(
-            stage,
-            task,
-            {},
-            strategy=strategy,
-            memory=StrategyMemory(),
-            executables=Executables(store),
-            progress=account,
-            log=lambda **entry: entries.append(entry),
-            work=UnfinishedWork(None),
-            interruption=Interruption(),
+        options = {"strategy": strategy, "validation": validation, **recipe}
+        result, entries, account, (stage, task) = train_stage(
+            store, starts, names, **options
         )
         # However early members stop, what was planned is accounted for.
         planned = planned_flops(stage, task)

@@ -1,0 +1,126 @@
+"""Stages of networks of one hidden unit that tell bright images from dark ones."""
+
+import dataclasses
+
+import jax.numpy as jnp
+import numpy as np
+
+from mothernets_jax.architectures import mlp
+from mothernets_jax.compilation import Executables
+from mothernets_jax.data import Dataset
+from mothernets_jax.interruption import Interruption
+from mothernets_jax.settings import Recipe
+from mothernets_jax.stage_runner import run_stage
+from mothernets_jax.stages import Stage, Start, make_task
+from mothernets_jax.strategies import StrategyMemory
+from mothernets_jax.training import new_state
+from mothernets_jax.unfinished import UnfinishedWork
+
+# Of one member's epoch: 6 x (4 pixels x 1 unit + 1 unit x 2 classes) x 16 images.
+EPOCH_FLOPS = 6 * 6 * 16
+RECIPE = Recipe(
+    epochs=12,
+    batch_size=4,
+    learning_rate=0.0,
+    weight_decay=0.0,
+    label_smoothing=0.0,
+    schedule="constant",
+    warmup_epochs=0.0,
+    stop="plateau",
+    patience_epochs=3,
+)
+
+
+def make_dataset(validation):
+    """Bright and dark images of 2x2 pixels."""
+    labels = np.arange(16, dtype=np.int32) % 2
+    images = np.repeat(255 * labels, 4).reshape(16, 2, 2, 1).astype(np.uint8)
+    few = images[:validation], labels[:validation]
+    half = np.array([127.5], np.float32)
+    return Dataset(images, labels, *few, *few, *few, ("dark", "bright"), half, half)
+
+
+def solution(sign):
+    """Variables that are right about every image; with a sign of -1, about none."""
+    layer = {"kernel": jnp.ones((4, 1)), "bias": jnp.zeros(1)}  # bright: 4, dark: 0
+    head = {"kernel": jnp.array([[-1.0, 1.0]]), "bias": jnp.array([2.0, -2.0])}
+    head = {name: sign * leaf for name, leaf in head.items()}
+    return {"params": {"dense1": layer, "head": head}, "batch_stats": {}}
+
+
+STARTS = solution(1), solution(-1)
+
+
+class Account:
+    """Stands for the bars: adds up the work that is reported."""
+
+    def __init__(self):
+        self.done = self.skipped = 0.0
+
+    def start_stage(self, name, epochs, done=0):
+        pass
+
+    def work(self, flops):
+        self.done += flops
+
+    def advance(self, name, epoch, epochs, latest):
+        pass
+
+    def end_stage(self, name):
+        pass
+
+    def skip(self, flops):
+        self.skipped += flops
+
+    def message(self, text):
+        pass
+
+
+def train_stage(
+    store,
+    starts,
+    names=("a", "b"),
+    *,
+    strategy="unroll",
+    validation=4,
+    work=None,
+    interruption=None,
+    **recipe,
+):
+    """Trains members of a stage.
+
+    Returns:
+        Its result, the entries that it logged, the work that it reported, and the stage
+        with the task.
+    """
+    task = make_task(
+        make_dataset(validation),
+        crop_padding=0,
+        crop_border="black",
+        flip="none",
+        seed=0,
+        batch_size=4,
+    )
+    states = {n: new_state(s) for n, s in zip(names, starts, strict=True)}
+    stage = Stage(
+        "method",
+        "label",
+        mlp((1,)),
+        names,
+        dataclasses.replace(RECIPE, **recipe),
+        lambda trained, executables: Start(states, {}),
+    )
+    account, entries = Account(), []
+    result = run_stage(
+        stage,
+        task,
+        {},
+        strategy=strategy,
+        memory=StrategyMemory(),
+        executables=Executables(store),
+        progress=account,  # type: ignore[arg-type]
+        log=lambda **entry: entries.append(entry),
+        work=work or UnfinishedWork(None),
+        interruption=interruption or Interruption(),
+    )
+    return result, entries, account, (stage, task)
