@@ -108,6 +108,8 @@ def read_record(folder: Path) -> dict[str, Any] | None:
 def restore(folder: Path, template: Mapping[str, Any]) -> dict[str, Any]:
     """Restores variables onto this host's first device, after `verify`.
 
+    Where that was just called, `read` does the rest.
+
     Args:
         folder: what `save` was given.
         template: shapes and dtypes of the variables by name.
@@ -116,6 +118,11 @@ def restore(folder: Path, template: Mapping[str, Any]) -> dict[str, Any]:
         DamagedError: the saved variables are damaged, or not of these shapes.
     """
     verify(folder, template)
+    return read(folder, template)
+
+
+def read(folder: Path, template: Mapping[str, Any]) -> dict[str, Any]:
+    """What `restore` returns, of a folder that `verify` has found to be whole."""
     with _named_damage(folder), _checkpointer() as checkpointer:
         path = folder.absolute() / _VARIABLES
         return checkpointer.restore(path, _on_first_device(template))

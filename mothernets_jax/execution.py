@@ -230,5 +230,5 @@ def _restored(stage: Stage, task: Task, folder: Path) -> StageResult | None:
     if record is None:
         return None
     shapes = _shapes_of_result(stage, task, record)
-    saved = hosts.arrays_on_first(lambda: checkpoints.restore(folder, shapes), shapes)
+    saved = hosts.arrays_on_first(lambda: checkpoints.read(folder, shapes), shapes)
     return StageResult({n: MemberState(**s) for n, s in saved.items()}, record)

@@ -110,22 +110,6 @@ def train_and_evaluate(
             that another process is working in.
         InterruptedRunError: told to stop by a signal; the same call goes on.
     """
-    interruption = Interruption()
-    with interruption.watch():
-        return _train_and_evaluate(
-            settings, name, workdir, command, console, store, interruption
-        )
-
-
-def _train_and_evaluate(
-    settings: Settings,
-    name: str,
-    workdir: Path,
-    command: str,
-    console: Console,
-    store: ProgramStore | None,
-    interruption: Interruption,
-) -> dict[str, Any]:
     hosts.check_same("the settings", settings.digest())
     done = hosts.on_first(lambda: run_folder.find_results(workdir, settings))
     if done is not None:
@@ -133,8 +117,9 @@ def _train_and_evaluate(
             f"Everything in {workdir} is done already.", soft_wrap=True, markup=False
         )
         return done
-    owner = run_folder.Owner(workdir, command)
+    owner, interruption = run_folder.Owner(workdir, command), Interruption()
     with contextlib.ExitStack() as stack:
+        stack.enter_context(interruption.watch())
         stack.callback(owner.release)
         hosts.on_first(lambda: owner.claim(settings) if workdir.exists() else None)
         task = load_task(settings)

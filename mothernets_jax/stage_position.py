@@ -35,8 +35,6 @@ class StagePosition:
         left_out: by member that diverged twice, why.
         checks: of the start, by member.
         clocks: seconds so far.
-        compiled_before: seconds of compiling in earlier parts of an interrupted run.
-        waited_before: likewise, of waiting for it.
     """
 
     strategy: str
@@ -51,8 +49,6 @@ class StagePosition:
     left_out: dict[str, str]
     checks: dict[str, dict[str, float]]
     clocks: dict[str, float]
-    compiled_before: float = 0.0
-    waited_before: float = 0.0
 
     def epochs(self) -> dict[str, int]:
         """How many each member has trained, discarded ones included."""
@@ -97,11 +93,12 @@ class StagePosition:
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> Self:
-        """The inverse of `to_record`; clocks go on from where they stood."""
-        position = cls(**record)
-        position.compiled_before = position.clocks["compile_seconds"]
-        position.waited_before = position.clocks["compile_wait_seconds"]
-        return position
+        """The inverse of `to_record`.
+
+        Raises:
+            TypeError: a record of another version.
+        """
+        return cls(**record)
 
 
 def beginning(

@@ -97,6 +97,7 @@ class StageRun:
             starts = self._states_of(variables["now"])
             self._good = self._states_of(variables.get("good", variables["now"]))
         position = self._position
+        self._clocks_before = dict(position.clocks)  # of an interrupted run
         self._trainer = GroupTrainer(
             stage,
             task,
@@ -277,7 +278,7 @@ class StageRun:
         """Shapes of what `_save` has saved with a record."""
         try:
             steps = StagePosition.from_record(record).steps
-        except (TypeError, KeyError) as error:
+        except TypeError as error:
             raise DamagedError(
                 f"{self._stage.name}: what was saved of it is of another version "
                 f"({error})"
@@ -303,9 +304,10 @@ class StageRun:
             self._log(stage=self._stage.name, **entry)
 
     def _count_compilation(self) -> None:
-        clocks, meter = self._position.clocks, self._executables
-        clocks["compile_seconds"] = self._position.compiled_before + meter.seconds
-        clocks["compile_wait_seconds"] = self._position.waited_before + meter.waited
+        clocks, before = self._position.clocks, self._clocks_before
+        meter = self._executables
+        clocks["compile_seconds"] = before["compile_seconds"] + meter.seconds
+        clocks["compile_wait_seconds"] = before["compile_wait_seconds"] + meter.waited
 
     def _stopwatch(self) -> Callable[[], float]:
         """Seconds since now, without those spent waiting for programs."""

@@ -108,7 +108,7 @@ class UnfinishedWork:
         number, record = found
         shapes = template(record)
         variables = hosts.arrays_on_first(
-            lambda: checkpoints.restore(self._of(number), shapes), shapes
+            lambda: checkpoints.read(self._of(number), shapes), shapes
         )
         return variables, record
 

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from fake_runs import without_clocks
 from PIL import Image
 from rich.console import Console
 from sklearn.metrics import accuracy_score, log_loss, roc_auc_score
@@ -53,12 +54,6 @@ def run(workdir, settings, store=STORE):
         console=Console(file=StringIO()),
         store=store,
     )
-
-
-def without_clocks(value):
-    if isinstance(value, dict):
-        return {k: without_clocks(v) for k, v in value.items() if k != "clocks"}
-    return [without_clocks(v) for v in value] if isinstance(value, list) else value
 
 
 @pytest.fixture(scope="module")

@@ -10,6 +10,7 @@ import math
 import chex
 import jax.numpy as jnp
 import pytest
+from fake_runs import without_clocks
 from tiny_stages import STARTS, solution, train_stage
 
 from mothernets_jax import checkpoints, group_trainer, stage_run
@@ -57,10 +58,6 @@ def train(store, monkeypatch, tmp_path):
         return result, entries
 
     return run
-
-
-def without_clocks(record):
-    return {name: value for name, value in record.items() if name != "clocks"}
 
 
 @pytest.mark.parametrize("strategy", ["unroll", "vmap", "loop"])

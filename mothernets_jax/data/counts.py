@@ -57,9 +57,8 @@ def check_test_images(dataset: Dataset) -> None:
     """
     if isinstance(dataset.train_images, EncodedImages):
         return
-    seen = set(_digests(dataset.train_images))
     total = len(dataset.test_images)
-    copies = sum(digest in seen for digest in _digests(dataset.test_images))
+    (copies,) = _copies(dataset.train_images, dataset.test_images)
     if total and copies >= total / 2:
         raise ValueError(
             f"{copies:,} of {total:,} test images are training images, too, pixel for "
@@ -87,11 +86,8 @@ def _count_copies(dataset: Dataset) -> dict[str, int | None]:
     if isinstance(dataset.train_images, EncodedImages):
         _log.info("Copies of training images are not looked for: they are streamed.")
         return dict.fromkeys(others)
-    seen = set(_digests(dataset.train_images))
-    copies = {
-        name: sum(digest in seen for digest in _digests(images))
-        for name, images in others.items()
-    }
+    found = _copies(dataset.train_images, *others.values())
+    copies = dict(zip(others, found, strict=True))
     _log.info(
         "Exact copies of training images: %s.",
         ", ".join(
@@ -100,6 +96,12 @@ def _count_copies(dataset: Dataset) -> dict[str, int | None]:
         ),
     )
     return dict(copies)
+
+
+def _copies(train_images: np.ndarray, *others: np.ndarray) -> list[int]:
+    """How many images of each other set are among the training images."""
+    seen = set(_digests(train_images))
+    return [sum(digest in seen for digest in _digests(images)) for images in others]
 
 
 def _spread(split: str, counts: np.ndarray) -> str:

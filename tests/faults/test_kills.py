@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 
 import pytest
+from fake_runs import without_clocks
 
 ROOT = Path(__file__).parents[2]
 KILLS = int(os.environ.get("MOTHERNETS_JAX_KILLS", "5"))
@@ -44,12 +45,6 @@ def finish(workdir):
     key = ("stage", "epoch", "member")
     metrics = sorted(entries, key=lambda entry: [entry[name] for name in key])
     return without_clocks(results), metrics, time.monotonic() - started
-
-
-def without_clocks(value):
-    if isinstance(value, dict):
-        return {k: without_clocks(v) for k, v in value.items() if k != "clocks"}
-    return [without_clocks(v) for v in value] if isinstance(value, list) else value
 
 
 @pytest.fixture(scope="module")
