@@ -40,10 +40,10 @@ def parse_flags(argv: list[str]) -> list[str]:
     return arguments
 
 
-def fail(message: str, exit_code: int = 2) -> None:
+def fail(message: str) -> None:
     """Prints one clear message and ends."""
     print(f"error: {message}", file=sys.stderr)
-    sys.exit(exit_code)
+    sys.exit(2)
 
 
 def main(_argv: list[str]) -> None:
@@ -72,7 +72,7 @@ def main(_argv: list[str]) -> None:
     except (ValueError, OSError, InterruptedRunError) as error:
         if _DEBUG.value:
             traceback.print_exc()
-        fail(str(error), getattr(error, "exit_code", 2))
+        meeting.end_at_once(str(error), getattr(error, "exit_code", 2))
 
 
 if __name__ == "__main__":

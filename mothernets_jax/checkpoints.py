@@ -9,6 +9,7 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -19,6 +20,7 @@ import orbax.checkpoint as ocp
 
 _RECORD = "record.json"
 _VARIABLES = "variables"
+_SYSTEM_ERROR = re.compile(r"os_error_code='([0-9]+)'")  # as TensorStore writes it
 
 
 class DamagedError(ValueError):
@@ -57,13 +59,14 @@ def save(folder: Path, variables: Mapping[str, Any], record: Mapping[str, Any]) 
     Of several hosts, one alone calls this; it must have all of the variables.
 
     Raises:
+        OSError: it could not be written.
         ValueError: a path that Orbax could save to and not read from.
     """
     folder = folder.absolute()
     check_path(folder)
     remove(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    with _checkpointer() as checkpointer:
+    with _named_by_the_system(folder), _checkpointer() as checkpointer:
         checkpointer.save(folder / _VARIABLES, jax.device_get(dict(variables)))
     for path in (*(folder / _VARIABLES).rglob("*"), folder / _VARIABLES):
         _sync(path)
@@ -85,9 +88,10 @@ def check_path(folder: Path) -> None:
 
 
 def remove(folder: Path) -> None:
-    """Deletes what `save` has written there, if anything."""
+    """Deletes what `save` has written there, if anything, also what it left undone."""
     (folder / _RECORD).unlink(missing_ok=True)
-    shutil.rmtree(folder / _VARIABLES, ignore_errors=True)
+    for path in folder.glob(f"{_VARIABLES}*"):
+        shutil.rmtree(path, ignore_errors=True)
 
 
 def is_finished(folder: Path) -> bool:
@@ -163,6 +167,19 @@ def _named_damage(folder: Path) -> Iterator[None]:
             f"{folder.absolute() / _VARIABLES} cannot be restored ({reason}): delete "
             f"{folder} to train it again"
         ) from error
+
+
+@contextlib.contextmanager
+def _named_by_the_system(folder: Path) -> Iterator[None]:
+    """An error of the system is an OSError with a path, whatever Orbax made of it."""
+    try:
+        yield
+    except Exception as error:
+        found = _SYSTEM_ERROR.search(str(error))
+        number = error.errno if isinstance(error, OSError) else found and int(found[1])
+        if number is None:
+            raise
+        raise OSError(number, os.strerror(number), str(folder)) from error
 
 
 def _sync(path: Path) -> None:

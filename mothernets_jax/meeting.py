@@ -17,6 +17,7 @@ import jax
 from rich.console import Console
 
 from mothernets_jax.hosts import StoppedTogetherError, is_first
+from mothernets_jax.interruption import InterruptedRunError
 from mothernets_jax.run_log import log_as_host
 
 MEETING_SECONDS = 300
@@ -59,7 +60,8 @@ def together(
     log_as_host(jax.process_index())
     try:
         yield Console(quiet=not is_first())
-    except StoppedTogetherError:
+    except (StoppedTogetherError, InterruptedRunError):
+        jax.distributed.shutdown()  # all of them come here
         raise
     except BaseException as error:  # noqa: BLE001 (a lone Ctrl-C too)
         # The others wait for this host in the middle of something, and an orderly exit
@@ -67,7 +69,7 @@ def together(
         known = isinstance(error, ValueError | OSError)
         if not known:
             traceback.print_exc()
-        _quit(f"host {jax.process_index()}: {error}", 2 if known else 1)
+        end_at_once(f"host {jax.process_index()}: {error}", 2 if known else 1)
 
 
 def _check(given: dict[str, Any]) -> None:
@@ -112,7 +114,7 @@ def _meet(
         "host, each with its own number, and open the first host's port to them"
     )
     # JAX's own time limit aborts without a word that helps.
-    watchdog = threading.Timer(seconds, _quit, (message, 2))
+    watchdog = threading.Timer(seconds, end_at_once, (message, 2))
     watchdog.daemon = True
     watchdog.start()
     try:
@@ -135,8 +137,15 @@ def _meet(
         )
 
 
-def _quit(message: str, code: int) -> None:
-    """Ends this process without waiting for anything."""
+def end_at_once(message: str, code: int) -> None:
+    """Ends this process with one message, without waiting for other threads or hosts.
+
+    Orbax has threads that wait for minutes for what could not be written.
+
+    Args:
+        message: what went wrong.
+        code: the process's exit code.
+    """
     print(f"error: {message}", file=sys.stderr, flush=True)
     sys.stdout.flush()
     os._exit(code)

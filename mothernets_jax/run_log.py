@@ -6,6 +6,7 @@ import logging
 import os
 import platform
 import subprocess
+import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,8 @@ def log_our_stages() -> None:
     absl.logging.set_verbosity(absl.logging.WARNING)
     logging.getLogger("mothernets_jax").setLevel(logging.INFO)
     absl.logging.get_absl_handler().addFilter(is_news)
+    tell = sys.unraisablehook
+    sys.unraisablehook = lambda event: None if _comes_late(event) else tell(event)
 
 
 def is_news(record: logging.LogRecord) -> bool:
@@ -30,6 +33,16 @@ def is_news(record: logging.LogRecord) -> bool:
     """
     ours = record.name.startswith("mothernets_jax")
     return ours or not record.exc_info
+
+
+def _comes_late(event: "sys.UnraisableHookArgs") -> bool:
+    """Whether this is an answer that nobody waits for any more.
+
+    Where Orbax fails to write one array, it leaves; TensorStore's threads then have
+    nobody to tell that they are done with the others.
+    """
+    error = event.exc_value
+    return isinstance(error, RuntimeError) and str(error) == "Event loop is closed"
 
 
 def log_as_host(number: int) -> None:

@@ -15,6 +15,16 @@ from mothernets_jax.capacity import gibibytes
 from mothernets_jax.settings import Settings
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
+_PLACE_IS_WRONG = (
+    errno.EACCES,
+    errno.EEXIST,
+    errno.EISDIR,
+    errno.ENAMETOOLONG,
+    errno.ENOENT,
+    errno.ENOTDIR,
+    errno.EPERM,
+    errno.EROFS,
+)
 _FULL_TEXT = re.compile(r"No space left on device|ENOSPC|Disk quota exceeded|EDQUOT")
 # JAX's errors of all platforms, and those of the allocators underneath.
 _MEMORY_TEXT = re.compile(
@@ -60,7 +70,7 @@ def explain(error: BaseException, settings: Settings, workdir: Path) -> str | No
         if is_memory or isinstance(cause, RuntimeError) and _MEMORY_TEXT.search(text):
             return _of_memory(text, settings)
     if isinstance(error, OSError) and error.errno is not None:
-        return _of_file(error)
+        return _of_file(error, workdir)
     return None
 
 
@@ -84,13 +94,18 @@ def _of_full_disk(cause: BaseException, workdir: Path) -> str:
     )
 
 
-def _of_file(error: OSError) -> str:
+def _of_file(error: OSError, workdir: Path) -> str:
     names = [str(n) for n in (error.filename, error.filename2) if n is not None]
-    place = " or ".join(names) or "a file"
+    place = " or ".join(names) or f"a file in {workdir}"
     reason = os.strerror(error.errno or 0)
+    if error.errno in _PLACE_IS_WRONG:
+        return (
+            f"{place} cannot be used ({reason}): expected a file or folder that this "
+            "user may read and write. Change it, or choose another place"
+        )
     return (
-        f"{place} cannot be used ({reason}): expected a file or folder that this user "
-        "may read and write. Change it, or choose another place"
+        f"{place} could not be read or written ({reason}): look after that disk. What "
+        f"was saved before in {workdir} stays, and the same command goes on from there"
     )
 
 

@@ -138,6 +138,7 @@ class UnfinishedWork:
         checkpoints.save(self._of(number), variables, record)
         whole = [n for n in numbers if checkpoints.is_finished(self._of(n))]
         for old in set(numbers) - set(whole[1 - KEPT :]):
+            checkpoints.remove(self._of(old))
             shutil.rmtree(self._of(old), ignore_errors=True)
         return time.monotonic() - started
 
