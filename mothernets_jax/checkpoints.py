@@ -43,11 +43,11 @@ def read_json(path: Path) -> Any:
     """Reads a JSON file.
 
     Raises:
-        DamagedError: it is not JSON.
+        DamagedError: it is not JSON, or no file.
     """
     try:
         return json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError, IsADirectoryError) as error:
         raise DamagedError(
             f"{path} is damaged ({error}): delete it to make it again"
         ) from None
@@ -89,9 +89,11 @@ def check_path(folder: Path) -> None:
 
 def remove(folder: Path) -> None:
     """Deletes what `save` has written there, if anything, also what it left undone."""
-    (folder / _RECORD).unlink(missing_ok=True)
-    for path in folder.glob(f"{_VARIABLES}*"):
-        shutil.rmtree(path, ignore_errors=True)
+    for path in (folder / _RECORD, *folder.glob(f"{_VARIABLES}*")):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
 
 
 def is_finished(folder: Path) -> bool:

@@ -1,9 +1,11 @@
 """Saved stages: all or nothing, exact, never pickle, and damage is named."""
 
 import ast
+import errno
 import gc
 import json
 import os
+import resource
 import shutil
 from pathlib import Path
 
@@ -11,6 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import tensorstore
 
 from mothernets_jax import checkpoints
 
@@ -158,6 +161,42 @@ def test_links_are_refused(folder, tmp_path):
     with pytest.raises(ValueError, match="is a link or no plain file") as caught:
         checkpoints.restore(folder, shapes(make_variables()))
     check_message(caught.value, folder)
+
+
+def test_tensorstore_takes_no_name_that_leads_out(tmp_path):
+    """Which of the files in its folder holds an array, a save tells TensorStore."""
+    (tmp_path / "outside").write_text("outside")
+    inside = tmp_path / "inside"
+    inside.mkdir()
+    for driver in ({"driver": "file", "path": f"{inside}/"}, f"file://{inside}/"):
+        store = tensorstore.KvStore.open(driver).result()
+        for name in ("../outside", "a/../../outside", str(tmp_path / "outside")):
+            with pytest.raises(ValueError, match="Invalid key"):
+                store.read(name).result()
+
+
+@orbax_fails
+def test_what_cannot_be_written_is_an_error_of_the_system(folder):
+    """Files of more than 200 bytes cannot be; Orbax would tell so on many lines."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (200, before[1]))
+    try:
+        with pytest.raises(OSError) as caught:
+            checkpoints.save(folder, make_variables(), {})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert caught.value.errno == errno.EFBIG
+    assert caught.value.filename == str(folder)
+    assert checkpoints.read_record(folder) is None
+
+
+def test_a_folder_in_place_of_a_file_is_damage(folder):
+    (folder / "record.json").unlink()
+    (folder / "record.json").mkdir()
+    with pytest.raises(checkpoints.DamagedError, match="delete"):
+        checkpoints.read_record(folder)
+    checkpoints.save(folder, make_variables(), {"epochs": 5})
+    assert checkpoints.read_record(folder) == {"epochs": 5}
 
 
 def test_a_record_whose_content_was_altered_is_named(folder):

@@ -1,6 +1,9 @@
-"""A run of every method in seconds: what the faults are injected into."""
+"""Runs of seconds: what the faults are injected into."""
 
 from configs import pareto
+from mothernets_jax.config import from_config
+from mothernets_jax.methods import METHODS
+from mothernets_jax.settings import Settings
 
 
 def get_config():
@@ -25,3 +28,12 @@ def get_config():
         }
     )
     return config
+
+
+def smallest_settings() -> Settings:
+    """Two networks that are hatched from one."""
+    config = get_config()
+    config.methods = ("mothernets",)
+    config.replicas = 1
+    config.architectures = {"A": "mlp 6", "B": "mlp 8"}
+    return from_config(config, tuple(METHODS))

@@ -24,14 +24,12 @@ from pathlib import Path
 
 import absl.logging
 from fake_runs import without_clocks
-from faults.tiny import get_config
+from faults.tiny import smallest_settings
 from rich.console import Console
 
 from mothernets_jax import checkpoints
 from mothernets_jax.compilation import ProgramStore, use_persistent_cache
-from mothernets_jax.config import from_config
 from mothernets_jax.experiment import train_and_evaluate
-from mothernets_jax.methods import METHODS
 from mothernets_jax.report import write_report
 from mothernets_jax.run_log import log_our_stages
 from mothernets_jax.settings import Settings
@@ -42,15 +40,6 @@ SECONDS = 120  # that no single run takes
 _PRELOADED = ctypes.CDLL(None)
 _PRELOADED.failed_call.restype = ctypes.c_char_p
 _STORE = ProgramStore()
-
-
-def make_settings() -> Settings:
-    """Two networks that are hatched from one."""
-    config = get_config()
-    config.methods = ("mothernets",)
-    config.replicas = 1
-    config.architectures = {"A": "mlp 6", "B": "mlp 8"}
-    return from_config(config, tuple(METHODS))
 
 
 @contextlib.contextmanager
@@ -128,7 +117,7 @@ def main():
     absl.logging.use_absl_handler()
     log_our_stages()
     logging.getLogger("mothernets_jax").setLevel(logging.CRITICAL)
-    settings = make_settings()
+    settings = smallest_settings()
     workdir = Path(folder).resolve() / "run"
     run(settings, workdir)  # compiles everything
     shutil.rmtree(workdir)
