@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from fake_runs import without_clocks
 
 from mothernets_jax.meeting import together
 
@@ -51,16 +53,21 @@ def finish(process):
     return process.returncode, out, err
 
 
-def on_two_hosts(folder):
-    """Runs the tiny experiment on two hosts, each in a folder of its own."""
+def start_two_hosts(folder, *arguments):
+    """Starts the tiny experiment on two hosts, each in a folder of its own."""
     both, port = [], free_port()
     for host in (0, 1):
         cwd = folder / f"host{host}"
         cwd.mkdir(exist_ok=True)
         (cwd / "tiny.py").write_text(TINY)
         meet = f"--coordinator=localhost:{port} --num_hosts=2 --host={host}".split()
-        both.append(start(*LAUNCH, "--workdir=run", *meet, cwd=cwd))
-    return [finish(process) for process in both]
+        both.append(start(*LAUNCH, "--workdir=run", *meet, *arguments, cwd=cwd))
+    return both
+
+
+def on_two_hosts(folder, *arguments):
+    """The same, to its end."""
+    return [finish(process) for process in start_two_hosts(folder, *arguments)]
 
 
 def results_of(workdir):
@@ -139,6 +146,30 @@ def test_an_interrupted_run_goes_on_and_a_finished_one_is_done(trained):
     assert "Everything in run is done already" in out
     assert "done already" not in other_out
     assert "training" not in err
+
+
+@pytest.mark.slow
+def test_told_to_stop_both_hosts_stop_and_go_on(tmp_path):
+    """A pre-emption notice reaches one of them alone; it is not the one that saves."""
+    longer = ('--config.methods=("full_data",)', "--config.train.epochs=60")
+    for name in ("whole", "stopped"):
+        (tmp_path / name).mkdir()
+    assert [code for code, _, _ in on_two_hosts(tmp_path / "whole", *longer)] == [0, 0]
+    both = start_two_hosts(tmp_path / "stopped", *longer)
+    assert any("epoch 6/" in line for line in both[0].stderr)
+    both[1].send_signal(signal.SIGTERM)
+    for code, _, err in map(finish, both):
+        assert code == 143, err
+        assert "stopped by SIGTERM; what was trained is saved" in err
+        assert "Traceback" not in err
+    (code, _, err), (other, _, _) = on_two_hosts(tmp_path / "stopped", *longer)
+    assert code == other == 0, err
+    assert "goes on in epoch" in err
+    found, expected = (
+        json.loads((tmp_path / name / "host0" / "run" / "results.json").read_text())
+        for name in ("stopped", "whole")
+    )
+    assert without_clocks(found["methods"]) == without_clocks(expected["methods"])
 
 
 @pytest.mark.parametrize(
