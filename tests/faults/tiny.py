@@ -6,8 +6,11 @@ from mothernets_jax.methods import METHODS
 from mothernets_jax.settings import Settings
 
 
-def get_config():
-    """Two of each of two small VGGs, stepped together, on 256 of the digits."""
+def get_config(preset="every_method"):
+    """Two of each of two small VGGs, stepped together, on 256 of the digits.
+
+    Preset `smallest`: two networks that are hatched from one.
+    """
     config = pareto.get_config("digits")
     config.architectures = {
         "A": "vgg (3:4) | (3:6); batch_norm",
@@ -27,13 +30,13 @@ def get_config():
             "checkpoint.interval_seconds": 0.0,
         }
     )
+    if preset == "smallest":
+        config.methods = ("mothernets",)
+        config.replicas = 1
+        config.architectures = {"A": "mlp 6", "B": "mlp 8"}
     return config
 
 
 def smallest_settings() -> Settings:
-    """Two networks that are hatched from one."""
-    config = get_config()
-    config.methods = ("mothernets",)
-    config.replicas = 1
-    config.architectures = {"A": "mlp 6", "B": "mlp 8"}
-    return from_config(config, tuple(METHODS))
+    """Those of the preset `smallest`."""
+    return from_config(get_config("smallest"), tuple(METHODS))
