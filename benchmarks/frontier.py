@@ -11,10 +11,14 @@ The plan is a JSON file:
 * `runs`: a name, a method and overrides each, such as a smaller budget, to be run with
   what has won and under each of the overrides `repeats`, other seeds, or folds.
 
-Every run has a folder of its own, and one that is done is not repeated. Nothing is
-chosen on the test set. `python -m mothernets_jax.report` makes a page of the folders.
+A run's figures go into a file of their own, in a folder beside FILE.json and of its
+name, and a run whose figures are there is not repeated: on another machine, too, so
+that a long comparison can be made in pieces. With --only some methods are run alone, by
+one of several processes, and FILE.json is not written. Nothing is chosen on the test
+set. `python -m mothernets_jax.report` makes a page of the runs' folders, in --scratch.
 """
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -24,34 +28,53 @@ from ml_collections import config_flags
 from rich.console import Console
 
 from benchmarks.turns import write_results
-from mothernets_jax import compilation, experiment, methods
+from mothernets_jax import checkpoints, compilation, experiment, methods
 from mothernets_jax.compilation import ProgramStore
 from mothernets_jax.config import from_config
+from mothernets_jax.settings import Settings
 
 _CONFIG = config_flags.DEFINE_config_file("config")
 _PLAN = flags.DEFINE_string(
     "plan", None, "JSON file of trials and runs.", required=True
 )
 _OUT = flags.DEFINE_string("out", None, "JSON file of results.", required=True)
+_ONLY = flags.DEFINE_list("only", [], "Methods; default: all of the plan's.")
 _SCRATCH = flags.DEFINE_string("scratch", "runs/frontier", "Folder for the runs.")
 
 
-def run(method: str, overrides: dict, store: ProgramStore) -> tuple[dict, Path]:
-    """One method's entry in `results.json`, and its run's folder."""
+def settings_of(method: str, overrides: dict) -> Settings:
+    """The config's, with those of one run."""
     config = _CONFIG.value.copy_and_resolve_references()
     with config.unlocked():
         config.update_from_flattened_dict({"methods": (method,), **overrides})
-    settings = from_config(config, tuple(methods.METHODS))
-    workdir = Path(_SCRATCH.value, f"{method}-{settings.digest()}")
-    results = experiment.train_and_evaluate(
-        settings,
-        name=method,
-        workdir=workdir,
-        command="",
-        console=Console(quiet=True),
-        store=store,
-    )
-    return results["methods"][method], workdir
+    return from_config(config, tuple(methods.METHODS))
+
+
+def run(method: str, overrides: dict, store: ProgramStore) -> dict:
+    """One run's figures, and the name of its folder."""
+    settings = settings_of(method, overrides)
+    # Wherever the images are, only their folder's name counts.
+    data = dataclasses.replace(settings.data, dir=Path(settings.data.dir).name)
+    name = f"{method}-{dataclasses.replace(settings, data=data).digest()}"
+    kept = Path(_OUT.value).with_suffix("") / f"{name}.json"
+    if not kept.exists():
+        results = experiment.train_and_evaluate(
+            settings,
+            name=method,
+            workdir=Path(_SCRATCH.value, name),
+            command="",
+            console=Console(quiet=True),
+            store=store,
+        )
+        figures = figures_of(results["methods"][method])
+        write_results(str(kept), {"overrides": overrides, "figures": figures})
+        print(f"{name} {overrides}: {figures['error']:.2%} wrong", flush=True)
+    return {"folder": name, **checkpoints.read_json(kept)["figures"]}
+
+
+def _chosen(trials: dict[str, list[dict]]) -> dict[str, list[dict]]:
+    """Those of the methods in --only, in its order, if it is given."""
+    return {name: trials[name] for name in _ONLY.value} if _ONLY.value else trials
 
 
 def tune(plan: dict, store: ProgramStore) -> dict[str, list[dict]]:
@@ -66,11 +89,11 @@ def tune(plan: dict, store: ProgramStore) -> dict[str, list[dict]]:
             f"the plan has {counts} trials: expected equally many for every method"
         )
     tuned = {}
-    for method, trials in plan["trials"].items():
+    for method, trials in _chosen(plan["trials"]).items():
         tried = []
         for overrides in trials:
-            figures, _ = run(method, {**plan["tuning"], **overrides}, store)
-            error = figures["validation"]["average"]["error"]
+            figures = run(method, {**plan["tuning"], **overrides}, store)
+            error = figures["validation_error"]
             tried.append({"overrides": overrides, "validation_error": error})
             print(f"{method} {overrides}: {error:.2%} of the validation split wrong")
         tuned[method] = sorted(tried, key=lambda trial: trial["validation_error"])
@@ -81,6 +104,7 @@ def figures_of(entry: dict) -> dict:
     """What the comparison is about."""
     average = entry["ensemble"]["average"]
     return {
+        "validation_error": entry["validation"]["average"]["error"],
         "error": average["error"],
         "nll": average["nll"],
         "ece": average["ece"],
@@ -99,16 +123,19 @@ def main(argv: list[str]) -> None:
     plan, store = json.loads(Path(_PLAN.value).read_text()), ProgramStore()
     tuned, rows = tune(plan, store), []
     for planned in plan["runs"]:
-        method, repeats = planned["method"], []
+        method = planned["method"]
+        if method not in tuned:
+            continue
         chosen = {**tuned[method][0]["overrides"], **planned["overrides"]}
-        for repeat in plan["repeats"]:
-            entry, workdir = run(method, {**chosen, **repeat}, store)
-            folder = str(workdir.relative_to(_SCRATCH.value))
-            repeats.append({**repeat, "folder": folder, **figures_of(entry)})
+        found = [run(method, {**chosen, **repeat}, store) for repeat in plan["repeats"]]
         mean = {
-            name: float(np.mean([repeat[name] for repeat in repeats]))
-            for name in figures_of(entry)
+            name: float(np.mean([figures[name] for figures in found]))
+            for name in found[0].keys() - {"folder"}
         }
+        repeats = [
+            {**repeat, **figures}
+            for repeat, figures in zip(plan["repeats"], found, strict=True)
+        ]
         rows.append({**planned, "overrides": chosen, "mean": mean, "repeats": repeats})
         print(
             f"{planned['name']:40} error {mean['error']:.2%}, member "
@@ -116,6 +143,7 @@ def main(argv: list[str]) -> None:
             f" {mean['train_flops']:.3e} FLOPs",
             flush=True,
         )
+    if not _ONLY.value:
         write_results(_OUT.value, {"trials": tuned, "runs": rows})
 
 

@@ -1,6 +1,7 @@
 """Every benchmark runs, at a tiny size, and writes what its readers look for."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -77,3 +78,14 @@ def test_the_frontier_is_tuned_on_one_seed_and_run_on_others(tmp_path):
             assert entry["ensemble"]["average"]["error"] == repeat["error"]
             errors.append(repeat["error"])
         assert row["mean"]["error"] == sum(errors) / 2
+
+    # What is known is not trained again, wherever the runs' folders are.
+    shutil.rmtree(tmp_path / "runs")
+    (tmp_path / "out.json").unlink()
+    subprocess.run([*command, "--only=snapshot"], cwd=ROOT, check=True)
+    assert not (tmp_path / "out.json").exists()
+    subprocess.run(command, cwd=ROOT, check=True)
+    again = json.loads((tmp_path / "out.json").read_text())
+    assert not (tmp_path / "runs").exists()
+    assert again["runs"] == results["runs"]
+    assert again["trials"] == results["trials"]
