@@ -1,12 +1,16 @@
 """What the functions for users refuse, before anything deeper stumbles over it."""
 
 import numbers
+import re
 from typing import Any
 
 import numpy as np
 
 from mothernets_jax.architectures import Architecture
 from mothernets_jax.wording import shown
+
+MOST_MEMBERS = 250  # beyond, dividing them into clusters takes minutes
+LONGEST_NAME = 64  # bytes, as file names have at most 255
 
 
 def check_architecture(value: Any, what: str = "the architecture") -> None:
@@ -64,3 +68,8 @@ def check_images(images: Any, what: str = "images") -> None:
 def is_whole(value: Any) -> bool:
     """Whether something is a whole number, of Python or of NumPy."""
     return isinstance(value, numbers.Integral) and not isinstance(value, bool)
+
+
+def is_name(text: str) -> bool:
+    """Whether a network may be called so, since files are named after it."""
+    return bool(re.fullmatch(r"\w+", text)) and len(text.encode()) <= LONGEST_NAME

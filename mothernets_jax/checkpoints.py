@@ -8,6 +8,7 @@ SHA-256 of every file of the variables, and of itself.
 import contextlib
 import hashlib
 import json
+import math
 import os
 import re
 import shutil
@@ -16,11 +17,32 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 import orbax.checkpoint as ocp
+
+from mothernets_jax import files
 
 _RECORD = "record.json"
 _VARIABLES = "variables"
+_MANIFEST = "manifest.ocdbt"
+_LARGEST_JSON = 2**28  # bytes
+_SMALL = 2**26  # bytes of memory that anything may take
+_MOST_COMPRESSED = 100  # numbers that were trained are hardly compressed at all
 _SYSTEM_ERROR = re.compile(r"os_error_code='([0-9]+)'")  # as TensorStore writes it
+
+
+# What Orbax raises of files that are not as it wrote them. Other errors of the system
+# say nothing of what is saved.
+_DAMAGE = (
+    ValueError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    RecursionError,
+    FileNotFoundError,
+    IsADirectoryError,
+    NotADirectoryError,
+)
 
 
 class DamagedError(ValueError):
@@ -29,25 +51,26 @@ class DamagedError(ValueError):
 
 def write_json(path: Path, value: Any) -> None:
     """Writes a JSON file so that readers see the old one or the new one, whole."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    with temporary.open("w", encoding="utf-8") as file:
-        json.dump(value, file, indent=1, allow_nan=True)
-        file.write("\n")
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
-    _sync(path.parent)
+    files.write_whole(path, json_bytes(value))
+
+
+def json_bytes(value: Any) -> bytes:
+    """The content of a JSON file that people may want to read, too."""
+    return f"{json.dumps(value, indent=1, allow_nan=True)}\n".encode()
 
 
 def read_json(path: Path) -> Any:
     """Reads a JSON file.
 
     Raises:
-        DamagedError: it is not JSON, or no file.
+        DamagedError: it is not JSON, or no plain file.
+        OSError: it cannot be read.
     """
     try:
+        if not path.is_file() or path.stat().st_size > _LARGEST_JSON:
+            raise ValueError(f"expected a file of at most {_LARGEST_JSON:,} bytes")
         return json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError, IsADirectoryError) as error:
+    except (ValueError, RecursionError) as error:
         raise DamagedError(
             f"{path} is damaged ({error}): delete it to make it again"
         ) from None
@@ -65,11 +88,11 @@ def save(folder: Path, variables: Mapping[str, Any], record: Mapping[str, Any]) 
     folder = folder.absolute()
     check_path(folder)
     remove(folder)
-    folder.mkdir(parents=True, exist_ok=True)
+    files.make_folder(folder)
     with _named_by_the_system(folder), _checkpointer() as checkpointer:
         checkpointer.save(folder / _VARIABLES, jax.device_get(dict(variables)))
     for path in (*(folder / _VARIABLES).rglob("*"), folder / _VARIABLES):
-        _sync(path)
+        files.sync(path)
     content = {"files": _checksums(folder / _VARIABLES), "record": record}
     write_json(folder / _RECORD, {**content, "sha256": _checksum(content)})
 
@@ -137,23 +160,75 @@ def read(folder: Path, template: Mapping[str, Any]) -> dict[str, Any]:
 def verify(folder: Path, template: Mapping[str, Any]) -> None:
     """Looks whether `restore` would succeed, before memory is taken for anything.
 
-    Files are compared with their checksums, then shapes and dtypes with the template.
-    Nothing outside of the folder is read: names of files come from the folder itself,
-    and links are refused.
-
     Args:
         folder: what `save` was given.
         template: shapes and dtypes of the variables by name.
 
     Raises:
         DamagedError: the saved variables are damaged, or not of these shapes.
+        OSError: they cannot be read.
+    """
+    compare(folder, saved_shapes(folder), template)
+
+
+def saved_shapes(folder: Path) -> dict[str, Any]:
+    """Shapes and dtypes of what is saved there, after its files' checksums.
+
+    Nothing outside of the folder is read: names of files come from the folder itself,
+    and links are refused. Nor is more memory asked for than what was saved can fill.
+
+    Args:
+        folder: what `save` was given.
+
+    Raises:
+        DamagedError: the saved variables are damaged.
+        OSError: they cannot be read.
     """
     path = folder.absolute() / _VARIABLES
     with _named_damage(folder), _checkpointer() as checkpointer:
-        files = (_read(folder) or {"files": {}})["files"]
-        if reason := _difference(files, _checksums(path)):
+        saved = (_read(folder) or {"files": {}})["files"]
+        if reason := _difference(saved, _checksums(path)):
             raise ValueError(reason)
-        _check_shapes(checkpointer.metadata(path).item_metadata, dict(template))
+        if not (path / _MANIFEST).is_file():  # files named after arrays lead anywhere
+            raise ValueError(f"its file {_MANIFEST} is missing")
+        found = checkpointer.metadata(path).item_metadata
+        if found is None or not isinstance(found.tree, dict):
+            raise ValueError("Orbax finds no arrays there")
+        _check_sizes(found.tree, path)
+        return jax.tree.map(
+            lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), found.tree
+        )
+
+
+def compare(
+    folder: Path, saved: Mapping[str, Any], template: Mapping[str, Any]
+) -> None:
+    """Compares what is saved with what is wanted.
+
+    Args:
+        folder: what `save` was given.
+        saved: what `saved_shapes` has found there.
+        template: shapes and dtypes of the variables by name.
+
+    Raises:
+        DamagedError: they differ; names the first leaf.
+    """
+
+    def described(tree: Any) -> dict[str, str]:
+        leaves, _ = jax.tree_util.tree_flatten_with_path(tree)
+        return {
+            jax.tree_util.keystr(path): f"{leaf.dtype} {tuple(leaf.shape)}"
+            for path, leaf in leaves
+        }
+
+    found, wanted = described(saved), described(dict(template))
+    with _named_damage(folder):
+        for name in sorted(found.keys() | wanted.keys()):
+            if found.get(name) != wanted.get(name):
+                raise ValueError(
+                    f"{name} is {found.get(name, 'missing')} there and "
+                    f"{wanted.get(name, 'unknown')} here"
+                )
 
 
 @contextlib.contextmanager
@@ -163,8 +238,9 @@ def _named_damage(folder: Path) -> Iterator[None]:
         yield
     except DamagedError:
         raise
-    except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
-        reason = str(error).splitlines()[0].partition(" [")[0][:150]
+    except _DAMAGE as error:
+        lines = str(error).splitlines() or [type(error).__name__]
+        reason = lines[0].partition(" [")[0][:150]
         raise DamagedError(
             f"{folder.absolute() / _VARIABLES} cannot be restored ({reason}): delete "
             f"{folder} to train it again"
@@ -184,20 +260,14 @@ def _named_by_the_system(folder: Path) -> Iterator[None]:
         raise OSError(number, os.strerror(number), str(folder)) from error
 
 
-def _sync(path: Path) -> None:
-    """A file's content, or a folder's names, are on the disk when this returns."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 def _read(folder: Path) -> dict[str, Any] | None:
     """What `save` wrote beside the variables, compared with its checksum."""
     path = folder / _RECORD
     if not path.exists():
         return None
+    for own in (folder, path, folder / _VARIABLES):
+        if own.is_symlink():
+            raise DamagedError(f"{own} is a link: expected what was saved there itself")
     found = read_json(path)
     if isinstance(found, dict) and found.keys() == {"files", "record", "sha256"}:
         content = {"files": found["files"], "record": found["record"]}
@@ -243,27 +313,24 @@ def _difference(saved: Mapping[str, str], found: Mapping[str, str]) -> str | Non
     return None
 
 
-def _check_shapes(saved: Any, template: Any) -> None:
-    """Compares what is saved with what is wanted, before memory is taken for it.
+def _check_sizes(saved: dict[str, Any], path: Path) -> None:
+    """Refuses arrays that take far more memory than their files have bytes.
 
     Raises:
-        ValueError: they differ; names the first leaf.
+        ValueError: an array is in larger pieces than it is, or their files cannot hold
+            what they are said to.
     """
-
-    def described(tree: Any) -> dict[str, str]:
-        leaves, _ = jax.tree_util.tree_flatten_with_path(tree)
-        return {
-            jax.tree_util.keystr(path): f"{leaf.dtype} {tuple(leaf.shape)}"
-            for path, leaf in leaves
-        }
-
-    found, wanted = described(saved.tree), described(template)
-    for name in sorted(found.keys() | wanted.keys()):
-        if found.get(name) != wanted.get(name):
-            raise ValueError(
-                f"{name} is {found.get(name, 'missing')} there and "
-                f"{wanted.get(name, 'unknown')} here"
-            )
+    size = 0
+    leaves, _ = jax.tree_util.tree_flatten_with_path(saved)
+    for place, leaf in leaves:
+        size += math.prod(leaf.shape) * np.dtype(leaf.dtype).itemsize
+        pieces = leaf.storage.chunk_shape if leaf.storage else None
+        if math.prod(pieces or ()) > max(1, math.prod(leaf.shape)):
+            name = jax.tree_util.keystr(place)
+            raise ValueError(f"{name} of shape {leaf.shape} is in pieces of {pieces}")
+    on_disk = sum(file.stat().st_size for file in path.rglob("*"))
+    if size > max(_SMALL, _MOST_COMPRESSED * on_disk):
+        raise ValueError(f"{size:,} bytes are said to be in files of {on_disk:,}")
 
 
 def _on_first_device(template: Mapping[str, Any]) -> dict[str, Any]:

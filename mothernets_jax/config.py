@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from mothernets_jax.architectures import parse
+from mothernets_jax.arguments import LONGEST_NAME, MOST_MEMBERS, is_name
 from mothernets_jax.clustering import check_knobs
 from mothernets_jax.combine import COMBINATIONS
 from mothernets_jax.freezing import freeze
@@ -16,8 +17,6 @@ from mothernets_jax.ranges import check_ranges, value_of
 from mothernets_jax.settings import Settings
 from mothernets_jax.wording import named, shown
 
-MOST_MEMBERS = 250  # beyond, dividing them into clusters takes minutes
-LONGEST_NAME = 64  # bytes, as file names have at most 255
 # Names of networks that methods train beside the members.
 _TAKEN = r"(mothernet|teacher)(_\d+)?"
 
@@ -98,8 +97,7 @@ def _check_architectures(settings: Settings) -> None:
     if not settings.architectures:
         raise ValueError("config.architectures is empty: give at least one network")
     for name, notation in settings.architectures.items():
-        fits = re.fullmatch(r"\w+", name) and len(name.encode()) <= LONGEST_NAME
-        if not fits or re.fullmatch(_TAKEN, name):
+        if not is_name(name) or re.fullmatch(_TAKEN, name):
             raise ValueError(
                 f"config.architectures has the name {shown(name)}: expected letters, "
                 f"digits and '_' only, at most {LONGEST_NAME}, since folders are named "

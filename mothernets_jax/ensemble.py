@@ -1,18 +1,20 @@
 """A trained ensemble: predict, calibrate, save, load."""
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
 from mothernets_jax import checkpoints
-from mothernets_jax.architectures import Architecture, parse
+from mothernets_jax.architectures import Architecture
 from mothernets_jax.arguments import is_whole
 from mothernets_jax.calibration import fit_temperature, rescale
 from mothernets_jax.combine import COMBINATIONS, NAMES, combined
 from mothernets_jax.compilation import Executables
+from mothernets_jax.ensemble_record import EnsembleRecord, from_json
 from mothernets_jax.evaluation import predict_logits
 from mothernets_jax.models import Variables, abstract_variables
 from mothernets_jax.weighting import FITS
@@ -199,17 +201,17 @@ class Ensemble:
 
     def save(self, folder: Path) -> None:
         """Saves everything that `predict` needs."""
-        record = {
-            "members": {n: str(m.architecture) for n, m in self.members.items()},
-            "mean": self.mean.tolist(),
-            "std": self.std.tolist(),
-            "class_names": list(self.class_names),
-            "input_shape": list(self.input_shape),
-            "weights": {n: weights.tolist() for n, weights in self.weights.items()},
-            "temperatures": self.temperatures,
-        }
+        record = EnsembleRecord(
+            {name: member.architecture for name, member in self.members.items()},
+            self.mean.tolist(),
+            self.std.tolist(),
+            self.class_names,
+            self.input_shape,
+            {name: weights.tolist() for name, weights in self.weights.items()},
+            self.temperatures,
+        )
         variables = {name: member.variables for name, member in self.members.items()}
-        checkpoints.save(folder, variables, record)
+        checkpoints.save(folder, variables, record.to_json())
 
     @classmethod
     def load(cls, workdir: str | Path, method: str | None = None) -> "Ensemble":
@@ -220,7 +222,9 @@ class Ensemble:
             method: which of its ensembles; None where it holds one method.
 
         Raises:
-            ValueError: no such run or method, or several methods and none named.
+            ValueError: no such run or method, several methods and none named, or an
+                ensemble that is damaged or cannot be one.
+            OSError: a file cannot be read.
         """
         if not isinstance(workdir, str | Path):
             raise ValueError(
@@ -251,30 +255,29 @@ class Ensemble:
 
     @classmethod
     def _restore(cls, folder: Path) -> "Ensemble":
-        record = checkpoints.read_record(folder) or {}
         try:
-            architectures = {n: parse(text) for n, text in record["members"].items()}
-            height, width, channels = record["input_shape"]
-            class_names = tuple(record["class_names"])
-            mean, std = record["mean"], record["std"]
-        except (KeyError, TypeError, AttributeError) as error:
-            raise ValueError(
-                f"{folder} is not a saved ensemble: its record has no usable {error}"
-            ) from None
-        input_shape = (height, width, channels)
+            record = from_json(checkpoints.read_record(folder))
+            saved = checkpoints.saved_shapes(folder)
+            _check_members(saved, record.sizes())
+        except checkpoints.DamagedError:
+            raise
+        except ValueError as error:
+            raise ValueError(f"{folder} is not a saved ensemble: {error}") from None
+        classes = len(record.class_names)
         template = {
-            name: abstract_variables(architecture, input_shape, len(class_names))
-            for name, architecture in architectures.items()
+            name: abstract_variables(member, record.input_shape, classes)
+            for name, member in record.members.items()
         }
-        variables = checkpoints.restore(folder, template)
+        checkpoints.compare(folder, saved, template)
+        variables = checkpoints.read(folder, template)
         return cls(
-            {name: Member(a, variables[name]) for name, a in architectures.items()},
-            mean=mean,
-            std=std,
-            class_names=class_names,
-            input_shape=input_shape,
-            weights=record.get("weights"),  # a record of before has none
-            temperatures=record.get("temperatures"),
+            {n: Member(a, variables[n]) for n, a in record.members.items()},
+            mean=np.asarray(record.mean),
+            std=np.asarray(record.std),
+            class_names=record.class_names,
+            input_shape=record.input_shape,
+            weights={n: np.asarray(w) for n, w in record.weights.items()},
+            temperatures=record.temperatures,
         )
 
     @property
@@ -282,6 +285,20 @@ class Ensemble:
         """Trainable parameters of all members."""
         params = [member.variables["params"] for member in self.members.values()]
         return sum(leaf.size for leaf in jax.tree.leaves(params))
+
+
+def _check_members(saved: Mapping[str, Any], sizes: Mapping[str, int]) -> None:
+    """Refuses members of other names and sizes than are saved, at no expense."""
+    found = {
+        name: sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(own["params"]))
+        for name, own in saved.items()
+        if isinstance(own, dict) and "params" in own
+    }
+    if found != sizes:
+        raise ValueError(
+            f"parameters of its members are {shown(found)} there, and {shown(sizes)} "
+            "by their architectures"
+        )
 
 
 def _check_statistics(

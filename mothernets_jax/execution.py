@@ -3,8 +3,9 @@
 import contextlib
 import logging
 import queue
+import signal
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,6 +17,7 @@ from mothernets_jax.devices import Device
 from mothernets_jax.interruption import Interruption
 from mothernets_jax.progress import RunProgress
 from mothernets_jax.run_log import MetricsLog
+from mothernets_jax.stage_position import epochs_of
 from mothernets_jax.stage_run import StageResult, state_shapes
 from mothernets_jax.stage_runner import prepare_stage, run_stage
 from mothernets_jax.stages import Stage, Task, planned_flops
@@ -163,7 +165,14 @@ def _side_by_side(
 
     longest_first = sorted(stages, key=lambda stage: -planned_flops(stage, task))
     with ThreadPoolExecutor(len(places), "stage") as pool:
-        return list(pool.map(run, longest_first))
+        running = [pool.submit(run, stage) for stage in longest_first]
+        wait(running, return_when=FIRST_EXCEPTION)
+        failed = [done for done in running if done.done() and done.exception()]
+        if failed:  # the others save what they have, and none begins any more
+            execution.interruption.request(signal.SIGTERM)
+    if failed:
+        failed[0].result()
+    return [done.result() for done in running]
 
 
 def _divide(devices: tuple[Device, ...], stages: int) -> list[tuple[Device, ...]]:
@@ -177,11 +186,15 @@ def _run_or_restore(
     stage: Stage, task: Task, trained: Mapping[str, MemberState], execution: Execution
 ) -> StageResult:
     execution.interruption.check()
+    with execution.interruption.shielded():
+        result = _restored(stage, task, execution)
+        return result or _run_and_save(stage, task, trained, execution)
+
+
+def _run_and_save(
+    stage: Stage, task: Task, trained: Mapping[str, MemberState], execution: Execution
+) -> StageResult:
     folder, progress = stage_folder(execution.workdir, stage), execution.progress
-    result = _restored(stage, task, folder)
-    if result is not None:
-        progress.message(f"{stage.name}: done already")
-        return result
     log = execution.metrics if hosts.is_first() else None
     if log:
         log.forget(stage.name)
@@ -212,8 +225,9 @@ def _run_or_restore(
     return result
 
 
-def _restored(stage: Stage, task: Task, folder: Path) -> StageResult | None:
+def _restored(stage: Stage, task: Task, execution: Execution) -> StageResult | None:
     """A finished stage's result; None where there is none, or a damaged one."""
+    folder = stage_folder(execution.workdir, stage)
 
     def find() -> dict[str, Any] | None:
         try:
@@ -222,7 +236,6 @@ def _restored(stage: Stage, task: Task, folder: Path) -> StageResult | None:
                 checkpoints.verify(folder, _shapes_of_result(stage, task, record))
         except checkpoints.DamagedError as error:
             _log.warning("%s. The stage %s is trained again", error, stage.name)
-            checkpoints.remove(folder)
             return None
         return record
 
@@ -231,4 +244,7 @@ def _restored(stage: Stage, task: Task, folder: Path) -> StageResult | None:
         return None
     shapes = _shapes_of_result(stage, task, record)
     saved = hosts.arrays_on_first(lambda: checkpoints.read(folder, shapes), shapes)
+    if hosts.is_first():
+        execution.metrics.mend(stage.name, epochs_of(record["history"]))
+    execution.progress.message(f"{stage.name}: done already")
     return StageResult({n: MemberState(**s) for n, s in saved.items()}, record)

@@ -187,6 +187,7 @@ def _train_methods(
                 composition,
                 trained,
                 Executables(store),
+                interruption,
                 folder=workdir / ENSEMBLES_FOLDER / method,
                 ood_images=ood_images,
                 ood_name=settings.data.ood_name,
@@ -204,6 +205,7 @@ def _calibrate_and_evaluate(
     composition: Composition,
     trained: Trained,
     executables: Executables,
+    interruption: Interruption,
     *,
     folder: Path,
     ood_images: np.ndarray,
@@ -215,7 +217,9 @@ def _calibrate_and_evaluate(
     labels = task.dataset.calibration_labels
     if len(labels):
         ensemble = ensemble.calibrate(predictions.calibration, labels)
-    ensemble.save(folder)
+    with interruption.shielded():
+        ensemble.save(folder)
+    interruption.check()
     results = summarise(
         ensemble,
         predictions,

@@ -10,8 +10,10 @@ from mothernets_jax import hosts
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
-class InterruptedRunError(Exception):
+class InterruptedRunError(KeyboardInterrupt):
     """The run was told to stop, and has saved what it had.
+
+    No `Exception`, as little as Ctrl-C is: nothing on the way is to recover from it.
 
     Attributes:
         exit_code: 128 and the signal's number, as a shell has it.
@@ -33,16 +35,18 @@ class InterruptedRunError(Exception):
 class Interruption:
     """Whether the run was told to stop.
 
-    While a stage is `training` the signal is only noted: the stage asks often, saves
-    its members' states and then stops. At any other moment everything that took long is
-    saved already, and the signal ends the run at once; of several hosts, all of them
-    before the next stage, since they must stop together.
+    While something is `shielded` the signal is only noted: training asks often, saves
+    its members' states and then stops; files are read and written to their end, since
+    an error in the middle of Orbax's loops would leave them waiting for ever. At any
+    other moment everything that took long is saved already, and the signal ends the run
+    at once; of several hosts, all of them before the next stage, since they must stop
+    together.
     """
 
     def __init__(self):
         """Nobody has asked for anything yet."""
         self._number = 0
-        self._training = 0
+        self._shields = 0
         self._lock = threading.Lock()
 
     @contextlib.contextmanager
@@ -61,15 +65,23 @@ class Interruption:
                 signal.signal(number, handler)
 
     @contextlib.contextmanager
-    def training(self) -> Iterator[None]:
-        """A stage is being trained, which asks after every call."""
+    def shielded(self) -> Iterator[None]:
+        """Signals are only noted meanwhile."""
         with self._lock:
-            self._training += 1
+            self._shields += 1
         try:
             yield
         finally:
             with self._lock:
-                self._training -= 1
+                self._shields -= 1
+
+    def request(self, number: int) -> None:
+        """Tells the run to stop, as a signal of this number would.
+
+        Args:
+            number: the signal's.
+        """
+        self._number = number
 
     def requested(self) -> int:
         """The signal's number, on every host the same; 0 where none came."""
@@ -89,5 +101,5 @@ class Interruption:
         self._number = number
         for watched in _SIGNALS:
             signal.signal(watched, signal.SIG_DFL)
-        if not self._training and hosts.alone():
+        if not self._shields and hosts.alone():
             raise InterruptedRunError(number)

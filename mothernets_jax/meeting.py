@@ -146,6 +146,8 @@ def end_at_once(message: str, code: int) -> None:
         message: what went wrong.
         code: the process's exit code.
     """
-    print(f"error: {message}", file=sys.stderr, flush=True)
-    sys.stdout.flush()
-    os._exit(code)
+    try:  # where they go may be full
+        print(f"error: {message}", file=sys.stderr, flush=True)
+        sys.stdout.flush()
+    finally:
+        os._exit(code)

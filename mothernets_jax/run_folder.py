@@ -2,6 +2,7 @@
 
 import contextlib
 import fcntl
+import hashlib
 import json
 import logging
 import os
@@ -9,12 +10,13 @@ import socket
 from pathlib import Path
 from typing import IO, Any
 
-from mothernets_jax import checkpoints
+from mothernets_jax import checkpoints, files
 from mothernets_jax.settings import Settings, without_harmless
 
 _log = logging.getLogger(__name__)
 
 _CONFIG, _RESULTS, _LOCK = "config.json", "results.json", ".lock"
+_CHECKSUM = ".results.sha256"
 _SECTIONS = ("name", "methods", "plan", "data", "provenance")  # of the results
 
 
@@ -27,7 +29,13 @@ def find_results(workdir: Path, settings: Settings) -> dict[str, Any] | None:
     _check_experiment(workdir, settings)
     path = workdir / _RESULTS
     try:
-        return _read_object(path, *_SECTIONS) if path.exists() else None
+        if not path.exists():
+            return None
+        found = _read_object(path, *_SECTIONS)
+        checksum = workdir / _CHECKSUM
+        if checksum.exists() and checksum.read_bytes() != _checksum(path.read_bytes()):
+            raise checkpoints.DamagedError("it is not what its checksum says")
+        return found
     except checkpoints.DamagedError:
         _log.warning("%s is damaged: it is made again", path)
         return None
@@ -91,8 +99,10 @@ class Owner:
             ValueError: it cannot be written, or another process works in it.
         """
         try:
-            self._workdir.mkdir(parents=True, exist_ok=True)
+            files.make_folder(self._workdir)
             self._lock()
+            # Another process may have made it another experiment's meanwhile.
+            _check_experiment(self._workdir, settings)
             checkpoints.write_json(self._workdir / _CONFIG, settings.to_json())
         except OSError as error:
             raise ValueError(
@@ -145,8 +155,14 @@ def _describe_holder(text: str) -> str:
 
 
 def finish(workdir: Path, results: dict[str, Any]) -> None:
-    """Writes `results.json`, with which the run is done."""
-    checkpoints.write_json(workdir / _RESULTS, results)
+    """Writes `results.json`, with which the run is done, and before it its checksum."""
+    content = checkpoints.json_bytes(results)
+    files.write_whole(workdir / _CHECKSUM, _checksum(content))
+    files.write_whole(workdir / _RESULTS, content)
+
+
+def _checksum(content: bytes) -> bytes:
+    return hashlib.sha256(content).hexdigest().encode()
 
 
 def _differences(found: Any, wanted: Any, path: str = "config") -> str:

@@ -3,15 +3,17 @@
 import importlib.metadata
 import json
 import logging
-import os
 import platform
 import subprocess
 import sys
 import threading
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import absl.logging
+
+from mothernets_jax import files
 
 _PACKAGES = ("jax", "flax", "optax", "numpy")
 
@@ -87,20 +89,44 @@ class MetricsLog:
         with self._lock:
             if not self._path.exists():
                 return
-            lines = self._path.read_text(encoding="utf-8", errors="replace")
-            kept = [line for line in lines.splitlines() if _stage_of(line) != stage]
-            kept = [line for line in kept if _stage_of(line) is not None]
-            temporary = self._path.with_name(f".{self._path.name}.tmp")
-            text = "".join(f"{line}\n" for line in kept)
-            temporary.write_text(text, encoding="utf-8")
-            os.replace(temporary, self._path)
+            self._write(entry for entry in self._entries() if entry["stage"] != stage)
+
+    def mend(self, stage: str, entries: Iterable[Mapping[str, Any]]) -> None:
+        """Makes sure that a finished stage's lines are there, all of them, and whole.
+
+        Args:
+            stage: its name.
+            entries: what `append` was given for it, but the stage.
+        """
+        wanted = [{"stage": stage, **entry} for entry in entries]
+        with self._lock:
+            found = self._entries() if self._path.exists() else []
+            kept = [entry for entry in found if entry["stage"] != stage]
+            own = [entry for entry in found if entry["stage"] == stage]
+            if _as_text(own) != _as_text(wanted):
+                self._write([*kept, *wanted])
+
+    def _entries(self) -> list[dict[str, Any]]:
+        """Those of the lines that are whole."""
+        text = self._path.read_text(encoding="utf-8", errors="replace")
+        return [entry for line in text.splitlines() if (entry := _entry(line))]
+
+    def _write(self, entries: Iterable[Mapping[str, Any]]) -> None:
+        text = "".join(f"{json.dumps(entry)}\n" for entry in entries)
+        files.write_whole(self._path, text.encode())
 
 
-def _stage_of(line: str) -> str | None:
-    """The stage that a line of metrics is about; None where it is not whole."""
+def _as_text(entries: Iterable[Mapping[str, Any]]) -> list[str]:
+    """What is the same for the same entries, in whatever order; NaN equals itself."""
+    return sorted(json.dumps(entry, sort_keys=True) for entry in entries)
+
+
+def _entry(line: str) -> dict[str, Any] | None:
+    """What a line of metrics says; None where it is not whole."""
     try:
-        return json.loads(line)["stage"]
-    except (ValueError, KeyError, TypeError):
+        entry = json.loads(line)
+        return entry if isinstance(entry["stage"], str) else None
+    except (ValueError, KeyError, TypeError, RecursionError):
         return None
 
 

@@ -61,15 +61,6 @@ class StagePosition:
         """Members that diverged once, and train on at a lower rate."""
         return [name for name, count in self.discarded_epochs.items() if count == 1]
 
-    def entries(self) -> Iterator[dict[str, Any]]:
-        """Every member's figures of every epoch, epoch after epoch."""
-        longest = max(len(h["train_loss"]) for h in self.history.values())
-        for epoch in range(longest):
-            for name, history in self.history.items():
-                if epoch < len(history["train_loss"]):
-                    figures = {key: values[epoch] for key, values in history.items()}
-                    yield {"member": name, "epoch": epoch + 1, **figures}
-
     def latest(self) -> str:
         """The group's newest figures in a few words."""
         newest = [
@@ -119,6 +110,20 @@ def beginning(
         checks=checks,
         clocks=dict.fromkeys(_CLOCKS, 0.0),
     )
+
+
+def epochs_of(history: Mapping[str, Mapping[str, list]]) -> Iterator[dict[str, Any]]:
+    """Every member's figures of every epoch, epoch after epoch.
+
+    Args:
+        history: of each member, the figures of its epochs by metric.
+    """
+    longest = max(len(h["train_loss"]) for h in history.values())
+    for epoch in range(longest):
+        for name, figures in history.items():
+            if epoch < len(figures["train_loss"]):
+                found = {key: values[epoch] for key, values in figures.items()}
+                yield {"member": name, "epoch": epoch + 1, **found}
 
 
 def plateaued(accuracies: Sequence[float], patience_epochs: int) -> bool:

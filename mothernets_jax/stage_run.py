@@ -17,7 +17,12 @@ from mothernets_jax.group_trainer import GroupTrainer
 from mothernets_jax.interruption import InterruptedRunError, Interruption
 from mothernets_jax.models import abstract_variables
 from mothernets_jax.progress import RunProgress
-from mothernets_jax.stage_position import StagePosition, beginning, still_training
+from mothernets_jax.stage_position import (
+    StagePosition,
+    beginning,
+    epochs_of,
+    still_training,
+)
 from mothernets_jax.stages import (
     EVALUATION_BATCH,
     Stage,
@@ -291,7 +296,7 @@ class StageRun:
 
     def _tell_where_it_goes_on(self) -> None:
         position, steps = self._position, self._trainer.steps_per_epoch
-        done = sum(1 for _ in position.entries())
+        done = sum(1 for _ in epochs_of(position.history))
         now = sum(position.active.values()) * position.steps / steps
         self._progress.work(self._flops * (done + now))
         idle = position.epoch * len(self._members) - done
@@ -300,7 +305,7 @@ class StageRun:
             f"{self._stage.name}: goes on in epoch {position.epoch + 1}"
             + (f", step {position.steps + 1} of {steps}" if position.steps else "")
         )
-        for entry in position.entries():
+        for entry in epochs_of(position.history):
             self._log(stage=self._stage.name, **entry)
 
     def _count_compilation(self) -> None:

@@ -64,7 +64,6 @@ def run_stage(
     """
     run = StageRun(stage, task, executables, progress, log, work, interruption)
     run.begin(trained, strategy, memory)
-    with interruption.training():
-        while run.train_epoch():
-            pass
+    while run.train_epoch():
+        pass
     return run.result()

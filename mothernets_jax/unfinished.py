@@ -39,16 +39,20 @@ class UnfinishedWork:
         """
         self._folder, self._interval = folder, interval_seconds
         self._thread = ThreadPoolExecutor(1, "save") if folder else None
-        self._pending: Future[float] | None = None
+        self._pending: Future[None] | None = None
+        self._seconds = 0.0  # that the last save took
         self._last = time.monotonic()
+        self._damaged: set[int] = set()  # kept until there is a newer one
 
     def due(self) -> bool:
         """Whether it is time to save again, on all hosts alike."""
         if self._folder is None:
             return False
-        waited = time.monotonic() - self._last >= self._interval
+        waited = time.monotonic() - self._last
         idle = self._pending is None or self._pending.done()
-        return bool(hosts.first_clock(float(waited and idle)))
+        # However slow the disk is.
+        interval = max(self._interval, self._seconds / _MOST_OF_THE_TIME)
+        return bool(hosts.first_clock(float(idle and waited >= interval)))
 
     def save(self, variables: Mapping[str, Any], record: Mapping[str, Any]) -> None:
         """Begins to save.
@@ -75,10 +79,8 @@ class UnfinishedWork:
             OSError: it could not be.
         """
         if self._pending is not None:
-            seconds = self._pending.result()
+            self._pending.result()
             self._pending = None
-            # However slow the disk is.
-            self._interval = max(self._interval, seconds / _MOST_OF_THE_TIME)
 
     def latest(self, template: Template) -> tuple[dict[str, Any], dict] | None:
         """The newest save that is whole; those that are damaged are named.
@@ -98,8 +100,9 @@ class UnfinishedWork:
                     if record is not None:
                         checkpoints.verify(folder, template(record))
                         return number, record
-                except checkpoints.DamagedError as error:
+                except (checkpoints.DamagedError, OSError) as error:
                     _log.warning("%s; going on from the save before it, if any", error)
+                    self._damaged.add(number)
             return None
 
         found = hosts.on_first(find)
@@ -130,17 +133,21 @@ class UnfinishedWork:
         if self._folder is not None and hosts.is_first():
             shutil.rmtree(self._folder, ignore_errors=True)
 
-    def _write(self, variables: dict[str, Any], record: Mapping[str, Any]) -> float:
-        """Saves, then deletes all but the newest; the seconds it took."""
+    def _write(self, variables: dict[str, Any], record: Mapping[str, Any]) -> None:
+        """Saves, then deletes all but the newest."""
         started = time.monotonic()
         numbers = sorted(self._numbers())
         number = numbers[-1] + 1 if numbers else 1
         checkpoints.save(self._of(number), variables, record)
-        whole = [n for n in numbers if checkpoints.is_finished(self._of(n))]
+        whole = [
+            n
+            for n in numbers
+            if n not in self._damaged and checkpoints.is_finished(self._of(n))
+        ]
         for old in set(numbers) - set(whole[1 - KEPT :]):
             checkpoints.remove(self._of(old))
             shutil.rmtree(self._of(old), ignore_errors=True)
-        return time.monotonic() - started
+        self._seconds = time.monotonic() - started
 
     def _numbers(self) -> list[int]:
         if self._folder is None or not self._folder.is_dir():

@@ -190,6 +190,17 @@ def test_what_cannot_be_written_is_an_error_of_the_system(folder):
     assert checkpoints.read_record(folder) is None
 
 
+def test_what_cannot_be_read_is_not_called_damaged(folder, monkeypatch):
+    """A stage is not trained again because too many files are open."""
+
+    def too_many(*args):
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE), "a file")
+
+    monkeypatch.setattr(checkpoints.hashlib, "file_digest", too_many)
+    with pytest.raises(OSError, match="Too many open files"):
+        checkpoints.verify(folder, shapes(make_variables()))
+
+
 def test_a_folder_in_place_of_a_file_is_damage(folder):
     (folder / "record.json").unlink()
     (folder / "record.json").mkdir()

@@ -8,14 +8,14 @@ ROOT = Path(__file__).parents[1]
 
 # A module imports lower floors only. A new one fails until it is given a floor here.
 FLOORS = [
-    "wording config_file",
+    "wording config_file files",
     "architectures trees channels layers augment metrics schedules optim run_log"
     + " progress devices user_cache freezing",
     "arguments",
     "data presets costs alignment checkpoints compilation hosts calibration"
     + " diversity ood weighting settings losses",
-    "models best_alignment meeting combine interruption unfinished",
-    "moments mothernet training evaluation measures",
+    "models best_alignment combine interruption unfinished",
+    "meeting ensemble_record moments mothernet training evaluation measures",
     "walk reuse branching",
     "hatching momentum groups clustering",
     "ranges ensemble report",
@@ -37,7 +37,7 @@ ABOVE = {"launch", "configs", "tests", "benchmarks"}
 JAX_FREE = set(
     "architectures presets costs alignment best_alignment mothernet reuse clustering "
     "arguments schedules settings config ranges wording freezing data combine metrics "
-    "config_file run_log progress user_cache report calibration diversity ood "
+    "config_file files run_log progress user_cache report calibration diversity ood "
     "weighting measures".split()
 )
 JAX = {"jax", "jaxlib", "flax", "optax", "chex", "orbax"}

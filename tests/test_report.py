@@ -1,6 +1,7 @@
 """The report shows the results, all of them, as they are, wherever it is opened."""
 
 import io
+import os
 import re
 from decimal import Decimal
 from xml.etree import ElementTree
@@ -14,7 +15,6 @@ from matplotlib.image import imread
 from rich.console import Console
 
 from mothernets_jax import report
-from mothernets_jax.report import page as pages
 from mothernets_jax.report import run_page, style
 from mothernets_jax.report.findings import headline
 from mothernets_jax.report.page import picture
@@ -287,7 +287,7 @@ def test_a_failure_leaves_the_old_page(tmp_path, monkeypatch):
     def full_disk(*_):
         raise OSError("No space left on device")
 
-    monkeypatch.setattr(pages.os, "replace", full_disk)
+    monkeypatch.setattr(os, "replace", full_disk)
     with pytest.raises(OSError, match="No space left"):
         report.write_report(fake_results(), tmp_path)
     assert (tmp_path / "report.html").read_text() == "old"

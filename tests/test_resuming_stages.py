@@ -3,9 +3,13 @@
 The members are the networks of one hidden unit of `tiny_stages`.
 """
 
+import errno
+import itertools
 import json
 import logging
 import math
+import os
+import types
 
 import chex
 import jax.numpy as jnp
@@ -13,7 +17,7 @@ import pytest
 from fake_runs import without_clocks
 from tiny_stages import STARTS, solution, train_stage
 
-from mothernets_jax import checkpoints, group_trainer, stage_run
+from mothernets_jax import checkpoints, group_trainer, stage_run, unfinished
 from mothernets_jax.compilation import ProgramStore
 from mothernets_jax.divergence import RETRY_RATE, trouble
 from mothernets_jax.interruption import InterruptedRunError, Interruption
@@ -93,15 +97,84 @@ def test_stopped_again_and_again(train, tmp_path):
     assert without_clocks(result.record) == without_clocks(expected.record)
 
 
-def test_seconds_go_on(train, tmp_path):
+def test_seconds_count_once(train, tmp_path, monkeypatch):
+    ticks = itertools.count()  # a second passes whenever somebody looks at the clock
+    clock = types.SimpleNamespace(perf_counter=lambda: float(next(ticks)))
+    monkeypatch.setattr(group_trainer, "time", clock)
+    whole, _ = train()
     with pytest.raises(InterruptedRunError):
         train(tmp_path, 2 * STEPS + 2)
     record = checkpoints.read_record(max(tmp_path.iterdir()))
     assert record is not None
-    before = record["clocks"]["train_seconds"]
     result, _ = train(tmp_path)
-    after = result.record["clocks"]["train_seconds"]
-    assert 0 < before < after < 100 * before
+    seconds = whole.record["clocks"]["train_seconds"]
+    assert 0 < record["clocks"]["train_seconds"] < seconds
+    assert result.record["clocks"]["train_seconds"] == seconds
+
+
+def test_saving_takes_at_most_a_hundredth_of_the_time(tmp_path, monkeypatch):
+    now = [0.0]
+    clock = types.SimpleNamespace(monotonic=lambda: now[0])
+    monkeypatch.setattr(unfinished, "time", clock)
+    took = [0.0]
+
+    def save(*args):
+        now[0] += took[0]
+
+    monkeypatch.setattr(checkpoints, "save", save)
+    work = UnfinishedWork(tmp_path, interval_seconds=10.0)
+
+    def next_save():
+        """Seconds until the next one is due, to a quarter."""
+        begun = now[0]
+        while not work.due():
+            now[0] += 0.25
+        return now[0] - begun
+
+    assert next_save() == 10.0
+    for seconds, expected in ((0.05, 10.0), (0.5, 50.0), (0.0, 10.0)):
+        took[0] = seconds
+        begun = now[0]
+        work.save({}, {})
+        work.wait()
+        now[0] = begun
+        assert next_save() == expected
+    work.close()
+
+
+def test_a_damaged_save_goes_when_there_is_a_newer_one(tmp_path, caplog):
+    variables, record = {"now": {"w": jnp.ones(3)}}, {"epoch": 1}
+    work = UnfinishedWork(tmp_path)
+    for _ in range(2):
+        work.save(variables, record)
+    work.close()
+    (tmp_path / "000002" / "record.json").write_text("{}")
+    work = UnfinishedWork(tmp_path)
+    assert work.latest(lambda _: variables) is not None
+    assert "000002" in caplog.text
+    assert (tmp_path / "000002").exists()  # nothing is lost before there is a newer one
+    work.save(variables, record)
+    work.close()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["000001", "000003"]
+
+
+def test_a_save_that_cannot_be_read_is_stepped_over(tmp_path, monkeypatch, caplog):
+    variables = {"now": {"w": jnp.ones(3)}}
+    work = UnfinishedWork(tmp_path)
+    for epoch in (1, 2):
+        work.save(variables, {"epoch": epoch})
+    work.close()
+    read = checkpoints.read_json
+
+    def bad_sector(path):
+        if path.parent.name == "000002":
+            raise OSError(errno.EIO, os.strerror(errno.EIO), str(path))
+        return read(path)
+
+    monkeypatch.setattr(checkpoints, "read_json", bad_sector)
+    found = UnfinishedWork(tmp_path).latest(lambda _: variables)
+    assert found is not None and found[1] == {"epoch": 1}
+    assert "000002/record.json" in caplog.text
 
 
 def test_a_damaged_save_is_named_and_stepped_over(train, tmp_path, caplog):

@@ -9,10 +9,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from mothernets_jax.files import write_whole
 from mothernets_jax.report import style
 from mothernets_jax.report.columns import COSTS, WORTH, Column, cells
 from mothernets_jax.report.findings import comparison_headline, comparison_remarks
-from mothernets_jax.report.page import draw_pictures, fill, html_table, replace
+from mothernets_jax.report.page import draw_pictures, fill, html_table
 from mothernets_jax.report.plot_anytime import anytime
 from mothernets_jax.report.plot_frontier import frontier
 from mothernets_jax.report.series import MAIN_METHOD, Series, make_series
@@ -61,8 +62,8 @@ def write_comparison(comparison: dict, path: Path) -> Path:
     pictures = draw_pictures(drawings, None)
     path.parent.mkdir(parents=True, exist_ok=True)
     figures = json.dumps(comparison, indent=1)
-    replace(path.with_suffix(".json"), f"{figures}\n".encode())
-    replace(path, _page(comparison, rows, pictures).encode("utf-8"))
+    write_whole(path.with_suffix(".json"), f"{figures}\n".encode())
+    write_whole(path, _page(comparison, rows, pictures).encode("utf-8"))
     return path
 
 

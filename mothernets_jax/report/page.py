@@ -6,7 +6,6 @@ The page needs nothing beside itself, and is replaced whole or not at all.
 import base64
 import html
 import io
-import os
 import re
 import string
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -17,6 +16,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
+from mothernets_jax.files import write_whole
 from mothernets_jax.report import style
 
 SYSTEM_FONTS = "system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif"
@@ -61,7 +61,7 @@ def draw_pictures(
             if wide is not None and narrow is not None:
                 pictures[name] = picture(wide, narrow)
                 if folder is not None:
-                    replace(folder / f"{name}.png", png(wide))
+                    write_whole(folder / f"{name}.png", png(wide))
     return pictures
 
 
@@ -87,13 +87,6 @@ def png(figure: Figure) -> bytes:
     figure.set_dpi(PNG_DOTS_PER_INCH)
     FigureCanvasAgg(figure).print_png(stream)
     return stream.getvalue()
-
-
-def replace(path: Path, content: bytes) -> None:
-    """Writes a file whole or not at all."""
-    unfinished = path.with_name(f".{path.name}.tmp")
-    unfinished.write_bytes(content)
-    os.replace(unfinished, path)
 
 
 def html_table(rows: Sequence[dict[str, str]], *, colours: Sequence[str] = ()) -> str:

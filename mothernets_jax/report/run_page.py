@@ -4,10 +4,11 @@ import html
 from functools import partial
 from pathlib import Path
 
+from mothernets_jax.files import write_whole
 from mothernets_jax.report import style
 from mothernets_jax.report.columns import COSTS, WORTH
 from mothernets_jax.report.findings import headline, remarks, warnings
-from mothernets_jax.report.page import Drawing, draw_pictures, fill, html_table, replace
+from mothernets_jax.report.page import Drawing, draw_pictures, fill, html_table
 from mothernets_jax.report.plot_anytime import anytime
 from mothernets_jax.report.plot_curves import curves_of, learning_curves, metric_of
 from mothernets_jax.report.plot_disagreement import disagreement
@@ -39,7 +40,7 @@ def write_report(results: dict, workdir: Path) -> Path:
     plots.mkdir(parents=True, exist_ok=True)
     pictures = draw_pictures(_drawings(results), plots)
     path = Path(workdir) / "report.html"
-    replace(path, _page(results, pictures).encode("utf-8"))
+    write_whole(path, _page(results, pictures).encode("utf-8"))
     return path
 
 

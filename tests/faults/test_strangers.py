@@ -1,0 +1,164 @@
+"""A stranger's ensemble is used or refused with one message, and nothing else read."""
+
+import math
+import os
+
+import jax
+import numpy as np
+import orbax.checkpoint as ocp
+import pytest
+
+import mothernets_jax as mn
+from mothernets_jax import checkpoints
+from mothernets_jax.ensemble_record import from_json
+
+NETWORK = mn.parse("mlp 4")
+SHAPE, CLASSES = (2, 2, 1), ("dark", "bright")
+RECORD = {
+    "members": {"A": "mlp 4"},
+    "mean": [1.0],
+    "std": [2.0],
+    "class_names": list(CLASSES),
+    "input_shape": list(SHAPE),
+    "weights": {"greedy": [1.0]},
+    "temperatures": {"average": 1.5},
+}
+
+
+def variables():
+    return mn.init(NETWORK, jax.random.key(0), SHAPE, len(CLASSES))
+
+
+def save(workdir, record, members):
+    """As a stranger would, whose checksums are right."""
+    checkpoints.save(workdir / "ensembles" / "mine", members, record)
+    return workdir
+
+
+def test_this_one_is_used(tmp_path):
+    save(tmp_path, RECORD, {"A": variables()})
+    images = np.zeros((3, *SHAPE), np.uint8)
+    assert mn.Ensemble.load(tmp_path).predict(images, combine="greedy").shape == (3, 2)
+
+
+WRONG = [
+    ("members", 5),
+    ("members", {}),
+    ("members", {"A": 5}),
+    ("members", {"A": "mlp"}),
+    ("members", {"A": "mlp 4; import os"}),
+    ("members", {"../A": "mlp 4"}),
+    ("members", {"/tmp/A": "mlp 4"}),
+    ("members", {f"A{number}": "mlp 4" for number in range(1000)}),
+    ("members", {"A": "mlp 5"}),
+    ("members", {"B": "mlp 4"}),
+    ("members", {"A": "mlp 1000000000"}),
+    ("members", {"A": "vgg " + " | ".join(["(3:1000000)x200"] * 5)}),
+    ("input_shape", None),
+    ("input_shape", "221"),
+    ("input_shape", [2, 2]),
+    ("input_shape", [2, 2, "1"]),
+    ("input_shape", [2, 2, 0]),
+    ("input_shape", [2, 2, -1]),
+    ("input_shape", [2, 2, True]),
+    ("input_shape", [2.0, 2, 1]),
+    ("class_names", None),
+    ("class_names", "ab"),
+    ("class_names", [1, 2]),
+    ("class_names", []),
+    ("mean", None),
+    ("mean", ["a"]),
+    ("mean", [None]),
+    ("mean", [10**400]),
+    ("mean", [math.nan]),
+    ("mean", [1.0, 1.0]),
+    ("std", [0.0]),
+    ("std", [-1.0]),
+    ("weights", 5),
+    ("weights", [1.0]),
+    ("weights", "abc"),
+    ("weights", {"greedy": "a"}),
+    ("weights", {"greedy": [math.nan]}),
+    ("weights", {"greedy": [0.5, 0.5]}),
+    ("weights", {"greedy": [-1.0]}),
+    ("weights", {"unheard_of": [1.0]}),
+    ("temperatures", 5),
+    ("temperatures", {"average": "x"}),
+    ("temperatures", {"average": 0}),
+    ("temperatures", {"average": -1}),
+    ("temperatures", {"average": math.nan}),
+]
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), WRONG, ids=[f"{f}-{n}" for n, (f, _) in enumerate(WRONG)]
+)
+def test_a_field_that_cannot_be_is_refused(tmp_path, field, value):
+    save(tmp_path, {**RECORD, field: value}, {"A": variables()})
+    with pytest.raises(ValueError) as caught:
+        mn.Ensemble.load(tmp_path)
+    message = str(caught.value)
+    assert "\n" not in message and len(message) < 800
+
+
+@pytest.mark.parametrize("field", ["members", "mean", "std", "class_names"])
+def test_a_field_that_is_missing_is_named(field):
+    record = {name: value for name, value in RECORD.items() if name != field}
+    with pytest.raises(ValueError, match=f"lacks {field}"):
+        from_json(record)
+
+
+@pytest.mark.parametrize("place", ["", "variables", "record.json"])
+def test_links_are_not_followed(tmp_path, place):
+    folder = save(tmp_path, RECORD, {"A": variables()}) / "ensembles" / "mine"
+    path = folder / place if place else folder
+    elsewhere = path.rename(tmp_path / "elsewhere")
+    path.symlink_to(elsewhere)
+    with pytest.raises(ValueError, match="is a link"):
+        mn.Ensemble.load(tmp_path)
+
+
+def test_a_pipe_is_not_waited_for(tmp_path):
+    folder = save(tmp_path, RECORD, {"A": variables()}) / "ensembles" / "mine"
+    (folder / "record.json").unlink()
+    os.mkfifo(folder / "record.json")
+    with pytest.raises(ValueError, match="expected a file"):
+        mn.Ensemble.load(tmp_path)
+
+
+def save_by_hand(folder, members, save_args):
+    """Variables as Orbax, but not `checkpoints.save`, would write them."""
+    save(folder, RECORD, {"A": variables()})
+    own = folder / "ensembles" / "mine" / "variables"
+    handler = ocp.PyTreeCheckpointHandler(use_ocdbt=save_args is not None)
+    with ocp.Checkpointer(handler) as checkpointer:
+        args = save_args and jax.tree.map(lambda _: save_args, members)
+        checkpointer.save(own, ocp.args.PyTreeSave(members, save_args=args), force=True)
+    content = {"files": checkpoints._checksums(own), "record": RECORD}
+    checkpoints.write_json(
+        own.parent / "record.json",
+        {**content, "sha256": checkpoints._checksum(content)},
+    )
+
+
+def test_files_that_are_named_after_arrays_are_refused(tmp_path):
+    """Without the manifest, an array's name is its path."""
+    save_by_hand(tmp_path, {"A": variables()}, None)
+    with pytest.raises(ValueError, match=r"manifest\.ocdbt is missing"):
+        mn.Ensemble.load(tmp_path)
+
+
+def test_arrays_that_their_files_cannot_hold_are_refused(tmp_path):
+    """Zeros take no room on the disk, whatever room they are said to take."""
+    width = 1_000_000
+    network = mn.parse(f"mlp {width} 16")
+    huge = mn.init(mn.parse("mlp 4 16"), jax.random.key(0), SHAPE, len(CLASSES))
+    huge["params"]["dense1"] = {
+        "kernel": np.zeros((4, width), np.float32),
+        "bias": np.zeros(width, np.float32),
+    }
+    huge["params"]["dense2"]["kernel"] = np.zeros((width, 16), np.float32)
+    record = {**RECORD, "members": {"A": str(network)}}
+    save(tmp_path, record, {"A": huge})
+    with pytest.raises(ValueError, match="bytes are said to be in files of"):
+        mn.Ensemble.load(tmp_path)
