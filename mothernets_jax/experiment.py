@@ -194,6 +194,7 @@ def _train_methods(
                 prices=settings.prices,
             )
             methods[method] = hosts.on_first(evaluate)
+            interruption.check()
             error = methods[method]["ensemble"][settings.combine]["error"]
             progress.message(f"{method}: ensemble error {error:.2%} on the test set")
     return methods
@@ -219,7 +220,6 @@ def _calibrate_and_evaluate(
         ensemble = ensemble.calibrate(predictions.calibration, labels)
     with interruption.shielded():
         ensemble.save(folder)
-    interruption.check()
     results = summarise(
         ensemble,
         predictions,
