@@ -123,7 +123,9 @@ def main(argv: list[str]) -> None:
     }
     for name, figure in found.items():
         print(f"{name:34} {figure:.4f}")
-    write_results(_OUT.value, {"settings": saving.to_json(), **found, "runs": runs})
+    settings = saving.to_json()
+    settings["data"]["dir"] = Path(saving.data.dir).name
+    write_results(_OUT.value, {"settings": settings, **found, "runs": runs})
 
 
 if __name__ == "__main__":
