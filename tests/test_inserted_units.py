@@ -34,7 +34,14 @@ PAIRS = {
 STEPS = 4
 
 
-@pytest.mark.parametrize("name", PAIRS)
+# Much of these is in the others, too.
+SLOW = ("bottleneck", "preact", "dense")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(n, marks=pytest.mark.slow if n in SLOW else ()) for n in PAIRS],
+)
 def test_all_of_it_learns(name):
     mother, member = map(parse, PAIRS[name])
     matches = matched_units(mother, member)

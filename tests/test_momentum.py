@@ -53,7 +53,14 @@ hatch_jitted = jitted(functools.partial(hatch, split="equal"))
 hatch_momentum_jitted = jitted(hatch_momentum)
 
 
-@pytest.mark.parametrize("name", PAIRS)
+# Much of these is in the others, too.
+SLOW = ("mlp", "basic", "preact")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(n, marks=pytest.mark.slow if n in SLOW else ()) for n in PAIRS],
+)
 def test_gradients_grow_like_the_momentum(name, seed):
     mother, member = map(parse, PAIRS[name])
     rng = np.random.default_rng(seed)
