@@ -28,7 +28,7 @@ from ml_collections import config_flags
 from rich.console import Console
 
 from benchmarks.turns import write_results
-from mothernets_jax import checkpoints, compilation, experiment, methods
+from mothernets_jax import compilation, experiment, files, methods
 from mothernets_jax.compilation import ProgramStore
 from mothernets_jax.config import from_config
 from mothernets_jax.settings import Settings
@@ -69,7 +69,7 @@ def run(method: str, overrides: dict, store: ProgramStore) -> dict:
         figures = figures_of(results["methods"][method])
         write_results(str(kept), {"overrides": overrides, "figures": figures})
         print(f"{name} {overrides}: {figures['error']:.2%} wrong", flush=True)
-    return {"folder": name, **checkpoints.read_json(kept)["figures"]}
+    return {"folder": name, **files.read_json(kept)["figures"]}
 
 
 def _chosen(trials: dict[str, list[dict]]) -> dict[str, list[dict]]:

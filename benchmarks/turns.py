@@ -10,7 +10,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from mothernets_jax import checkpoints, run_log
+from mothernets_jax import files, run_log
 from mothernets_jax.devices import device_name
 
 # Takes a turn, waits until its results are there, and returns the seconds it took.
@@ -51,7 +51,7 @@ def write_results(path: str, results: Mapping[str, Any]) -> None:
     out = Path(path)
     out.parent.mkdir(parents=True, exist_ok=True)
     provenance = run_log.provenance(command(), device_name())
-    checkpoints.write_json(out, {"provenance": provenance, **results})
+    files.write_json(out, {"provenance": provenance, **results})
 
 
 def command() -> str:

@@ -21,11 +21,11 @@ import numpy as np
 import orbax.checkpoint as ocp
 
 from mothernets_jax import files
+from mothernets_jax.files import DamagedError
 
 _RECORD = "record.json"
 _VARIABLES = "variables"
 _MANIFEST = "manifest.ocdbt"
-_LARGEST_JSON = 2**28  # bytes
 _SMALL = 2**26  # bytes of memory that anything may take
 _MOST_COMPRESSED = 100  # numbers that were trained are hardly compressed at all
 _SYSTEM_ERROR = re.compile(r"os_error_code='([0-9]+)'")  # as TensorStore writes it
@@ -43,37 +43,6 @@ _DAMAGE = (
     IsADirectoryError,
     NotADirectoryError,
 )
-
-
-class DamagedError(ValueError):
-    """What was saved is not what is there now; the message names the file."""
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Writes a JSON file so that readers see the old one or the new one, whole."""
-    files.write_whole(path, json_bytes(value))
-
-
-def json_bytes(value: Any) -> bytes:
-    """The content of a JSON file that people may want to read, too."""
-    return f"{json.dumps(value, indent=1, allow_nan=True)}\n".encode()
-
-
-def read_json(path: Path) -> Any:
-    """Reads a JSON file.
-
-    Raises:
-        DamagedError: it is not JSON, or no plain file.
-        OSError: it cannot be read.
-    """
-    try:
-        if not path.is_file() or path.stat().st_size > _LARGEST_JSON:
-            raise ValueError(f"expected a file of at most {_LARGEST_JSON:,} bytes")
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise DamagedError(
-            f"{path} is damaged ({error}): delete it to make it again"
-        ) from None
 
 
 def save(folder: Path, variables: Mapping[str, Any], record: Mapping[str, Any]) -> None:
@@ -94,7 +63,7 @@ def save(folder: Path, variables: Mapping[str, Any], record: Mapping[str, Any]) 
     for path in (*(folder / _VARIABLES).rglob("*"), folder / _VARIABLES):
         files.sync(path)
     content = {"files": _checksums(folder / _VARIABLES), "record": record}
-    write_json(folder / _RECORD, {**content, "sha256": _checksum(content)})
+    files.write_json(folder / _RECORD, {**content, "sha256": _checksum(content)})
 
 
 def check_path(folder: Path) -> None:
@@ -268,7 +237,7 @@ def _read(folder: Path) -> dict[str, Any] | None:
     for own in (folder, path, folder / _VARIABLES):
         if own.is_symlink():
             raise DamagedError(f"{own} is a link: expected what was saved there itself")
-    found = read_json(path)
+    found = files.read_json(path)
     if isinstance(found, dict) and found.keys() == {"files", "record", "sha256"}:
         content = {"files": found["files"], "record": found["record"]}
         if found["sha256"] == _checksum(content) and isinstance(content["files"], dict):

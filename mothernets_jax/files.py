@@ -1,7 +1,15 @@
 """Files that are there whole or not at all, whatever happens while they are written."""
 
+import json
 import os
 from pathlib import Path
+from typing import Any
+
+_LARGEST_JSON = 2**28  # bytes
+
+
+class DamagedError(ValueError):
+    """What was saved is not what is there now; the message names the file."""
 
 
 def write_whole(path: Path, content: bytes) -> None:
@@ -27,6 +35,33 @@ def write_whole(path: Path, content: bytes) -> None:
         temporary.unlink(missing_ok=True)
         raise
     sync(path.parent)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Writes a JSON file so that readers see the old one or the new one, whole."""
+    write_whole(path, json_bytes(value))
+
+
+def json_bytes(value: Any) -> bytes:
+    """The content of a JSON file that people may want to read, too."""
+    return f"{json.dumps(value, indent=1, allow_nan=True)}\n".encode()
+
+
+def read_json(path: Path) -> Any:
+    """Reads a JSON file.
+
+    Raises:
+        DamagedError: it is not JSON, or no plain file.
+        OSError: it cannot be read.
+    """
+    try:
+        if not path.is_file() or path.stat().st_size > _LARGEST_JSON:
+            raise ValueError(f"expected a file of at most {_LARGEST_JSON:,} bytes")
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise DamagedError(
+            f"{path} is damaged ({error}): delete it to make it again"
+        ) from None
 
 
 def make_folder(folder: Path) -> None:

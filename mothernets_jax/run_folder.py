@@ -70,7 +70,7 @@ def _read_object(path: Path, *fields: str) -> dict[str, Any]:
     Raises:
         DamagedError: it does not.
     """
-    found = checkpoints.read_json(path)
+    found = files.read_json(path)
     if not isinstance(found, dict) or not found.keys() >= set(fields):
         raise checkpoints.DamagedError(
             f"{path} is damaged (it lacks {', '.join(fields)}): delete it to make it "
@@ -103,7 +103,7 @@ class Owner:
             self._lock()
             # Another process may have made it another experiment's meanwhile.
             _check_experiment(self._workdir, settings)
-            checkpoints.write_json(self._workdir / _CONFIG, settings.to_json())
+            files.write_json(self._workdir / _CONFIG, settings.to_json())
         except OSError as error:
             raise ValueError(
                 f"--workdir={self._workdir} cannot be written ({error.strerror}): "
@@ -156,7 +156,7 @@ def _describe_holder(text: str) -> str:
 
 def finish(workdir: Path, results: dict[str, Any]) -> None:
     """Writes `results.json`, with which the run is done, and before it its checksum."""
-    content = checkpoints.json_bytes(results)
+    content = files.json_bytes(results)
     files.write_whole(workdir / _CHECKSUM, _checksum(content))
     files.write_whole(workdir / _RESULTS, content)
 

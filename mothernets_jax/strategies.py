@@ -13,7 +13,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from mothernets_jax import checkpoints, hosts
+from mothernets_jax import files, hosts
 from mothernets_jax.compilation import Executables
 from mothernets_jax.group_trainer import GroupTrainer
 from mothernets_jax.groups import STRATEGIES
@@ -56,7 +56,7 @@ class StrategyMemory:
     def _read(self) -> dict[str, dict[str, Any]]:
         if self._path is None or not self._path.exists():
             return {}
-        found = checkpoints.read_json(self._path)
+        found = files.read_json(self._path)
         choices = found.values() if isinstance(found, dict) else [None]
         known = [
             isinstance(c, dict) and c.get("strategy") in STRATEGIES for c in choices
@@ -71,7 +71,7 @@ class StrategyMemory:
     def _write(self) -> None:
         assert self._path is not None
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        checkpoints.write_json(self._path, self.choices)
+        files.write_json(self._path, self.choices)
 
 
 def choose_strategy(

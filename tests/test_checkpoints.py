@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import tensorstore
 
-from mothernets_jax import checkpoints
+from mothernets_jax import checkpoints, files
 
 PACKAGE = Path(checkpoints.__file__).parent
 
@@ -280,14 +280,14 @@ def test_a_damaged_record_is_named(folder, content):
 
 def test_json_is_replaced_whole_or_not_at_all(tmp_path):
     path = tmp_path / "results.json"
-    checkpoints.write_json(path, {"error": 0.25, "names": ("a", "é")})
+    files.write_json(path, {"error": 0.25, "names": ("a", "é")})
     before = path.read_bytes()
     assert json.loads(before) == {"error": 0.25, "names": ["a", "é"]}
     with pytest.raises(TypeError):
-        checkpoints.write_json(path, {"error": 0.5, "then": object()})
+        files.write_json(path, {"error": 0.5, "then": object()})
     assert path.read_bytes() == before
-    checkpoints.write_json(path, [1])
-    assert checkpoints.read_json(path) == [1]
+    files.write_json(path, [1])
+    assert files.read_json(path) == [1]
 
 
 def test_json_is_on_the_disk_before_it_takes_the_name(tmp_path, monkeypatch):
@@ -297,7 +297,7 @@ def test_json_is_on_the_disk_before_it_takes_the_name(tmp_path, monkeypatch):
     monkeypatch.setattr(
         os, "replace", lambda a, b: (events.append(Path(b).name), replace(a, b))
     )
-    checkpoints.write_json(tmp_path / "a.json", 1)
+    files.write_json(tmp_path / "a.json", 1)
     assert events == ["sync", "a.json", "sync"]  # the file, its name, the folder
 
 

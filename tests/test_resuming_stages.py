@@ -17,7 +17,7 @@ import pytest
 from fake_runs import without_clocks
 from tiny_stages import STARTS, solution, train_stage
 
-from mothernets_jax import checkpoints, group_trainer, stage_run, unfinished
+from mothernets_jax import checkpoints, files, group_trainer, stage_run, unfinished
 from mothernets_jax.compilation import ProgramStore
 from mothernets_jax.divergence import RETRY_RATE, trouble
 from mothernets_jax.interruption import InterruptedRunError, Interruption
@@ -164,14 +164,14 @@ def test_a_save_that_cannot_be_read_is_stepped_over(tmp_path, monkeypatch, caplo
     for epoch in (1, 2):
         work.save(variables, {"epoch": epoch})
     work.close()
-    read = checkpoints.read_json
+    read = files.read_json
 
     def bad_sector(path):
         if path.parent.name == "000002":
             raise OSError(errno.EIO, os.strerror(errno.EIO), str(path))
         return read(path)
 
-    monkeypatch.setattr(checkpoints, "read_json", bad_sector)
+    monkeypatch.setattr(files, "read_json", bad_sector)
     found = UnfinishedWork(tmp_path).latest(lambda _: variables)
     assert found is not None and found[1] == {"epoch": 1}
     assert "000002/record.json" in caplog.text

@@ -27,7 +27,7 @@ from fake_runs import without_clocks
 from faults.tiny import smallest_settings
 from rich.console import Console
 
-from mothernets_jax import checkpoints
+from mothernets_jax import checkpoints, files
 from mothernets_jax.compilation import ProgramStore, use_persistent_cache
 from mothernets_jax.experiment import train_and_evaluate
 from mothernets_jax.report import write_report
@@ -83,7 +83,7 @@ def run(settings: Settings, workdir: Path) -> tuple[dict, list]:
         store=_STORE,
     )
     write_report(results, workdir)
-    assert results == checkpoints.read_json(workdir / "results.json")
+    assert results == files.read_json(workdir / "results.json")
     entries = map(json.loads, (workdir / "metrics.jsonl").read_text().splitlines())
     key = ("stage", "epoch", "member")
     metrics = sorted(entries, key=lambda entry: [entry[name] for name in key])
