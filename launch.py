@@ -4,7 +4,9 @@ Fields are overridden as --config.field=value. The same command again continues 
 it stopped. On several hosts, the same on each, with --distributed.
 """
 
+import os
 import shlex
+import signal
 import sys
 import traceback
 from pathlib import Path
@@ -46,6 +48,14 @@ def fail(message: str) -> None:
     sys.exit(2)
 
 
+def stop(number: int, _frame: object) -> None:
+    """Ends at once, before a run notices signals by itself, and after that."""
+    name = signal.Signals(number).name
+    fate = "what was trained is saved, and the same command goes on from there"
+    os.write(2, f"error: stopped by {name}; {fate}\n".encode())
+    os._exit(128 + number)
+
+
 def main(_argv: list[str]) -> None:
     from mothernets_jax import compilation, experiment, meeting, methods, run_log
     from mothernets_jax.config import from_config  # slow, hence after the flags
@@ -76,4 +86,6 @@ def main(_argv: list[str]) -> None:
 
 
 if __name__ == "__main__":
+    for stopping in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(stopping, stop)
     app.run(main, flags_parser=parse_flags)

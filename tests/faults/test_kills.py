@@ -89,7 +89,7 @@ def test_told_to_stop_it_saves_and_says_how_to_go_on(
     for _ in range(max(2, KILLS // 10)):
         process = start(tmp_path / "run")
         with contextlib.suppress(subprocess.TimeoutExpired):
-            process.communicate(timeout=draw.uniform(0.3, 0.8) * seconds)
+            process.communicate(timeout=draw.uniform(0.2, 0.8) * seconds)
             break  # it was done before
         process.send_signal(number)
         output, _ = process.communicate(timeout=120)
