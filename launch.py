@@ -4,7 +4,6 @@ Fields are overridden as --config.field=value. The same command again continues 
 it stopped. On several hosts, the same on each, with --distributed.
 """
 
-import os
 import shlex
 import signal
 import sys
@@ -38,22 +37,9 @@ def parse_flags(argv: list[str]) -> list[str]:
     except Exception as error:  # noqa: BLE001 (a config file may fail in any way)
         from mothernets_jax.config_file import explain
 
-        fail(explain(error))
+        print(f"error: {explain(error)}", file=sys.stderr)
+        sys.exit(2)
     return arguments
-
-
-def fail(message: str) -> None:
-    """Prints one clear message and ends."""
-    print(f"error: {message}", file=sys.stderr)
-    sys.exit(2)
-
-
-def stop(number: int, _frame: object) -> None:
-    """Ends at once, before a run notices signals by itself, and after that."""
-    name = signal.Signals(number).name
-    fate = "what was trained is saved, and the same command goes on from there"
-    os.write(2, f"error: stopped by {name}; {fate}\n".encode())
-    os._exit(128 + number)
 
 
 def main(_argv: list[str]) -> None:
@@ -86,6 +72,6 @@ def main(_argv: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    for stopping in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(stopping, stop)
+    # Until a run notices signals by itself, Ctrl-C ends it as SIGTERM does: in silence.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     app.run(main, flags_parser=parse_flags)

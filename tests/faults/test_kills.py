@@ -93,9 +93,12 @@ def test_told_to_stop_it_saves_and_says_how_to_go_on(
             break  # it was done before
         process.send_signal(number)
         output, _ = process.communicate(timeout=120)
+        assert "Traceback" not in output
+        if process.returncode == -number:
+            continue  # it had not begun: a shell says 143 or 130 of that, too
         assert process.returncode == code, output
         said = f"stopped by {number.name}; what was trained is saved"
-        assert said in output and "Traceback" not in output
+        assert said in output
         stopped += 1
     assert stopped
     *found, _ = finish(tmp_path / "run")
