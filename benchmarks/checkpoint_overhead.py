@@ -5,10 +5,11 @@
         --out=benchmarks/results/FILE.json [--repeats=3]
 
 Each run is trained from nothing, with the config's interval and with one that never
-comes. Besides their training seconds, which other work on the machine disturbs, the
-saves themselves are timed: for how long they held training up, and for how long the
-thread that writes was at work. The sum of both, over training, is the most that saving
-can have cost where the thread's work took a core from training.
+comes. Compared are their seconds of training, which other work on the machine disturbs,
+and those of the processor in the whole run, which it disturbs less. The saves are timed
+themselves, too: for how long they held training up, and for how long the thread that
+writes was at work. The sum of both, over training, is the most that saving can have
+cost where the thread's work took a core from training.
 """
 
 import dataclasses
@@ -57,10 +58,7 @@ def timed_saves(seconds: dict[str, list[float]]) -> Iterator[None]:
         for name, method in (("held up", "save"), ("writing", "_write")):
             seconds[name] = []
             wrapped = timed(name, getattr(UnfinishedWork, method))
-            patch = mock.patch.object(
-                UnfinishedWork, method, lambda *args, call=wrapped: call(*args)
-            )
-            stack.enter_context(patch)
+            stack.enter_context(mock.patch.object(UnfinishedWork, method, wrapped))
         yield
 
 

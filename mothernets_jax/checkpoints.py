@@ -103,31 +103,24 @@ def read_record(folder: Path) -> dict[str, Any] | None:
     return None if content is None else content["record"]
 
 
-def restore(folder: Path, template: Mapping[str, Any]) -> dict[str, Any]:
-    """Restores variables onto this host's first device, after `verify`.
-
-    Where that was just called, `read` does the rest.
+def read(folder: Path, template: Mapping[str, Any]) -> dict[str, Any]:
+    """Reads variables onto this host's first device.
 
     Args:
-        folder: what `save` was given.
+        folder: what `save` was given, and `verify` has found to be whole.
         template: shapes and dtypes of the variables by name.
 
     Raises:
-        DamagedError: the saved variables are damaged, or not of these shapes.
+        DamagedError: the saved variables are damaged.
+        OSError: they cannot be read.
     """
-    verify(folder, template)
-    return read(folder, template)
-
-
-def read(folder: Path, template: Mapping[str, Any]) -> dict[str, Any]:
-    """What `restore` returns, of a folder that `verify` has found to be whole."""
     with _named_damage(folder), _checkpointer() as checkpointer:
         path = folder.absolute() / _VARIABLES
         return checkpointer.restore(path, _on_first_device(template))
 
 
 def verify(folder: Path, template: Mapping[str, Any]) -> None:
-    """Looks whether `restore` would succeed, before memory is taken for anything.
+    """Looks whether `read` would succeed, before memory is taken for anything.
 
     Args:
         folder: what `save` was given.

@@ -98,7 +98,7 @@ class Interruption:
 
     def _notice(self, number: int, frame: object) -> None:
         del frame
-        self._number = number
+        self.request(number)
         for watched in _SIGNALS:
             signal.signal(watched, signal.SIG_DFL)
         if not self._shields and hosts.alone():

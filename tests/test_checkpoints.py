@@ -36,6 +36,11 @@ def shapes(variables):
     return jax.eval_shape(lambda: variables)
 
 
+def restore(folder, template):
+    checkpoints.verify(folder, template)
+    return checkpoints.read(folder, template)
+
+
 def bits(tree):
     """Every leaf by its path: shape, dtype and bytes, so that NaN equals itself."""
     leaves = jax.tree_util.tree_leaves_with_path(tree)
@@ -71,7 +76,7 @@ def folder(tmp_path):
 
 def test_what_is_saved_is_restored_bit_for_bit(folder):
     saved = make_variables()
-    restored = checkpoints.restore(folder, shapes(saved))
+    restored = restore(folder, shapes(saved))
     assert bits(restored) == bits(saved)
     assert jax.tree.structure(restored) == jax.tree.structure(saved)  # empty ones too
     assert bits(make_variables(2.0)) != bits(saved)
@@ -85,7 +90,7 @@ def test_what_is_saved_is_restored_bit_for_bit(folder):
 def test_a_relative_folder_is_as_good(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     checkpoints.save(Path("run"), make_variables(), {})
-    restored = checkpoints.restore(Path("run"), shapes(make_variables()))
+    restored = restore(Path("run"), shapes(make_variables()))
     assert bits(restored) == bits(make_variables())
 
 
@@ -94,9 +99,9 @@ def test_saving_again_replaces_everything(folder):
     smaller = {"other": make_variables(2.0)["plain"]}
     checkpoints.save(folder, smaller, {"epochs": 4})
     assert checkpoints.read_record(folder) == {"epochs": 4}
-    assert bits(checkpoints.restore(folder, shapes(smaller))) == bits(smaller)
+    assert bits(restore(folder, shapes(smaller))) == bits(smaller)
     with pytest.raises(ValueError, match="cannot be restored"):
-        checkpoints.restore(folder, shapes(make_variables()))
+        restore(folder, shapes(make_variables()))
 
 
 def test_what_is_not_finished_is_not_there(folder, monkeypatch):
@@ -113,7 +118,7 @@ def test_what_is_not_finished_is_not_there(folder, monkeypatch):
                 checkpoints.save(folder, make_variables(2.0), {"epochs": 4})
         assert checkpoints.read_record(folder) is None  # nor is the older one left
     checkpoints.save(folder, make_variables(2.0), {"epochs": 5})
-    restored = checkpoints.restore(folder, shapes(make_variables()))
+    restored = restore(folder, shapes(make_variables()))
     assert bits(restored) == bits(make_variables(2.0))
 
 
@@ -139,7 +144,7 @@ OTHER_SHAPES = {
 @pytest.mark.parametrize("change", OTHER_SHAPES.values(), ids=OTHER_SHAPES)
 def test_other_shapes_are_refused_by_name(folder, change):
     with pytest.raises(ValueError) as caught:
-        checkpoints.restore(folder, shapes(alter(make_variables(), change)))
+        restore(folder, shapes(alter(make_variables(), change)))
     check_message(caught.value, folder)
 
 
@@ -149,7 +154,7 @@ def test_another_dtype_is_refused(folder):
     bias = jax.ShapeDtypeStruct((3,), jnp.bfloat16)
     template["plain"]["params"]["head"]["bias"] = bias
     with pytest.raises(ValueError, match="float32 .* there and bfloat16") as caught:
-        checkpoints.restore(folder, template)
+        restore(folder, template)
     check_message(caught.value, folder)
 
 
@@ -159,7 +164,7 @@ def test_links_are_refused(folder, tmp_path):
     elsewhere = file.rename(tmp_path / "elsewhere")
     file.symlink_to(elsewhere)  # the content is as it was
     with pytest.raises(ValueError, match="is a link or no plain file") as caught:
-        checkpoints.restore(folder, shapes(make_variables()))
+        restore(folder, shapes(make_variables()))
     check_message(caught.value, folder)
 
 
@@ -250,16 +255,16 @@ def test_damage_is_found_and_named(folder, how):
     template = shapes(make_variables())
     for _ in damage(folder, how):
         with pytest.raises(ValueError) as caught:
-            checkpoints.restore(folder, template)
+            restore(folder, template)
         check_message(caught.value, folder)
-    assert bits(checkpoints.restore(folder, template)) == bits(make_variables())
+    assert bits(restore(folder, template)) == bits(make_variables())
 
 
 @orbax_fails
 def test_the_message_on_damage_can_be_read(folder):
     for _ in damage(folder, DAMAGE["empty"]):
         with pytest.raises(ValueError, match="cannot be restored") as caught:
-            checkpoints.restore(folder, shapes(make_variables()))
+            restore(folder, shapes(make_variables()))
         assert len(str(caught.value)) < 3 * len(str(folder)) + 300
 
 
@@ -267,7 +272,7 @@ def test_the_message_on_damage_can_be_read(folder):
 def test_missing_variables_are_named(folder):
     shutil.rmtree(folder / "variables")
     with pytest.raises(ValueError) as caught:
-        checkpoints.restore(folder, shapes(make_variables()))
+        restore(folder, shapes(make_variables()))
     check_message(caught.value, folder)
 
 

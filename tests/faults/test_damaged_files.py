@@ -10,33 +10,15 @@ import shutil
 
 import pytest
 from fake_runs import without_clocks
-from faults.tiny import smallest_settings
-from rich.console import Console
+from faults.smallest import metrics_of, run
 
 import mothernets_jax as mn
 from mothernets_jax import checkpoints, data
-from mothernets_jax.compilation import ProgramStore
-from mothernets_jax.experiment import train_and_evaluate
-from mothernets_jax.report import write_report
 
 DAMAGES = int(os.environ.get("MOTHERNETS_JAX_DAMAGES", "40"))
 # Their messages say what to do; everything else is mended. A page or a picture is in
 # the way only as a folder.
 REFUSED = {"config.json", "strategies.json", "metrics.jsonl", ".lock", "report.html"}
-STORE = ProgramStore()
-
-
-def run(workdir):
-    results = train_and_evaluate(
-        smallest_settings(),
-        name="tiny",
-        workdir=workdir,
-        command="",
-        console=Console(quiet=True),
-        store=STORE,
-    )
-    write_report(results, workdir)
-    return results
 
 
 def cut(content, draw):
@@ -92,11 +74,6 @@ def stopped(tmp_path_factory):
     shutil.rmtree(workdir / "ensembles")
     (workdir / "results.json").unlink()
     return workdir, without_clocks(whole), metrics_of(workdir)
-
-
-def metrics_of(workdir):
-    lines = (workdir / "metrics.jsonl").read_text().splitlines()
-    return sorted(map(json.loads, lines), key=lambda entry: json.dumps(entry))
 
 
 def is_one_line(error):

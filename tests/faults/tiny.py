@@ -1,9 +1,6 @@
 """Runs of seconds: what the faults are injected into."""
 
 from configs import pareto
-from mothernets_jax.config import from_config
-from mothernets_jax.methods import METHODS
-from mothernets_jax.settings import Settings
 
 
 def get_config(preset="every_method"):
@@ -35,8 +32,3 @@ def get_config(preset="every_method"):
         config.replicas = 1
         config.architectures = {"A": "mlp 6", "B": "mlp 8"}
     return config
-
-
-def smallest_settings() -> Settings:
-    """Those of the preset `smallest`."""
-    return from_config(get_config("smallest"), tuple(METHODS))

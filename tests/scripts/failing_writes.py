@@ -24,22 +24,17 @@ from pathlib import Path
 
 import absl.logging
 from fake_runs import without_clocks
-from faults.tiny import smallest_settings
-from rich.console import Console
+from faults import smallest
 
 from mothernets_jax import checkpoints, files
-from mothernets_jax.compilation import ProgramStore, use_persistent_cache
-from mothernets_jax.experiment import train_and_evaluate
-from mothernets_jax.report import write_report
+from mothernets_jax.compilation import use_persistent_cache
 from mothernets_jax.run_log import log_our_stages
-from mothernets_jax.settings import Settings
 from mothernets_jax.troubles import explained
 
 SECONDS = 120  # that no single run takes
 
 _PRELOADED = ctypes.CDLL(None)
 _PRELOADED.failed_call.restype = ctypes.c_char_p
-_STORE = ProgramStore()
 
 
 @contextlib.contextmanager
@@ -72,22 +67,11 @@ def recorded_saves() -> Iterator[dict[Path, str]]:
         checkpoints.save = save
 
 
-def run(settings: Settings, workdir: Path) -> tuple[dict, list]:
+def outcome(workdir: Path) -> tuple[dict, list]:
     """What is the same on a repeat: the results, and the lines of metrics."""
-    results = train_and_evaluate(
-        settings,
-        name="tiny",
-        workdir=workdir,
-        command="",
-        console=Console(quiet=True),
-        store=_STORE,
-    )
-    write_report(results, workdir)
+    results = smallest.run(workdir)
     assert results == files.read_json(workdir / "results.json")
-    entries = map(json.loads, (workdir / "metrics.jsonl").read_text().splitlines())
-    key = ("stage", "epoch", "member")
-    metrics = sorted(entries, key=lambda entry: [entry[name] for name in key])
-    return without_clocks(results), metrics
+    return without_clocks(results), smallest.metrics_of(workdir)
 
 
 def check_kept(saves: dict[Path, str]) -> None:
@@ -117,12 +101,11 @@ def main():
     absl.logging.use_absl_handler()
     log_our_stages()
     logging.getLogger("mothernets_jax").setLevel(logging.CRITICAL)
-    settings = smallest_settings()
     workdir = Path(folder).resolve() / "run"
-    run(settings, workdir)  # compiles everything
+    outcome(workdir)  # compiles everything
     shutil.rmtree(workdir)
     with failing(workdir, 0, error) as told:
-        expected = run(settings, workdir)
+        expected = outcome(workdir)
     calls = int(told[0])
     print(f"{calls} calls change the folder of a run, more or less, as saves fall")
     kinds: Counter[str] = Counter()
@@ -133,8 +116,8 @@ def main():
         found, message = None, ""
         with recorded_saves() as saves, failing(workdir, number, error) as told:
             try:
-                with explained(settings, workdir):
-                    found = run(settings, workdir)
+                with explained(smallest.SETTINGS, workdir):
+                    found = outcome(workdir)
             except (ValueError, OSError) as raised:
                 message = str(raised)
         call, _, place = told[0].partition(" ")
@@ -147,7 +130,7 @@ def main():
         assert "\n" not in message and len(message) < 600, where
         assert message or found == expected, where
         check_kept(saves)
-        assert run(settings, workdir) == expected, where
+        assert outcome(workdir) == expected, where
         kinds[call] += 1
         did_without += not message
         kept += len(saves)

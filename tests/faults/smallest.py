@@ -1,0 +1,36 @@
+"""The smallest run, in this process: two networks that are hatched from one."""
+
+import json
+from pathlib import Path
+
+from faults.tiny import get_config
+from rich.console import Console
+
+from mothernets_jax.compilation import ProgramStore
+from mothernets_jax.config import from_config
+from mothernets_jax.experiment import train_and_evaluate
+from mothernets_jax.methods import METHODS
+from mothernets_jax.report import write_report
+
+SETTINGS = from_config(get_config("smallest"), tuple(METHODS))
+_STORE = ProgramStore()  # of all runs, so that the first alone compiles
+
+
+def run(workdir: Path) -> dict:
+    """Trains what is not done yet, and makes the page; the results."""
+    results = train_and_evaluate(
+        SETTINGS,
+        name="tiny",
+        workdir=workdir,
+        command="",
+        console=Console(quiet=True),
+        store=_STORE,
+    )
+    write_report(results, workdir)
+    return results
+
+
+def metrics_of(workdir: Path) -> list[dict]:
+    """Every line of the metrics, in an order that is the same on a repeat."""
+    lines = (workdir / "metrics.jsonl").read_text().splitlines()
+    return sorted(map(json.loads, lines), key=lambda entry: json.dumps(entry))
