@@ -53,10 +53,12 @@ MISTAKES = [
         [CONFIG, "--config.data.name=imagenet", "--config.data.dir=/no/such"],
         "python -m mothernets_jax.data.prepare imagenet /no/such",
     ),
+    ([CONFIG, "--config.train.epochs=0"], "config.train.epochs is 0"),
     ([CONFIG, "--config.methods=('mothernet',)"], "did you mean 'mothernets'"),
     ([CONFIG + ":folder"], "--config.data.dir=PATH"),
     ([CONFIG, "--config.data.name=cifar"], "Did you mean 'cifar10'"),
     ([CONFIG, "--config.num_clusters=99"], "num_clusters is 99"),
+    ([CONFIG, "--config.train.batch_size=9999"], "batch_size is 9999"),
     ([CONFIG, "--workdir=README.md"], "README.md is a file"),
     ([CONFIG, "--host=0"], "--coordinator and --num_hosts missing"),
     ([CONFIG, "--distributed"], "the hosts cannot be joined"),
@@ -76,7 +78,7 @@ def test_a_mistake_gets_one_clear_line(refusals, number):
     assert message in error_of(refusals[number])
 
 
-@pytest.mark.parametrize("clusters", [1, 5])
+@pytest.mark.parametrize("clusters", [1, 2, 5])
 def test_the_plan_explains_and_trains_nothing(clusters, tmp_path):
     workdir = tmp_path / "run"
     done = launch(
