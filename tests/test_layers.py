@@ -100,6 +100,18 @@ def test_conv(sides, filter_size, stride):
     np.testing.assert_array_equal(ours[0], conv_by_hand(images, kernel, stride))
 
 
+@pytest.mark.parametrize("batch", [1, 15, 16, 29])
+def test_a_batch_that_outgrows_the_cache(batch, monkeypatch):
+    monkeypatch.setattr(layers, "_AT_ONCE_BYTES", 1)
+    images, kernel = draw(0, batch, 4, 5, INPUTS), draw(1, 3, 3, INPUTS, OUTPUTS)
+    cotangent = draw(2, batch, 4, 5, OUTPUTS)
+    ours = with_gradients(conv)(images, kernel, cotangent)
+    by_xla = with_gradients(lambda x, k: layers._conv(x, k, 1))
+    assert_equal(ours, by_xla(images, kernel, cotangent))
+    whole = jax.make_jaxpr(with_gradients(conv))(images, kernel, cotangent)
+    assert ("scan" in str(whole)) == (batch > 8)
+
+
 @pytest.mark.parametrize(
     ("sides", "filter_size", "stride"),
     [((4, 5), 3, 1), ((4, 5), 3, 2), ((4, 5), 1, 1), ((2, 2), 3, 1)],
