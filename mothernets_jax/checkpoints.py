@@ -1,13 +1,11 @@
 """Save and restore what a stage produced, all or nothing, and notice damage.
 
-A record is a folder: `variables/` (Orbax, never pickle) and `record.json`, which is
-written last and by an atomic rename; a folder without it does not count. It holds the
-SHA-256 of every file of the variables, and of itself.
+A save is a folder: `variables/` (Orbax, never pickle) and `record.json`, which is
+written last and by an atomic rename; a folder without it does not count. It is sealed:
+it holds the SHA-256 of every file of the variables, and of itself.
 """
 
 import contextlib
-import hashlib
-import json
 import math
 import os
 import re
@@ -20,7 +18,7 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
-from mothernets_jax import files
+from mothernets_jax import files, sealed_record
 from mothernets_jax.files import DamagedError
 
 _RECORD = "record.json"
@@ -62,8 +60,7 @@ def save(folder: Path, variables: Mapping[str, Any], record: Mapping[str, Any]) 
         checkpointer.save(folder / _VARIABLES, jax.device_get(dict(variables)))
     for path in (*(folder / _VARIABLES).rglob("*"), folder / _VARIABLES):
         files.sync(path)
-    content = {"files": _checksums(folder / _VARIABLES), "record": record}
-    files.write_json(folder / _RECORD, {**content, "sha256": _checksum(content)})
+    sealed_record.write(folder / _RECORD, folder / _VARIABLES, record)
 
 
 def check_path(folder: Path) -> None:
@@ -99,8 +96,8 @@ def read_record(folder: Path) -> dict[str, Any] | None:
     Raises:
         DamagedError: it is not as it was written.
     """
-    content = _read(folder)
-    return None if content is None else content["record"]
+    found = sealed_record.read(folder / _RECORD, folder / _VARIABLES)
+    return None if found is None else found.record
 
 
 def read(folder: Path, template: Mapping[str, Any]) -> dict[str, Any]:
@@ -148,9 +145,7 @@ def saved_shapes(folder: Path) -> dict[str, Any]:
     """
     path = folder.absolute() / _VARIABLES
     with _named_damage(folder), _checkpointer() as checkpointer:
-        saved = (_read(folder) or {"files": {}})["files"]
-        if reason := _difference(saved, _checksums(path)):
-            raise ValueError(reason)
+        sealed_record.check_files(folder / _RECORD, path)
         if not (path / _MANIFEST).is_file():  # files named after arrays lead anywhere
             raise ValueError(f"its file {_MANIFEST} is missing")
         found = checkpointer.metadata(path).item_metadata
@@ -220,59 +215,6 @@ def _named_by_the_system(folder: Path) -> Iterator[None]:
         if number is None:
             raise
         raise OSError(number, os.strerror(number), str(folder)) from error
-
-
-def _read(folder: Path) -> dict[str, Any] | None:
-    """What `save` wrote beside the variables, compared with its checksum."""
-    path = folder / _RECORD
-    if not path.exists():
-        return None
-    for own in (folder, path, folder / _VARIABLES):
-        if own.is_symlink():
-            raise DamagedError(f"{own} is a link: expected what was saved there itself")
-    found = files.read_json(path)
-    if isinstance(found, dict) and found.keys() == {"files", "record", "sha256"}:
-        content = {"files": found["files"], "record": found["record"]}
-        if found["sha256"] == _checksum(content) and isinstance(content["files"], dict):
-            return content
-    raise DamagedError(
-        f"{path} is damaged (it is not what its checksum says): delete {folder} to "
-        "make it again"
-    )
-
-
-def _checksum(content: Mapping[str, Any]) -> str:
-    text = json.dumps(content, sort_keys=True, allow_nan=True)
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _checksums(folder: Path) -> dict[str, str]:
-    """SHA-256 of every file in a folder, by its path there.
-
-    Raises:
-        ValueError: something in it is neither a folder nor a plain file.
-    """
-    found = {}
-    for path in sorted(folder.rglob("*")):
-        name = path.relative_to(folder).as_posix()
-        if path.is_symlink() or not (path.is_file() or path.is_dir()):
-            raise ValueError(f"{name} is a link or no plain file")
-        if path.is_file():
-            with path.open("rb") as file:
-                found[name] = hashlib.file_digest(file, "sha256").hexdigest()
-    return found
-
-
-def _difference(saved: Mapping[str, str], found: Mapping[str, str]) -> str | None:
-    """The first file that is not as it was saved, in words."""
-    for name in sorted(saved.keys() | found.keys()):
-        if name not in found:
-            return f"its file {name} is missing"
-        if name not in saved:
-            return f"its file {name} was not saved with it"
-        if saved[name] != found[name]:
-            return f"its file {name} was altered"
-    return None
 
 
 def _check_sizes(saved: dict[str, Any], path: Path) -> None:

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import tensorstore
 
-from mothernets_jax import checkpoints, files
+from mothernets_jax import checkpoints, files, sealed_record
 
 PACKAGE = Path(checkpoints.__file__).parent
 
@@ -201,7 +201,7 @@ def test_what_cannot_be_read_is_not_called_damaged(folder, monkeypatch):
     def too_many(*args):
         raise OSError(errno.EMFILE, os.strerror(errno.EMFILE), "a file")
 
-    monkeypatch.setattr(checkpoints.hashlib, "file_digest", too_many)
+    monkeypatch.setattr(sealed_record.hashlib, "file_digest", too_many)
     with pytest.raises(OSError, match="Too many open files"):
         checkpoints.verify(folder, shapes(make_variables()))
 

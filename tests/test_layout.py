@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[1]
 FLOORS = [
     "wording config_file files",
     "architectures trees channels layers augment metrics schedules optim run_log"
-    + " progress devices user_cache freezing",
+    + " progress devices user_cache freezing sealed_record",
     "arguments",
     "data presets costs alignment checkpoints compilation hosts calibration"
     + " diversity ood weighting settings losses",

@@ -9,7 +9,7 @@ import orbax.checkpoint as ocp
 import pytest
 
 import mothernets_jax as mn
-from mothernets_jax import checkpoints, files
+from mothernets_jax import checkpoints, sealed_record
 from mothernets_jax.ensemble_record import from_json
 
 NETWORK = mn.parse("mlp 4")
@@ -134,11 +134,7 @@ def save_by_hand(folder, members, save_args):
     with ocp.Checkpointer(handler) as checkpointer:
         args = save_args and jax.tree.map(lambda _: save_args, members)
         checkpointer.save(own, ocp.args.PyTreeSave(members, save_args=args), force=True)
-    content = {"files": checkpoints._checksums(own), "record": RECORD}
-    files.write_json(
-        own.parent / "record.json",
-        {**content, "sha256": checkpoints._checksum(content)},
-    )
+    sealed_record.write(own.parent / "record.json", own, RECORD)
 
 
 def test_files_that_are_named_after_arrays_are_refused(tmp_path):

@@ -26,7 +26,7 @@ import absl.logging
 from fake_runs import without_clocks
 from faults import smallest
 
-from mothernets_jax import checkpoints, files
+from mothernets_jax import checkpoints, files, sealed_record
 from mothernets_jax.compilation import use_persistent_cache
 from mothernets_jax.run_log import log_our_stages
 from mothernets_jax.troubles import explained
@@ -82,7 +82,7 @@ def check_kept(saves: dict[Path, str]) -> None:
             kept = checkpoints.read_record(folder) is not None
             if kept:
                 record = json.loads((folder / "record.json").read_text())
-                found = checkpoints._checksums(folder / "variables")
+                found = sealed_record.checksums(folder / "variables")
                 kept = record["sha256"] == checksum and record["files"] == found
         except checkpoints.DamagedError:
             kept = False
