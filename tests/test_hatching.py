@@ -39,7 +39,7 @@ from mothernets_jax.walk import walk_along
 # Float32 networks are hatched here, too: nothing may lift them to float64.
 pytestmark = pytest.mark.usefixtures("x64")
 
-CLUSTERS = int(os.environ.get("MOTHERNETS_JAX_CLUSTERS", "6"))
+CLUSTERS = int(os.environ.get("MOTHERNETS_JAX_CLUSTERS", "4"))
 INPUT_SHAPE, NUM_CLASSES = (12, 10, 2), 4
 TOLERANCE = {"float64": 1e-10, "float32": 1e-4}  # of the largest logit, in both modes
 
