@@ -90,6 +90,7 @@ def get_config(preset: str = "digits") -> ConfigDict:
                 "patience_epochs": 15,
             },
             "mother": {
+                "schedule": "",  # of MotherNets; empty: train.schedule
                 "cycles": 1,  # of the MotherNets' cosine schedule
                 "budget_share": 0.5,  # of a budget, for the MotherNets
             },

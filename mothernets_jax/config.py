@@ -70,6 +70,12 @@ def _check_together(settings: Settings) -> None:
                 f"config.{group}.warmup_epochs is {warmup}: expected at most "
                 f"config.{group}.epochs, which is {epochs}"
             )
+    if settings.mother.cycles > 1 and settings.mother.schedule not in ("", "cosine"):
+        raise ValueError(
+            f"config.mother.cycles is {settings.mother.cycles}: expected 1 with "
+            f"config.mother.schedule={settings.mother.schedule!r}, as only 'cosine' "
+            "has cycles"
+        )
     if settings.combine not in COMBINATIONS and not fractions[1]:
         raise ValueError(
             f"config.combine is {settings.combine!r}, whose weights are fitted on a "

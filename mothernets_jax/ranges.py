@@ -66,6 +66,7 @@ _CHOICES: dict[str, Sequence[str]] = {
     "data.flip": ("none", "random", "alternating"),
     "train.schedule": tuple(SCHEDULES),
     "hatch.schedule": tuple(SCHEDULES),
+    "mother.schedule": ("", *SCHEDULES),
     "train.stop": STOP_RULES,
     "hatch.split": ("random", "equal"),
 }

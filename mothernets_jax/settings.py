@@ -52,6 +52,7 @@ class Recipe:
 class MotherSettings:
     """How MotherNets are trained, beside `train`."""
 
+    schedule: str
     cycles: int
     budget_share: float
 
@@ -157,6 +158,12 @@ class Settings:
             for name, notation in self.architectures.items()
             for replica in range(1, self.replicas + 1)
         }
+
+    @property
+    def mother_recipe(self) -> Recipe:
+        """The recipe of MotherNets."""
+        schedule = self.mother.schedule or self.train.schedule
+        return dataclasses.replace(self.train, schedule=schedule)
 
     @property
     def hatch_recipe(self) -> Recipe:

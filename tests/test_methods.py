@@ -196,6 +196,15 @@ def test_mother_cycles(task):
     assert np.flatnonzero(rates == rates.max()).tolist() == [0, 20]
 
 
+@pytest.mark.parametrize("name", ["", "constant"])
+def test_a_mothernet_has_a_schedule_of_its_own(task, name):
+    options = {"mother.schedule": name, "hatch.schedule": "linear"}
+    mother, member, *_ = compose(task, "mothernets", **options).stages
+    falls = stage_rates(mother, task).ravel()[-1] < 0.01
+    assert falls == (name == "")  # that of `train`, which is cosine
+    assert stage_rates(member, task).ravel()[-1] < 0.01
+
+
 def test_trees_share_what_their_trunk_costs(task):
     (tree,) = compose(task, "treenets").stages
     (alone,) = [

@@ -117,7 +117,7 @@ def _recipes(
     Raises:
         ValueError: a budget too small.
     """
-    mother, member = settings.train, settings.hatch_recipe
+    mother, member = settings.mother_recipe, settings.hatch_recipe
     if settings.mother.cycles > 1:  # each begins with a rise that no stop rule knows
         mother = dataclasses.replace(mother, stop="epochs")
     budget = budget_flops(task, settings, members)
