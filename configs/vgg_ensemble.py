@@ -92,7 +92,7 @@ def get_config(preset: str = "digits") -> ConfigDict:
             "mother": {
                 "schedule": "",  # of MotherNets; empty: train.schedule
                 "cycles": 1,  # of the MotherNets' cosine schedule
-                "budget_share": 0.5,  # of a budget, for the MotherNets
+                "budget_share": 0.7,  # of a budget, for the MotherNets
             },
             "hatch": {
                 "epochs": 12,
