@@ -111,10 +111,12 @@ def _conv_backward(stride, residuals, grad):
     return image_grad, _sum_by_parts(kernel_grad, images, grad)
 
 
-def _sum_by_parts(term: _KernelGradient, images: jax.Array, grad: jax.Array):
+def _sum_by_parts(
+    term: _KernelGradient, images: jax.Array, grad: jax.Array
+) -> jax.Array:
     """`term`, a sum over the batch that zeros add nothing to, a few images at once."""
     batch = len(images)
-    at_once = max(_AT_ONCE_IMAGES, _AT_ONCE_BYTES * batch // grad.nbytes)
+    at_once = max(_AT_ONCE_IMAGES, _AT_ONCE_BYTES * batch // max(1, grad.nbytes))
     if at_once >= batch:
         return term(images, grad)
     parts = -(-batch // at_once)

@@ -100,7 +100,7 @@ def test_conv(sides, filter_size, stride):
     np.testing.assert_array_equal(ours[0], conv_by_hand(images, kernel, stride))
 
 
-@pytest.mark.parametrize("batch", [1, 15, 16, 29])
+@pytest.mark.parametrize("batch", [0, 1, 15, 16, 29])
 def test_a_batch_that_outgrows_the_cache(batch, monkeypatch):
     monkeypatch.setattr(layers, "_AT_ONCE_BYTES", 1)
     images, kernel = draw(0, batch, 4, 5, INPUTS), draw(1, 3, 3, INPUTS, OUTPUTS)
