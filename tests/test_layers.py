@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax import lax
+from jax.sharding import PartitionSpec as P
 
 from mothernets_jax import layers
 from mothernets_jax.channels import enlarge_filter
@@ -110,6 +111,37 @@ def test_a_batch_that_outgrows_the_cache(batch, monkeypatch):
     assert_equal(ours, by_xla(images, kernel, cotangent))
     whole = jax.make_jaxpr(with_gradients(conv))(images, kernel, cotangent)
     assert ("scan" in str(whole)) == (batch > 8)
+
+
+def test_a_divided_batch_in_a_sharded_step(monkeypatch):
+    """Images vary over the parts of a batch, and a sum that began at 0 would not."""
+    monkeypatch.setattr(layers, "_AT_ONCE_BYTES", 1)
+    mesh = jax.make_mesh(
+        (1, 1), ("members", "batch"), (jax.sharding.AxisType.Auto,) * 2
+    )
+    images, cotangents = draw(0, 16, 4, 5, INPUTS), draw(2, 2, 16, 4, 5, OUTPUTS)
+    kernels = draw(1, 2, 3, 3, INPUTS, OUTPUTS)
+
+    def of_a_part(images, kernels, cotangents):
+        images = lax.pcast(images, "members", to="varying")
+        kernels = lax.pcast(kernels, "batch", to="varying")
+        _, *grads = jax.vmap(with_gradients(conv), (None, 0, 0))(
+            images, kernels, cotangents
+        )
+        return grads[0], lax.psum(grads[1], "batch")
+
+    found = jax.jit(
+        jax.shard_map(
+            of_a_part,
+            mesh=mesh,
+            in_specs=(P("batch"), P("members"), P("members", "batch")),
+            out_specs=(P("members", "batch"), P("members")),
+        )
+    )(images, kernels, cotangents)
+    by_xla = with_gradients(lambda x, k: layers._conv(x, k, 1))
+    for member in (0, 1):
+        _, *expected = by_xla(images, kernels[member], cotangents[member])
+        assert_equal([grad[member] for grad in found], expected)
 
 
 @pytest.mark.parametrize(
