@@ -2,7 +2,7 @@
 
     python -m benchmarks.frontier --config=configs/pareto.py:folder_thin \
         --config.data.dir=IMAGES --plan=benchmarks/trials/frontier_digits.json \
-        --out=benchmarks/results/FILE.json
+        --out=benchmarks/results/FILE.json [--plot=docs/images/FILE.png]
 
 The plan is a JSON file:
 
@@ -14,8 +14,9 @@ The plan is a JSON file:
 A run's figures go into a file of their own, in a folder beside FILE.json and of its
 name, and a run whose figures are there is not repeated: on another machine, too, so
 that a long comparison can be made in pieces. With --only some methods are run alone, by
-one of several processes, and FILE.json is not written. Nothing is chosen on the test
-set. `python -m mothernets_jax.report` makes a page of the runs' folders, in --scratch.
+one of several processes, and neither FILE.json nor the plot is written. Nothing is
+chosen on the test set. `python -m mothernets_jax.report` makes a page of the runs'
+folders, in --scratch.
 """
 
 import dataclasses
@@ -27,6 +28,7 @@ from absl import app, flags, logging
 from ml_collections import config_flags
 from rich.console import Console
 
+from benchmarks import frontier_plot
 from benchmarks.turns import write_results
 from mothernets_jax import compilation, experiment, files, methods
 from mothernets_jax.compilation import ProgramStore
@@ -38,6 +40,7 @@ _PLAN = flags.DEFINE_string(
     "plan", None, "JSON file of trials and runs.", required=True
 )
 _OUT = flags.DEFINE_string("out", None, "JSON file of results.", required=True)
+_PLOT = flags.DEFINE_string("plot", None, "PNG file of the plot; default: none.")
 _ONLY = flags.DEFINE_list("only", [], "Methods; default: all of the plan's.")
 _SCRATCH = flags.DEFINE_string("scratch", "runs/frontier", "Folder for the runs.")
 
@@ -145,6 +148,8 @@ def main(argv: list[str]) -> None:
         )
     if not _ONLY.value:
         write_results(_OUT.value, {"trials": tuned, "runs": rows})
+        if _PLOT.value:
+            frontier_plot.draw(rows, _PLOT.value)
 
 
 if __name__ == "__main__":

@@ -8,16 +8,14 @@ is timed too: what `unroll` saves in steps it can lose there.
 """
 
 import time
-from pathlib import Path
 
 import jax
 import matplotlib
 from absl import app, flags
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.ticker import FixedLocator, NullLocator
 
 from benchmarks.jax_contestants import Work, training_steps
-from benchmarks.turns import medians, take_turns, write_results
+from benchmarks.turns import medians, take_turns, write_plot, write_results
 from mothernets_jax.groups import STRATEGIES
 from mothernets_jax.presets import v5
 from mothernets_jax.report import style
@@ -33,10 +31,9 @@ _STEPS = flags.DEFINE_integer("steps", 4, "Steps of one measurement.")
 _REPEATS = flags.DEFINE_integer("repeats", 5, "Turns of each contestant.")
 
 COLOURS = dict(zip(STRATEGIES, ("#0072b2", "#009e73", "#d55e00"), strict=True))
-DOTS_PER_INCH = 144  # as in a report's plots
 
 
-def draw(rows: list[dict], title: str, path: Path) -> None:
+def draw(rows: list[dict], title: str, path: str) -> None:
     """Milliseconds a member and step, a line for each strategy."""
     with matplotlib.rc_context(style.STYLE):
         figure = style.new_figure(style.WIDE, 320)
@@ -60,10 +57,7 @@ def draw(rows: list[dict], title: str, path: Path) -> None:
         axes.set_ylabel("ms a member and step")
         axes.set_title(title, loc="left", fontsize=12)
         axes.legend(labelcolor=style.MUTED)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        figure.set_dpi(DOTS_PER_INCH)
-        with path.open("wb") as file:
-            FigureCanvasAgg(figure).print_png(file)
+        write_plot(path, figure)
 
 
 def main(argv: list[str]) -> None:
@@ -103,7 +97,7 @@ def main(argv: list[str]) -> None:
             f"{_NETWORK.value} at {_WIDTH.value:g} of its widths, {work.side}x"
             f"{work.side} images, batch {work.batch}, {jax.devices()[0].device_kind}"
         )
-        draw(rows, title, Path(_PLOT.value))
+        draw(rows, title, _PLOT.value)
 
 
 if __name__ == "__main__":

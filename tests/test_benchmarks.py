@@ -59,8 +59,10 @@ def test_the_frontier_is_tuned_on_one_seed_and_run_on_others(tmp_path):
     command += ["--config=configs/mlp_ensemble.py", f"--plan={tmp_path}/plan.json"]
     command += [f"--config.{setting}" for setting in TINY]
     command += [f"--out={tmp_path}/out.json", f"--scratch={tmp_path}/runs"]
+    command += [f"--plot={tmp_path}/plot.png"]
     subprocess.run(command, cwd=ROOT, check=True)
     results = json.loads((tmp_path / "out.json").read_text())
+    assert (tmp_path / "plot.png").read_bytes().startswith(b"\x89PNG")
     best, worst = results["trials"]["snapshot"]
     assert best["validation_error"] < worst["validation_error"]
     assert worst["overrides"] == {"snapshot.learning_rate": 0.0}  # learns nothing

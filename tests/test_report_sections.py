@@ -197,6 +197,10 @@ def test_the_frontier_has_a_point_for_each_method():
         # Nothing is left of and below a corner of the line.
         for x, y in step.get_xydata()[1:-1]:
             assert not any(c < x and e < y for c, e in expected)
+    figure = frontier(series_of(results["methods"]), style.WIDE, {"train_flops": "F"})
+    assert figure is not None
+    (axes,) = figure.axes
+    assert axes.get_xlabel() == "F"
 
 
 def test_seconds_so_far_count_what_was_trained_first():

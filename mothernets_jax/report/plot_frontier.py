@@ -1,6 +1,6 @@
 """The plot of the finished ensembles' test errors against what they cost."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -34,16 +34,24 @@ def pareto(costs: Sequence[float], errors: Sequence[float]) -> list[int]:
     return front
 
 
-def frontier(series: Sequence[Series], width: int) -> Figure | None:
-    """Each finished ensemble's error against its cost, a panel for each cost."""
+def frontier(
+    series: Sequence[Series], width: int, costs: Mapping[str, str] = COSTS
+) -> Figure | None:
+    """Each finished ensemble's error against its cost, a panel for each cost.
+
+    Args:
+        series: whose last points are drawn.
+        width: in pixels.
+        costs: what the costs are called, by their names in `Series.costs`.
+    """
     if not series:
         return None
     names_fit = max(len(one.short) for one in series) <= 16
-    columns = 2 if width >= WIDE and names_fit else 1
-    rows = -(-len(COSTS) // columns)
+    columns = min(len(costs), 2 if width >= WIDE and names_fit else 1)
+    rows = -(-len(costs) // columns)
     pitch, height = width // columns, 360
     figure = new_figure(width, height * rows)
-    for place, (cost, name) in enumerate(COSTS.items()):
+    for place, (cost, name) in enumerate(costs.items()):
         row, column = divmod(place, columns)
         axes = axes_within(
             figure,
