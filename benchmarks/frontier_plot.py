@@ -3,7 +3,7 @@
 import matplotlib
 import numpy as np
 
-from benchmarks.turns import write_plot
+from benchmarks.plots import write_plot
 from mothernets_jax.report import plot_frontier, series, style
 
 

@@ -15,7 +15,8 @@ from absl import app, flags
 from matplotlib.ticker import FixedLocator, NullLocator
 
 from benchmarks.jax_contestants import Work, training_steps
-from benchmarks.turns import medians, take_turns, write_plot, write_results
+from benchmarks.plots import write_plot
+from benchmarks.turns import medians, take_turns, write_results
 from mothernets_jax.groups import STRATEGIES
 from mothernets_jax.presets import v5
 from mothernets_jax.report import style

@@ -9,16 +9,12 @@ from typing import Any
 
 import jax
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 
 from mothernets_jax import files, run_log
 from mothernets_jax.devices import device_name
 
 # Takes a turn, waits until its results are there, and returns the seconds it took.
 Contestant = Callable[[], float]
-
-DOTS_PER_INCH = 144  # as in a report's plots
 
 
 def timed(run: Callable[[], Any]) -> Contestant:
@@ -56,14 +52,6 @@ def write_results(path: str, results: Mapping[str, Any]) -> None:
     out.parent.mkdir(parents=True, exist_ok=True)
     provenance = run_log.provenance(command(), device_name())
     files.write_json(out, {"provenance": provenance, **results})
-
-
-def write_plot(path: str, figure: Figure) -> None:
-    """Writes a figure as a PNG file; within `rc_context(style.STYLE)`."""
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    figure.set_dpi(DOTS_PER_INCH)
-    with Path(path).open("wb") as file:
-        FigureCanvasAgg(figure).print_png(file)
 
 
 def command() -> str:
