@@ -24,7 +24,6 @@ from unittest import mock
 
 from absl import app, flags, logging
 from ml_collections import config_flags
-from rich.console import Console
 
 from benchmarks.turns import write_results
 from mothernets_jax import experiment, methods
@@ -71,8 +70,6 @@ def train(settings: Settings, store: ProgramStore) -> dict[str, Any]:
             settings,
             name="checkpoint_overhead",
             workdir=Path(folder) / "run",
-            command="",
-            console=Console(quiet=True),
             store=store,
         )
     clocks = [method["clocks"] for method in results["methods"].values()]

@@ -13,7 +13,6 @@ from pathlib import Path
 import numpy as np
 from absl import app, flags, logging
 from ml_collections import config_flags
-from rich.console import Console
 
 from benchmarks.turns import write_results
 from mothernets_jax import Ensemble, data, experiment, methods
@@ -41,8 +40,6 @@ def run_fold(fold: int, store: ProgramStore) -> dict:
         settings,
         name=f"digits, fold {fold}",
         workdir=workdir,
-        command="",
-        console=Console(quiet=True),
         store=store,
     )
     dataset = data.load("digits", fold=fold)

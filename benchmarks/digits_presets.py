@@ -12,7 +12,6 @@ import time
 from pathlib import Path
 
 from absl import app, flags, logging
-from rich.console import Console
 
 from benchmarks.turns import write_results
 from mothernets_jax import compilation, experiment, methods
@@ -36,8 +35,6 @@ def run(name: str) -> dict:
         settings,
         name=name,
         workdir=Path(_SCRATCH.value, f"{name}-{settings.digest()}"),
-        command="",
-        console=Console(quiet=True),
     )
     clusters = results["plan"]["clusters"]
     shares = [m["inherited_share"] for c in clusters for m in c["members"]]

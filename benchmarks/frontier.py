@@ -26,7 +26,6 @@ from pathlib import Path
 import numpy as np
 from absl import app, flags, logging
 from ml_collections import config_flags
-from rich.console import Console
 
 from benchmarks import frontier_plot
 from benchmarks.turns import write_results
@@ -65,8 +64,6 @@ def run(method: str, overrides: dict, store: ProgramStore) -> dict:
             settings,
             name=method,
             workdir=Path(_SCRATCH.value, name),
-            command="",
-            console=Console(quiet=True),
             store=store,
         )
         figures = figures_of(results["methods"][method])

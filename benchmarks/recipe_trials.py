@@ -16,7 +16,6 @@ import numpy as np
 import scipy.stats
 from absl import app, flags, logging
 from ml_collections import config_flags
-from rich.console import Console
 
 from benchmarks.turns import write_results
 from mothernets_jax import compilation, experiment, methods
@@ -53,8 +52,6 @@ def run(settings: Settings, store: ProgramStore) -> dict:
         settings,
         name="trial",
         workdir=Path(_SCRATCH.value, settings.digest()),
-        command="",
-        console=Console(quiet=True),
         store=store,
     )
     figures = results["methods"]["full_data"]

@@ -16,7 +16,6 @@ from pathlib import Path
 import numpy as np
 from absl import app, flags, logging
 from ml_collections import config_flags
-from rich.console import Console
 
 from benchmarks.turns import write_results
 from mothernets_jax import experiment, methods
@@ -51,8 +50,6 @@ def run_trial(overrides: dict, store: ProgramStore) -> dict:
         settings,
         name="trial",
         workdir=workdir,
-        command="",
-        console=Console(quiet=True),
         store=store,
     )
     for folder in workdir.glob("stages/mothernets-mothernet_?"):

@@ -88,8 +88,8 @@ def train_and_evaluate(
     *,
     name: str,
     workdir: Path,
-    command: str,
-    console: Console,
+    command: str = "",
+    console: Console | None = None,
     store: ProgramStore | None = None,
 ) -> dict[str, Any]:
     """The same as `run` without its report.
@@ -99,7 +99,7 @@ def train_and_evaluate(
         name: of the experiment.
         workdir: the run's folder; made if need be.
         command: the command line, for the record.
-        console: where progress is shown.
+        console: where progress is shown; None: nowhere.
         store: compiled programs to share with other runs of this process.
 
     Returns:
@@ -110,6 +110,7 @@ def train_and_evaluate(
             that another process is working in.
         InterruptedRunError: told to stop by a signal; the same call goes on.
     """
+    console = console or Console(quiet=True)
     hosts.check_same("the settings", settings.digest())
     done = hosts.on_first(lambda: run_folder.find_results(workdir, settings))
     if done is not None:

@@ -4,7 +4,6 @@ import json
 from pathlib import Path
 
 from faults.tiny import get_config
-from rich.console import Console
 
 from mothernets_jax.compilation import ProgramStore
 from mothernets_jax.config import from_config
@@ -22,8 +21,6 @@ def run(workdir: Path) -> dict:
         SETTINGS,
         name="tiny",
         workdir=workdir,
-        command="",
-        console=Console(quiet=True),
         store=_STORE,
     )
     write_report(results, workdir)

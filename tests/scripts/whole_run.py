@@ -9,7 +9,6 @@ from pathlib import Path
 
 os.environ["XLA_FLAGS"] = f"--xla_force_host_platform_device_count={sys.argv[1]}"
 
-from rich.console import Console
 
 from configs.vgg_ensemble import get_config
 from mothernets_jax import experiment, methods
@@ -31,8 +30,6 @@ def main():
         settings,
         name="tiny",
         workdir=Path(sys.argv[2]),
-        command="",
-        console=Console(quiet=True),
     )
 
 
