@@ -1,7 +1,8 @@
 """Where and how the tests run: on the CPU, strictly, from a printed seed, all of them.
 
 With `-n` (pytest-xdist) a controller hands the tests to workers, each of which collects
-them all. Seed and environment are the controller's; workers inherit them.
+them all. Seed and environment are the controller's; workers inherit them, and the
+folder in which what one has compiled is there for all, until the run's end.
 
 JAX reads its settings from the environment when it is first imported, hence none of the
 imports of JAX stands at the top of this file.
@@ -11,6 +12,7 @@ import ast
 import os
 import random
 import re
+import tempfile
 from pathlib import Path
 
 import hypothesis
@@ -35,6 +37,8 @@ def pytest_configure(config):
     if marks and not re.search(r"(?<!not )\bgpu\b", marks):
         os.environ.setdefault("JAX_PLATFORMS", "cpu")
     os.environ["JAX_NUMPY_RANK_PROMOTION"] = "raise"
+    if not hasattr(config, "workerinput"):
+        share_programs(config)
 
     default = 0 if CI else random.randrange(2**31)
     seed = int(os.environ.setdefault("MOTHERNETS_JAX_SEED", str(default)))
@@ -53,6 +57,15 @@ def pytest_configure(config):
 
     if config.option.complete:
         config.pluginmanager.register(Completeness(), "completeness")
+
+
+def share_programs(config):
+    """Keeps what is compiled in a folder for all processes, deleted at the end."""
+    folder = tempfile.TemporaryDirectory(prefix="mothernets_jax-programs-")
+    config.add_cleanup(folder.cleanup)
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = folder.name
+    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
+    os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
 
 
 def pytest_report_header(config):
