@@ -1,5 +1,6 @@
 """The family of docs/adding_a_family.md joins in under 60 lines."""
 
+import functools
 import re
 from pathlib import Path
 
@@ -44,16 +45,21 @@ def test_members_compute_what_their_mothernet_computes(x64, family):
     variables = init(mother, jax.random.key(0), (4, 4, 1), 3)
     variables = jax.tree.map(lambda leaf: leaf.astype(jnp.float64), variables)
     images = jnp.asarray(np.random.default_rng(0).normal(size=(6, 4, 4, 1)))
-    expected = apply(mother, variables, images)
+    grow = jax.jit(hatch, static_argnums=(1, 2))
+
+    @functools.partial(jax.jit, static_argnums=0)
+    @functools.partial(jax.grad, argnums=1, has_aux=True)
+    def gradient_of(architecture, params):
+        logits = apply(architecture, {"params": params}, images)
+        return logits[:, 0].sum(), logits
+
+    _, expected = gradient_of(mother, variables["params"])
     for member in members:
         assert set(matched_units(mother, member)) == {"unit1"}
-        grown = hatch(variables, mother, member, jax.random.key(1))
-        found = apply(member, grown, images)
+        grown = grow(variables, mother, member, jax.random.key(1))
+        gradient, found = gradient_of(member, grown["params"])
         np.testing.assert_allclose(found, expected, rtol=0, atol=1e-12)
         # What was inserted learns: its zero layer has a gradient.
-        gradient = jax.grad(
-            lambda p, m=member: apply(m, {"params": p}, images)[:, 0].sum()
-        )(grown["params"])
         for name in ("unit2_out", "unit3_out"):
             if name in gradient:
                 assert np.abs(gradient[name]["kernel"]).max() > 1e-3

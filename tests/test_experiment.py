@@ -157,26 +157,6 @@ def test_loading_names_what_there_is(finished, tmp_path):
         mn.Ensemble.load(tmp_path)
 
 
-@pytest.mark.parametrize(
-    ("images", "combine", "message"),
-    [
-        (np.zeros((2, 8, 8, 1), np.float32), "average", "float32 of shape"),
-        (np.zeros((2, 9, 8, 1), np.uint8), "average", r"expected uint8 of shape"),
-        (np.zeros((8, 8, 1), np.uint8), "average", r"expected uint8 of shape"),
-        (np.zeros((2, 8, 8, 1), np.uint8), "mean", "combine is 'mean'"),
-    ],
-)
-def test_predict_refuses(finished, images, combine, message):
-    ensemble = mn.Ensemble.load(finished[0], "mothernets")
-    with pytest.raises(ValueError, match=message):
-        ensemble.predict(images, combine=combine)
-
-
-def test_predicting_nothing_gives_nothing(finished):
-    ensemble = mn.Ensemble.load(finished[0], "mothernets")
-    assert ensemble.predict(np.zeros((0, 8, 8, 1), np.uint8)).shape == (0, 10)
-
-
 def test_a_finished_run_trains_nothing_again(finished, monkeypatch):
     workdir, results = finished
     monkeypatch.setattr(execution, "run_stage", None)
@@ -219,23 +199,32 @@ def test_an_interrupted_run_ends_in_the_same_results(finished, tmp_path, monkeyp
     assert without_clocks(run(workdir, settings_of())) == without_clocks(results)
 
 
-@pytest.mark.parametrize("strategy", ["loop", "vmap"])
-def test_replicas_share_their_programs(tmp_path, strategy):
+@pytest.mark.parametrize(
+    ("strategy", "replicas"), [("loop", 1), ("loop", 2), ("vmap", 2)]
+)
+def test_replicas_share_their_programs(tmp_path, strategy, replicas):
     """A MotherNet and two architectures: three programs, however many replicas."""
     networks = {"A": "mlp 8 20; batch_norm", "B": "mlp 12 10; batch_norm"}
-    for replicas in (1, 2):
-        settings = settings_of(
-            methods=("mothernets",),
-            architectures=networks,
-            strategy=strategy,
-            replicas=replicas,
-        )
-        store = ProgramStore()
-        run(tmp_path / f"{replicas}", settings, store)
-        assert store.count("train_steps") == 1 + len(networks)
-        assert store.count("hatch_member") == len(networks)
-        assert store.count("forward") == 1 + len(networks)
-        store.close()
+    settings = settings_of(
+        methods=("mothernets",),
+        architectures=networks,
+        strategy=strategy,
+        replicas=replicas,
+    )
+    store = ProgramStore()
+    run(tmp_path / "run", settings, store)
+    assert store.count("train_steps") == 1 + len(networks)
+    assert store.count("hatch_member") == len(networks)
+    assert store.count("forward") == 1 + len(networks)
+    store.close()
+
+
+@pytest.mark.parametrize("clusters", [1, 2])
+def test_the_plan_names_every_mothernet(clusters):
+    shown = StringIO()
+    experiment.show_plan(settings_of(num_clusters=clusters), Console(file=shown))
+    assert f"mothernet_{clusters}:" in shown.getvalue()
+    assert f"mothernet_{clusters + 1}:" not in shown.getvalue()
 
 
 @pytest.fixture(scope="module")

@@ -49,17 +49,7 @@ MISTAKES = [
     ([CONFIG + ":digit"], "there is no preset 'digit'"),
     (["--config=configs/none.py"], "configs/none.py"),
     ([CONFIG + ":folder", "--config.data.dir=/no/such"], "/no/such"),
-    (
-        [CONFIG, "--config.data.name=imagenet", "--config.data.dir=/no/such"],
-        "python -m mothernets_jax.data.prepare imagenet /no/such",
-    ),
-    ([CONFIG, "--config.train.epochs=0"], "config.train.epochs is 0"),
-    ([CONFIG, "--config.methods=('mothernet',)"], "did you mean 'mothernets'"),
-    ([CONFIG + ":folder"], "--config.data.dir=PATH"),
-    ([CONFIG, "--config.data.name=cifar"], "Did you mean 'cifar10'"),
     ([CONFIG, "--config.num_clusters=99"], "num_clusters is 99"),
-    ([CONFIG, "--config.train.batch_size=9999"], "batch_size is 9999"),
-    ([CONFIG, "--workdir=README.md"], "README.md is a file"),
     ([CONFIG, "--host=0"], "--coordinator and --num_hosts missing"),
     ([CONFIG, "--distributed"], "the hosts cannot be joined"),
 ]
@@ -78,15 +68,12 @@ def test_a_mistake_gets_one_clear_line(refusals, number):
     assert message in error_of(refusals[number])
 
 
-@pytest.mark.parametrize("clusters", [1, 2, 5])
-def test_the_plan_explains_and_trains_nothing(clusters, tmp_path):
+def test_the_plan_explains_and_trains_nothing(tmp_path):
     workdir = tmp_path / "run"
-    done = launch(
-        CONFIG, "--plan", f"--config.num_clusters={clusters}", f"--workdir={workdir}"
-    )
+    done = launch(CONFIG, "--plan", "--config.num_clusters=2", f"--workdir={workdir}")
     assert done.returncode == 0, done.stderr
-    assert f"mothernet_{clusters}:" in done.stdout
-    assert f"mothernet_{clusters + 1}:" not in done.stdout
+    assert "mothernet_2:" in done.stdout
+    assert "mothernet_3:" not in done.stdout
     for word in ("inherited", "inserted", "stepped together", "training FLOPs"):
         assert word in done.stdout
     assert not workdir.exists()

@@ -68,23 +68,24 @@ def test_gradients_grow_like_the_momentum(name, seed):
     images = jnp.asarray(rng.normal(size=(8, *SHAPE)))
     labels = jnp.asarray(rng.integers(0, CLASSES, 8))
     start = jax.tree.map(
-        lambda leaf: jnp.asarray(leaf + 0.1 * rng.normal(size=leaf.shape) ** 2),
-        init(mother, key, SHAPE, CLASSES),
+        lambda leaf: leaf + 0.1 * rng.normal(size=leaf.shape) ** 2,
+        jax.device_get(init(mother, key, SHAPE, CLASSES)),
     )
-    grads = gradients(mother, start, images, labels)
+    grads = jax.device_get(gradients(mother, start, images, labels))
     hatched = hatch_jitted(start, mother, member, key)
     expected = gradients(member, hatched, images, labels)
     found = hatch_momentum_jitted(grads, mother, member, key)
     # What is not new carries a share of the mother's, which that of ones shows.
-    ones = jax.tree.map(jnp.ones_like, grads)
+    ones = jax.tree.map(np.ones_like, grads)
     shares = hatch_momentum_jitted(ones, mother, member, key)
+    expected, found, shares = jax.device_get((expected, found, shares))
     assert jax.tree.structure(found) == jax.tree.structure(expected)
     if name in PARTS:
         one, other = PARTS[name]
         for tree in (found, expected, shares):
             rest = tree.pop(other)
             tree[one] = jax.tree.map(lambda a, b: a + b[: a.size], tree[one], rest)
-    largest = max(float(jnp.abs(leaf).max()) for leaf in jax.tree.leaves(expected))
+    largest = max(np.abs(leaf).max() for leaf in jax.tree.leaves(expected))
     new = 0.0
     for layer, leaves in expected.items():
         for leaf, true in leaves.items():
@@ -96,7 +97,7 @@ def test_gradients_grow_like_the_momentum(name, seed):
             new = max(new, np.abs(true[~continued]).max(initial=0) / largest)
     # All of the mother's entries are there, and what is new had been left out.
     mothers = sum(leaf.size for leaf in jax.tree.leaves(grads))
-    assert sum(float(leaf.sum()) for leaf in jax.tree.leaves(shares)) >= mothers - 1e-9
+    assert sum(leaf.sum() for leaf in jax.tree.leaves(shares)) >= mothers - 1e-9
     assert new > 1e-4
 
 

@@ -36,11 +36,11 @@ def free_port():
         return free.getsockname()[1]
 
 
-def start(*arguments, cwd=ROOT):
+def start(*arguments, cwd=ROOT, **environment):
     return subprocess.Popen(
         [sys.executable, *map(str, arguments)],
         cwd=cwd,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        env=os.environ | {"PYTHONPATH": str(ROOT)} | environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -76,20 +76,30 @@ def results_of(workdir):
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    """A folder in which one host, and then two, have trained; and what those said."""
+    """A folder in which one host and two have trained, and what the two said.
+
+    And one host with four devices, on which stages run side by side.
+    """
     folder = tmp_path_factory.mktemp("hosts")
     (folder / "tiny.py").write_text(TINY)
     alone = start(*LAUNCH, "--workdir=alone", cwd=folder)
+    four = start(
+        *LAUNCH,
+        "--workdir=four",
+        "--config.strategy=vmap",
+        cwd=folder,
+        XLA_FLAGS="--xla_force_host_platform_device_count=4",
+    )
     said = on_two_hosts(folder)
-    code, _, err = finish(alone)
-    assert code == 0, err
+    for code, _, err in map(finish, (alone, four)):
+        assert code == 0, err
     assert [code for code, _, _ in said] == [0, 0], said
     return folder, said
 
 
-def check_same_results(two, one):
-    assert [s["name"] for s in two["stages"]] == [s["name"] for s in one["stages"]]
-    for mine, theirs in zip(two["stages"], one["stages"], strict=True):
+def check_same_results(several, one):
+    assert [s["name"] for s in several["stages"]] == [s["name"] for s in one["stages"]]
+    for mine, theirs in zip(several["stages"], one["stages"], strict=True):
         for member, history in theirs["history"].items():
             found = mine["history"][member]
             np.testing.assert_allclose(
@@ -98,9 +108,9 @@ def check_same_results(two, one):
             np.testing.assert_allclose(  # of 256 images, a few may tip over
                 found["train_error"], history["train_error"], atol=0.01
             )
-    assert two["cost"] == one["cost"]
+    assert several["cost"] == one["cost"]
     for combine, entry in one["ensemble"].items():
-        assert two["ensemble"][combine]["error"] == pytest.approx(
+        assert several["ensemble"][combine]["error"] == pytest.approx(
             entry["error"], abs=0.01
         )
 
@@ -109,6 +119,11 @@ def test_two_hosts_learn_what_one_learns(trained):
     folder, _ = trained
     two = results_of(folder / "host0" / "run")
     check_same_results(two, results_of(folder / "alone"))
+
+
+def test_four_devices_learn_what_one_learns(trained):
+    folder, _ = trained
+    check_same_results(results_of(folder / "four"), results_of(folder / "alone"))
 
 
 def test_the_first_host_alone_writes_and_speaks(trained):

@@ -28,6 +28,8 @@ PAIRS = {
     "vgg": (vgg("(3:6) | (3:4)"), vgg("(3:12) | (3:4)"), "block1_conv1"),
 }
 STEPS, EXAMPLES = 40, 64
+hatch_jitted = jax.jit(hatch, static_argnums=(1, 2), static_argnames="split")
+shown_jitted = jax.jit(shown_values, static_argnums=0)
 
 
 def correlations(split, family):
@@ -43,7 +45,7 @@ def correlations(split, family):
     )
     key = jax.random.key(1)
     variables = init(mother, jax.random.key(0), (4, 4, 1), 3)
-    hatched = hatch(variables, mother, member, key, split=split)
+    hatched = hatch_jitted(variables, mother, member, key, split=split)
     source = widening_map(named_key(key, "copies", unit), 6, 12).source
     step = jax.jit(make_member_step(member, Augmentation(0, flip="none")))
     state = new_state(hatched)
@@ -51,7 +53,7 @@ def correlations(split, family):
 
     def measure():
         outputs = np.asarray(
-            shown_values(member, state.variables, batch)[f"{unit}_relu"]
+            shown_jitted(member, state.variables, batch)[f"{unit}_relu"]
         )
         channels = outputs.reshape(-1, 12).T.astype(np.float64)
         return [

@@ -2,6 +2,7 @@
 
 import math
 import os
+import shutil
 
 import jax
 import numpy as np
@@ -35,10 +36,14 @@ def save(workdir, record, members):
     return workdir
 
 
-def test_this_one_is_used(tmp_path):
-    save(tmp_path, RECORD, {"A": variables()})
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    return save(tmp_path_factory.mktemp("saved"), RECORD, {"A": variables()})
+
+
+def test_this_one_is_used(saved):
     images = np.zeros((3, *SHAPE), np.uint8)
-    assert mn.Ensemble.load(tmp_path).predict(images, combine="greedy").shape == (3, 2)
+    assert mn.Ensemble.load(saved).predict(images, combine="greedy").shape == (3, 2)
 
 
 WRONG = [
@@ -93,8 +98,11 @@ WRONG = [
 @pytest.mark.parametrize(
     ("field", "value"), WRONG, ids=[f"{f}-{n}" for n, (f, _) in enumerate(WRONG)]
 )
-def test_a_field_that_cannot_be_is_refused(tmp_path, field, value):
-    save(tmp_path, {**RECORD, field: value}, {"A": variables()})
+def test_a_field_that_cannot_be_is_refused(saved, tmp_path, field, value):
+    shutil.copytree(saved, tmp_path, dirs_exist_ok=True)
+    folder = tmp_path / "ensembles" / "mine"
+    record = {**RECORD, field: value}
+    sealed_record.write(folder / "record.json", folder / "variables", record)
     with pytest.raises(ValueError) as caught:
         mn.Ensemble.load(tmp_path)
     message = str(caught.value)
