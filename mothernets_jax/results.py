@@ -149,7 +149,10 @@ def _clocks(
     task: Task,
     prices: Mapping[str, float],
 ) -> dict[str, float | None]:
-    """Seconds, and what depends on the machine as they do: memory and money."""
+    """Seconds, and what depends on the machine as they do: memory and money.
+
+    Money is without compilation, whose programs methods share: the first would pay.
+    """
     clocks = {
         "train_seconds": 0.0,
         "hatch_seconds": 0.0,
@@ -160,7 +163,7 @@ def _clocks(
     for record in records:
         for clock in clocks.keys() & record["clocks"].keys():
             clocks[clock] += record["clocks"][clock]
-    paid = ("train", "hatch", "eval", "compile_wait")
+    paid = ("train", "hatch", "eval")
     hours = sum(clocks[f"{name}_seconds"] for name in paid) / 3600
     memory = max(record["clocks"]["memory_bytes"] or 0 for record in records) or None
     price = price_of(task.devices[0].device_kind, prices)

@@ -34,7 +34,8 @@ class StagePosition:
         discarded_epochs: by member, in which it diverged.
         left_out: by member that diverged twice, why.
         checks: of the start, by member.
-        clocks: seconds so far.
+        clocks: seconds so far; of training, hatching and evaluating those of the whole
+            machine: on a quarter of its devices a second counts a quarter.
     """
 
     strategy: str

@@ -70,6 +70,8 @@ class StageRun:
         self._progress, self._log, self._work = progress, log, work
         self._interruption = interruption
         self._flops = epoch_flops(stage, task)
+        # Others run beside it on the rest.
+        self._share_of_machine = len(task.devices) / jax.device_count()
 
     def begin(
         self,
@@ -134,7 +136,7 @@ class StageRun:
         before = position.clocks["train_seconds"]
 
         def pause(steps: int, seconds: float) -> None:
-            position.clocks["train_seconds"] = before + seconds
+            position.clocks["train_seconds"] = before + self._of_machine(seconds)
             position.steps = steps
             self._save_if_due()
 
@@ -146,7 +148,7 @@ class StageRun:
             rate_shares=[position.rate_shares[name] for name in members],
             pause=pause,
         )
-        position.clocks["train_seconds"] = before + seconds
+        position.clocks["train_seconds"] = before + self._of_machine(seconds)
         position.steps = 0
         self._close_epoch(seconds)
         self._save_if_due()
@@ -318,4 +320,10 @@ class StageRun:
         """Seconds since now, without those spent waiting for programs."""
         meter, started = self._executables, time.perf_counter()
         waited = meter.waited
-        return lambda: time.perf_counter() - started - (meter.waited - waited)
+        return lambda: self._of_machine(
+            time.perf_counter() - started - (meter.waited - waited)
+        )
+
+    def _of_machine(self, seconds: float) -> float:
+        """Seconds of this stage's devices as seconds of all devices."""
+        return seconds * self._share_of_machine

@@ -70,8 +70,11 @@ def fake_method(method, kinds, mothers, error, flops, validation):
     clocks = {"train_seconds": 81.26, "compile_seconds": 12.5, "eval_seconds": 1234.5}
     before = len(mothers) if hatched else 0
     each = flops / (before + len(kinds))
-    groups = [[name] for name in mothers][:before]
-    groups += [[m for m in kinds if kinds[m] == kind] for kind in ARCHITECTURES]
+    groups = []
+    for name, own in mothers.items() if hatched else {"": kinds}.items():
+        groups += [[name]] if hatched else []
+        groups += [[m for m in own if own[m] == kind] for kind in ARCHITECTURES]
+    groups = [group for group in groups if group]
     history = {"train_error": [0.4, 0.2, 0.08], "train_loss": [0.9, 0.5, 0.2]}
     history["validation_error"] = [0.5, 0.3, 0.1] if validation else [None] * 3
     common = {"architecture": "vgg (3:64)", "strategy": "unroll", "clocks": clocks}
@@ -87,12 +90,14 @@ def fake_method(method, kinds, mothers, error, flops, validation):
         | ARCHITECTURES[kind]
         for number, (name, kind) in enumerate(kinds.items())
     }
-    finished = np.cumsum([len(group) for group in groups[before:]]).tolist()
-    anytime = [
-        {"members": n, "train_flops": each * (before + n), "error": 2 * error - n / 1e4}
-        for n in finished[:-1]
-    ]
-    anytime.append({"members": len(kinds), "train_flops": flops, "error": error})
+    trained = np.cumsum([len(group) for group in groups]).tolist()
+    anytime, finished = [], 0
+    for group, networks in zip(groups, trained, strict=True):
+        if group[0] in members:
+            finished += len(group)
+            point = {"members": finished, "train_flops": each * networks}
+            anytime.append({**point, "error": 2 * error - finished / 1e4})
+    anytime[-1] |= {"train_flops": flops, "error": error}
     combines = {"average": error, "vote": 1.1 * error, "oracle": 0.4 * error}
     change = {"largest_logit_difference": 3e-6, "relative_logit_difference": 2e-7}
     return {
@@ -100,7 +105,8 @@ def fake_method(method, kinds, mothers, error, flops, validation):
         "validation": {"average": {"error": 1.2 * error}} if validation else {},
         "mean_member_error": 2 * error,
         "members": members,
-        "cost": {"train_flops": flops, "epochs": 24 * (before + len(kinds))},
+        "cost": {"train_flops": flops, "epochs": 24 * (before + len(kinds))}
+        | {"parameters": sum(m["parameters"] for m in members.values())},
         "hatching": dict.fromkeys(kinds, change) if hatched else {},
         "clocks": clocks,
         "anytime": anytime,

@@ -61,7 +61,6 @@ def test_seven_methods_are_all_there(page):
     ("path", "value", "column", "text"),
     [
         ("cost.images", 1234567, "images", "1.23 M"),
-        ("cost.parameters", 5281234, "parameters", "5.28 M"),
         ("cost.inference_flops", 2.5e9, "inference FLOPs", "2.5 G"),
         ("clocks.peak_memory_bytes", 1.5e9, "peak memory", "1.5 GB"),
         ("clocks.dollars", 12.3, "money", "$12.30"),
@@ -78,13 +77,39 @@ def test_costs_are_shown_where_they_were_measured(path, value, column, text):
     assert [row[column] for row in rows] == [text, "–"]
 
 
+def test_what_members_share_counts_once():
+    results = fake_results()
+    results["methods"]["mothernets"]["cost"]["parameters"] = 5281234
+    _, costs, *_, members, _, _ = page_of(results).tables
+    assert costs[1]["parameters"] == members[-1]["parameters"] == "5.28 M"
+    assert costs[2]["parameters"] == "121 M"
+
+
+def test_how_networks_differ_and_what_they_doubt():
+    results = seven()
+    assert "images of another kind" not in page_of(results).text
+    for number, method in enumerate(results["methods"].values()):
+        method["diversity"] |= {"covariance": 0.0123, "mutual_information": 0.25}
+        found = {"auroc_max_probability": 0.9, "auroc_entropy": 0.875 - number / 100}
+        method["ood"] = {"name": "svhn", **found}
+    page = Page(run_page._page(results, {"disagreement": ""}))
+    assert "the test images of svhn from" in " ".join(page.text.split())
+    named = {tuple(table[1])[1:]: table[1:] for table in page.tables}
+    rows = named["disagreement", "covariance", "mutual information"]
+    assert [*rows[6].values()] == ["FGE", "21.00%", "0.012", "0.250"]
+    rows = named["AUROC by probability", "AUROC by entropy"]
+    assert [*rows[6].values()] == ["FGE", "0.900", "0.815"]
+
+
 def test_combinations():
-    tables = page_of(seven()).tables[2:6]
-    error, nll, calibrated, temperature = (table[1] for table in tables)
+    tables = page_of(seven()).tables[2:9]
+    error, nll, ece, adaptive, calibrated, less, temperature = (t[1] for t in tables)
     assert list(error) == ["", "average", "vote", "super learner", "oracle"]
     assert list(error.values())[1:] == ["2.00%", "2.20%", "1.00%", "0.80%"]
     assert nll == {"": "MotherNets", "average": "0.250", "super learner": "0.240"}
+    assert [ece["average"], adaptive["average"]] == ["6.25%", "7.00%"]
     assert calibrated == {"": "MotherNets", "average": "0.200"}
+    assert less == {"": "MotherNets", "average": "3.12%"}
     assert temperature == {"": "MotherNets", "average": "0.75"}
 
 
@@ -208,6 +233,12 @@ def test_seconds_so_far_count_what_was_trained_first():
     seconds = [point["train_seconds"] for point in anytime_points(method)]
     assert seconds == pytest.approx([81.26 * n for n in (2, 3, 4, 5, 6)])
     assert flops_before_members(method) == pytest.approx(3.21e14 / 6)
+
+
+def test_a_second_mothernet_is_not_before_the_first_member():
+    method = fake_results(clusters=2)["methods"]["mothernets"]
+    assert flops_before_members(method) == pytest.approx(3.21e14 / 12)
+    assert method["anytime"][0]["train_flops"] > flops_before_members(method)
 
 
 def luminance(colour):

@@ -12,6 +12,7 @@ import os
 import types
 
 import chex
+import jax
 import jax.numpy as jnp
 import pytest
 from fake_runs import without_clocks
@@ -110,6 +111,23 @@ def test_seconds_count_once(train, tmp_path, monkeypatch):
     seconds = whole.record["clocks"]["train_seconds"]
     assert 0 < record["clocks"]["train_seconds"] < seconds
     assert result.record["clocks"]["train_seconds"] == seconds
+
+
+def test_seconds_are_those_of_the_whole_machine(train, monkeypatch):
+    """Or stages on one device each would seem slower than one stage on all."""
+    ticks = itertools.count()
+    clock = types.SimpleNamespace(perf_counter=lambda: float(next(ticks)))
+    monkeypatch.setattr(group_trainer, "time", clock)
+    monkeypatch.setattr(stage_run, "time", clock)
+    train()  # whatever is to be compiled, whose clock is another
+    alone, _ = train()
+    monkeypatch.setattr(jax, "device_count", lambda: 4)
+    beside_others, _ = train()
+    for name in ("train_seconds", "eval_seconds"):
+        seconds = alone.record["clocks"][name]
+        assert seconds > 1
+        found = beside_others.record["clocks"][name]
+        assert found == pytest.approx(seconds / 4, rel=0.01)
 
 
 def test_saving_takes_at_most_a_hundredth_of_the_time(tmp_path, monkeypatch):

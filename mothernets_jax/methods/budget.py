@@ -67,6 +67,15 @@ def budget_flops(
     return epochs * epoch_cost(task, settings.train, [network])
 
 
+def whole_epochs(budget: float, flops: float) -> int:
+    """How many a budget pays for, at so many FLOPs each; rounding takes none away.
+
+    >>> whole_epochs(0.1 + 0.2, 0.1), whole_epochs(0.29, 0.1)
+    (3, 2)
+    """
+    return int(budget / flops + 1e-9)
+
+
 def affordable_recipe(
     method: str, recipe: Recipe, budget: float | None, flops: float
 ) -> Recipe:
@@ -97,7 +106,7 @@ def affordable_epochs(method: str, budget: float, flops: float) -> int:
     Raises:
         ValueError: not even one.
     """
-    epochs = int(budget / flops + 1e-9)
+    epochs = whole_epochs(budget, flops)
     if epochs < 1:
         raise ValueError(
             f"config.budget.epochs pays for {max(0.0, budget):.3g} training FLOPs, but "

@@ -9,7 +9,12 @@ from collections.abc import Mapping, Sequence
 from mothernets_jax.architectures import Architecture
 from mothernets_jax.costs import num_params
 from mothernets_jax.losses import Distillation
-from mothernets_jax.methods.budget import affordable_recipe, budget_flops, with_epochs
+from mothernets_jax.methods.budget import (
+    affordable_recipe,
+    budget_flops,
+    whole_epochs,
+    with_epochs,
+)
 from mothernets_jax.methods.scratch import (
     label_of,
     same_architecture,
@@ -84,7 +89,7 @@ def _recipes(
     teacher_flops = epoch_flops(teacher, task)
     students_flops = sum(len(s.members) * epoch_flops(s, task) for s in students)
     share = settings.distillation.budget_share * budget
-    epochs = max(1, int(share / teacher_flops))
+    epochs = max(1, whole_epochs(share, teacher_flops))
     rest = budget - epochs * teacher_flops
     what = f"{NAME}, after {epochs} of the teacher,"
     return (

@@ -15,6 +15,7 @@ from mothernets_jax.methods.budget import (
     affordable_recipe,
     budget_flops,
     epoch_cost,
+    whole_epochs,
     with_epochs,
 )
 from mothernets_jax.methods.hatched_start import (
@@ -112,7 +113,7 @@ def _recipes(
     """The MotherNets' recipe and the members'.
 
     Of a budget, the members get as many whole epochs as their share pays for, at least
-    one, and the MotherNets what remains.
+    one, and the MotherNets what remains: of small budgets less than their share.
 
     Raises:
         ValueError: a budget too small.
@@ -126,7 +127,7 @@ def _recipes(
     mothers_flops = epoch_cost(task, mother, [found.mothernet for found in clusters])
     members_flops = epoch_cost(task, member, members.values())
     share = (1 - settings.mother.budget_share) * budget
-    member_epochs = max(1, int(share / members_flops + 1e-9))
+    member_epochs = max(1, whole_epochs(share, members_flops))
     rest = budget - member_epochs * members_flops
     what = f"{NAME}, beside {member_epochs} of its members,"
     return (

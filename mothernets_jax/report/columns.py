@@ -65,6 +65,15 @@ WORTH = (
     FLOPS,
     OF_FULL_DATA,
 )
+DIFFERENCES = (
+    Column("disagreement", "diversity.disagreement", percent),
+    Column("covariance", "diversity.covariance", decimals),
+    Column("mutual information", "diversity.mutual_information", decimals),
+)
+DETECTION = (
+    Column("AUROC by probability", "ood.auroc_max_probability", decimals),
+    Column("AUROC by entropy", "ood.auroc_entropy", decimals),
+)
 COSTS = (
     FLOPS,
     OF_FULL_DATA,

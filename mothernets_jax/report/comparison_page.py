@@ -11,7 +11,14 @@ from typing import Any, NamedTuple
 
 from mothernets_jax.files import write_whole
 from mothernets_jax.report import style
-from mothernets_jax.report.columns import COSTS, WORTH, Column, cells
+from mothernets_jax.report.columns import (
+    COSTS,
+    DETECTION,
+    DIFFERENCES,
+    WORTH,
+    Column,
+    cells,
+)
 from mothernets_jax.report.findings import comparison_headline, comparison_remarks
 from mothernets_jax.report.page import draw_pictures, fill, html_table
 from mothernets_jax.report.plot_anytime import anytime
@@ -141,10 +148,17 @@ def _page(comparison: dict, rows: list[Row], pictures: dict[str, str]) -> str:
         ),
         "worth": html_table(_table(rows, WORTH), colours=colours),
         "costs": html_table(_table(rows, COSTS), colours=colours),
+        "differences": html_table(_table(rows, DIFFERENCES), colours=colours),
+        "detection": html_table(_table(rows, DETECTION), colours=colours),
         "combinations": combined,
         "run_table": html_table([_run_row(run) for run in runs]),
     }
     shown = {*pictures, *(["combinations"] if combined else [])}
+    shown |= {
+        section
+        for section, measured in (("differences", "diversity"), ("detection", "ood"))
+        if any(row.mean.get(measured) for row in rows)
+    }
     title = f"{comparison['name']}: comparison of ensembles"
     return fill("comparison_template.html", shown, title, values)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from mothernets_jax.files import write_whole
 from mothernets_jax.report import style
-from mothernets_jax.report.columns import COSTS, WORTH
+from mothernets_jax.report.columns import COSTS, DETECTION, DIFFERENCES, WORTH
 from mothernets_jax.report.findings import headline, remarks, warnings
 from mothernets_jax.report.page import Drawing, draw_pictures, fill, html_table
 from mothernets_jax.report.plot_anytime import anytime
@@ -53,6 +53,9 @@ def _page(results: dict, pictures: dict[str, str]) -> str:
     shown = {*pictures, *(["combinations"] if combined else [])}
     if any(method["hatching"] for method in methods.values()):
         shown.add("hatching")
+    others = [m["ood"]["name"] for m in methods.values() if m.get("ood")]
+    if others:
+        shown.add("detection")
     values = pictures | {
         "name": html.escape(results["name"]),
         "headline": html.escape(headline(results)),
@@ -64,6 +67,9 @@ def _page(results: dict, pictures: dict[str, str]) -> str:
         "copies": _copies(data),
         "worth": html_table(comparison(methods, WORTH), colours=colours),
         "costs": html_table(comparison(methods, COSTS), colours=colours),
+        "differences": html_table(comparison(methods, DIFFERENCES), colours=colours),
+        "detection": html_table(comparison(methods, DETECTION), colours=colours),
+        "others": html.escape(", ".join(dict.fromkeys(others))),
         "combinations": combined,
         "after": _after_temperature(methods),
         "apart": html.escape(" ".join(results.get("plan", {}).get("apart", ()))),

@@ -1,5 +1,6 @@
 """What plots of error against cost draw: a series of points for each method."""
 
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -52,9 +53,11 @@ def anytime_points(method: Mapping[str, Any]) -> list[dict[str, float]]:
 
 
 def flops_before_members(method: Mapping[str, Any]) -> float:
-    """FLOPs of the stages in which no member is trained: MotherNets, a teacher."""
-    members = method["members"].keys()
-    stages = [s for s in method["stages"] if members.isdisjoint(s["members"])]
+    """FLOPs of the stages before the first of a member: a MotherNet's, a teacher's."""
+    stages = itertools.takewhile(
+        lambda stage: method["members"].keys().isdisjoint(stage["members"]),
+        method["stages"],
+    )
     return float(sum(stage["train_flops"] for stage in stages))
 
 

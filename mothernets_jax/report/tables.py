@@ -71,7 +71,10 @@ def combination_tables(
     for title, path, text in (
         ("Error", "error", percent),
         ("NLL", "nll", decimals),
+        ("ECE", "ece", percent),
+        ("Adaptive ECE", "ece_adaptive", percent),
         ("NLL at the temperature", "calibrated.nll", decimals),
+        ("ECE at the temperature", "calibrated.ece", percent),
         ("Temperature", "temperature", partial(decimals, places=2)),
     ):
         columns = [
@@ -122,9 +125,7 @@ def member_tables(results: dict) -> Iterable[str]:
         if method["validation"]:
             error = method["validation"]["average"]["error"]
             total["validation error"] = percent(error)
-        total["parameters"] = quantity(
-            sum(m["parameters"] for m in method["members"].values())
-        )
+        total["parameters"] = quantity(method["cost"]["parameters"])
         total["train FLOPs"] = quantity(method["cost"]["train_flops"])
         total["epochs"] = f"{method['cost']['epochs']:,}"
         yield f"<h3>{html.escape(method_label(name))}</h3>"
