@@ -117,6 +117,11 @@ def get_config(preset: str = "digits") -> ConfigDict:
             "checkpoint": {"interval_seconds": 60.0},  # of unfinished work, at least
             # Dollars for an hour of one device, by a part of its name; yours differ.
             "prices": {"cpu": 0.1, "A100": 2.0, "H100": 3.0, "H200": 3.5, "TPU": 1.5},
-            "fge": {"cycle_epochs": 4, "largest_rate": 0.05, "smallest_rate": 1e-4},
+            # By default cycles of 4 epochs, of 2 where a budget is too small for those.
+            "fge": {
+                "cycle_epochs": placeholder(int),
+                "largest_rate": 0.05,
+                "smallest_rate": 1e-4,
+            },
         }
     )

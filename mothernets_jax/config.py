@@ -48,7 +48,7 @@ def _check_together(settings: Settings) -> None:
             f"config.fge.largest_rate is {settings.fge.largest_rate}: expected "
             f"{settings.fge.smallest_rate} or more, which is config.fge.smallest_rate"
         )
-    if settings.fge.cycle_epochs % 2:
+    if (settings.fge.cycle_epochs or 0) % 2:
         raise ValueError(
             f"config.fge.cycle_epochs is {settings.fge.cycle_epochs}: expected an even "
             "number, since a member is collected in the middle of a cycle"

@@ -105,9 +105,9 @@ class SnapshotSettings:
 
 @dataclasses.dataclass(frozen=True)
 class FgeSettings:
-    """Triangular cycles, a member in the middle of each."""
+    """Triangular cycles, a member in the middle of each; no length: by the budget."""
 
-    cycle_epochs: int
+    cycle_epochs: int | None
     largest_rate: float
     smallest_rate: float
 

@@ -190,6 +190,17 @@ def test_fge_collects_where_the_rate_is_smallest(task):
     np.testing.assert_array_equal(rates[1], rates[2])
 
 
+@pytest.mark.parametrize(
+    ("budget", "epochs"),
+    [(None, [4, 2, 4, 4]), (40.0, [30, 2, 4, 4]), (39.0, [34, 1, 2, 2])],
+)
+def test_fge_trains_before_its_cycles_for_three_quarters(task, budget, epochs):
+    """Three members make 10 epochs of cycles of 4, and 5 of cycles of 2."""
+    options = {"fge.cycle_epochs": None, "budget.epochs": budget}
+    stages = compose(task, "fge", **options).stages
+    assert [stage.recipe.epochs for stage in stages] == epochs
+
+
 def test_mother_cycles(task):
     mother, *_ = compose(task, "mothernets", **{"mother.cycles": 2}).stages
     rates = stage_rates(mother, task).ravel()
