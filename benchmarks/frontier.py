@@ -15,11 +15,11 @@ A run's figures go into a file of their own, in a folder beside FILE.json and of
 name, and a run whose figures are there is not repeated: on another machine, too, so
 that a long comparison can be made in pieces. With --only some methods are run alone, by
 one of several processes, and neither FILE.json nor the plot is written. Nothing is
-chosen on the test set. `python -m mothernets_jax.report` makes a page of the runs'
-folders, in --scratch.
+chosen on a run's own test set. The runs' folders, in --scratch, can be put on a page by
+`python -m mothernets_jax.report`, as far as they share a test set.
 """
 
-import dataclasses
+import hashlib
 import json
 from pathlib import Path
 
@@ -32,7 +32,10 @@ from benchmarks.turns import write_results
 from mothernets_jax import compilation, experiment, files, methods
 from mothernets_jax.compilation import ProgramStore
 from mothernets_jax.config import from_config
-from mothernets_jax.settings import Settings
+from mothernets_jax.settings import Settings, without_harmless
+
+# Settings of some methods alone.
+_SECTIONS = ("mother", "hatch", "distillation", "treenets", "snapshot", "fge")
 
 _CONFIG = config_flags.DEFINE_config_file("config")
 _PLAN = flags.DEFINE_string(
@@ -52,12 +55,23 @@ def settings_of(method: str, overrides: dict) -> Settings:
     return from_config(config, tuple(methods.METHODS))
 
 
+def name_of(method: str, settings: Settings) -> str:
+    """The method and a digest of its settings, without those of other methods.
+
+    Wherever the images are, only their folder's name counts.
+    """
+    own = ("mother", "hatch") if method == "mothernets" else (method,)
+    used = without_harmless(settings.to_json())
+    used = {n: v for n, v in used.items() if n in own or n not in _SECTIONS}
+    used["data"] |= {"dir": Path(settings.data.dir).name}
+    text = json.dumps(used, sort_keys=True)
+    return f"{method}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+
+
 def run(method: str, overrides: dict, store: ProgramStore) -> dict:
     """One run's figures, and the name of its folder."""
     settings = settings_of(method, overrides)
-    # Wherever the images are, only their folder's name counts.
-    data = dataclasses.replace(settings.data, dir=Path(settings.data.dir).name)
-    name = f"{method}-{dataclasses.replace(settings, data=data).digest()}"
+    name = name_of(method, settings)
     kept = Path(_OUT.value).with_suffix("") / f"{name}.json"
     if not kept.exists():
         results = experiment.train_and_evaluate(
@@ -66,8 +80,12 @@ def run(method: str, overrides: dict, store: ProgramStore) -> dict:
             workdir=Path(_SCRATCH.value, name),
             store=store,
         )
-        figures = figures_of(results["methods"][method])
-        write_results(str(kept), {"overrides": overrides, "figures": figures})
+        entry = results["methods"][method]
+        figures = figures_of(entry)
+        networks = {"validation_errors": validation_errors(entry)}
+        write_results(
+            str(kept), {"overrides": overrides, "figures": figures, **networks}
+        )
         print(f"{name} {overrides}: {figures['error']:.2%} wrong", flush=True)
     return {"folder": name, **files.read_json(kept)["figures"]}
 
@@ -116,11 +134,37 @@ def figures_of(entry: dict) -> dict:
     }
 
 
+def validation_errors(entry: dict) -> dict[str, float]:
+    """Of every network after its last epoch: MotherNets and teachers, too."""
+    return {
+        name: history["validation_error"][-1]
+        for stage in entry["stages"]
+        for name, history in stage["history"].items()
+        if history["validation_error"]  # none where it diverged at once
+    }
+
+
+def read_plan() -> dict:
+    """The plan, and the flags that go with it, checked before anything is trained."""
+    plan = json.loads(Path(_PLAN.value).read_text())
+    if unknown := set(_ONLY.value) - set(plan["trials"]):
+        raise app.UsageError(
+            f"--only={','.join(sorted(unknown))}: expected some of the plan's methods, "
+            f"{', '.join(plan['trials'])}"
+        )
+    if not _CONFIG.value.data.validation_fraction:
+        raise app.UsageError(
+            "config.data.validation_fraction is 0, and trials are chosen on the "
+            "validation split: give it some images, 0.1, say"
+        )
+    return plan
+
+
 def main(argv: list[str]) -> None:
     del argv
     logging.set_verbosity(logging.WARNING)
     compilation.use_persistent_cache()
-    plan, store = json.loads(Path(_PLAN.value).read_text()), ProgramStore()
+    plan, store = read_plan(), ProgramStore()
     tuned, rows = tune(plan, store), []
     for planned in plan["runs"]:
         method = planned["method"]

@@ -20,6 +20,7 @@ from mothernets_jax.ensemble import ENSEMBLES_FOLDER, Ensemble, Member
 from mothernets_jax.execution import Execution, Trained, read_records, run_stages
 from mothernets_jax.interruption import Interruption
 from mothernets_jax.methods import METHODS
+from mothernets_jax.methods.budget import budget_flops
 from mothernets_jax.plan import describe_clusters, print_plan
 from mothernets_jax.progress import RunProgress
 from mothernets_jax.report import write_report
@@ -45,7 +46,7 @@ def show_plan(settings: Settings, console: Console) -> None:
         task,
         strategy=settings.strategy,
         noise=settings.hatch.noise,
-        budget=settings.budget.epochs is not None,
+        budget=budget_flops(task, settings, settings.members),
     )
 
 

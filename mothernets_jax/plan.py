@@ -108,7 +108,7 @@ def print_plan(
     *,
     strategy: str,
     noise: float,
-    budget: bool,
+    budget: float | None,
 ) -> None:
     """Prints what the run will do.
 
@@ -120,7 +120,7 @@ def print_plan(
         strategy: the setting.
         noise: standard deviation of the noise after hatching, for the remark on
             members that would otherwise begin as equals.
-        budget: whether all methods spend the same.
+        budget: training FLOPs that each method may spend; None without one.
     """
     number = clusters["num_clusters"]
     if number:
@@ -136,7 +136,7 @@ def print_plan(
         console.print(_cluster_table(cluster))
         console.print(_remark_on_equals(cluster, noise))
     console.print(_stages_table(stages, task, strategy))
-    console.print(_costs(stages, task, compare=not budget))
+    console.print(_costs(stages, task, budget))
 
 
 def _cluster_table(cluster: Mapping[str, Any]) -> Table:
@@ -217,14 +217,16 @@ def _stages_table(
 
 
 def _costs(
-    stages: Mapping[str, Sequence[Stage]], task: Task, *, compare: bool
+    stages: Mapping[str, Sequence[Stage]], task: Task, budget: float | None
 ) -> Group:
-    """Each method's FLOPs; to compare, against training its members from scratch."""
+    """Each method's FLOPs, against its budget or its members' training from scratch."""
     lines = []
     for method, listed in stages.items():
         flops = sum(planned_flops(stage, task) for stage in listed)
         lines.append(Text(f"{method}: {flops:.2e} training FLOPs", style="bold"))
-        if compare and method == "mothernets":
+        if budget:  # in whole epochs, so that some of it is left
+            lines[-1].append(f", {flops / budget:.0%} of the budget")
+        elif method == "mothernets":
             scratch = _scratch_flops(listed, task)
             lines[-1].append(
                 f", {flops / scratch:.0%} of training every member from scratch "

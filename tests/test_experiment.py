@@ -227,6 +227,19 @@ def test_the_plan_names_every_mothernet(clusters):
     assert f"mothernet_{clusters + 1}:" not in shown.getvalue()
 
 
+def test_the_plan_says_what_of_a_budget_is_spent():
+    """As many whole epochs of A and B together as 9 epochs of B pay for."""
+    shown = StringIO()
+    console = Console(file=shown, width=200)
+    budget = {"budget.epochs": 9.0, "budget.reference": "B", "replicas": 1}
+    settings = settings_of(methods=("full_data", "snapshot"), **budget)
+    experiment.show_plan(settings, console)
+    a, b = 8 * 64 + 8 * 10, 12 * 64 + 12 * 10 + 10 * 10
+    epochs = 9 * b // (a + b)
+    spent = f"{epochs * (a + b) / (9 * b):.0%} of the budget"
+    assert f"training FLOPs, {spent}" in shown.getvalue()
+
+
 @pytest.fixture(scope="module")
 def calibrated(tmp_path_factory):
     """A run with a calibration split, and noise for images of another kind."""
