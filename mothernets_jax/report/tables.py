@@ -72,7 +72,6 @@ def combination_tables(
         ("Error", "error", percent),
         ("NLL", "nll", decimals),
         ("ECE", "ece", percent),
-        ("Adaptive ECE", "ece_adaptive", percent),
         ("NLL at the temperature", "calibrated.nll", decimals),
         ("ECE at the temperature", "calibrated.ece", percent),
         ("Temperature", "temperature", partial(decimals, places=2)),
