@@ -333,11 +333,18 @@ def test_without_validation_and_with_parted_replicas(tmp_path):
             "num_clusters": 3,
         }
     )
-    entry = run(tmp_path, settings)["methods"]["mothernets"]
+    results = run(tmp_path, settings)
+    entry = results["methods"]["mothernets"]
     assert entry["validation"] == {}
     assert all(m["validation_error"] is None for m in entry["members"].values())
-    mothers = [s["name"] for s in entry["stages"] if "-mothernet_" in s["name"]]
-    assert sum(name.count("mothernet_") and name[-2] == "_" for name in mothers) >= 3
+    clusters = [
+        {member["name"] for member in cluster["members"]}
+        for cluster in results["plan"]["clusters"]
+    ]
+    assert len(clusters) == 3
+    pairs = {"A_1", "A_2"}, {"B_1", "B_2"}
+    assert any(not any(pair <= found for found in clusters) for pair in pairs)
+    assert entry["members"].keys() == set.union(*pairs)
 
 
 def test_a_report_is_written(finished, tmp_path):

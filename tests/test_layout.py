@@ -116,12 +116,13 @@ def test_jax_free_modules_load_without_jax():
 
 
 def test_launch_is_short():
-    for path in ROOT.glob("launch.py"):
-        lines = path.read_text(encoding="utf-8").count("\n")
-        assert lines < 80
+    lines = (ROOT / "launch.py").read_text(encoding="utf-8").count("\n")
+    assert 10 < lines < 80
 
 
 def test_configs_open_with_their_command():
-    for path in ROOT.glob("configs/*.py"):
+    paths = sorted(ROOT.glob("configs/*_ensemble.py")) + [ROOT / "configs/pareto.py"]
+    assert len(paths) > 5
+    for path in paths:
         docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
         assert "python launch.py --config=" in (docstring or ""), path

@@ -667,4 +667,4 @@ def test_debug_shows_the_traceback(answers):
 
 def test_there_are_rows_enough():
     tables = FIELDS, RUNS, FOLDERS, WORKDIRS, EVENTS, CALLS, CONFIG_FILES, COMMANDS
-    assert sum(map(len, tables)) >= 60
+    assert sum(map(len, tables)) >= 140

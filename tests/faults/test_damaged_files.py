@@ -132,5 +132,8 @@ def test_damaged_results_are_made_again(finished, tmp_path, seed):
         copy = tmp_path / str(number)
         shutil.copytree(workdir, copy)
         path = copy / "results.json"
-        path.write_bytes(flip(path.read_bytes(), draw))
+        damaged = flip(path.read_bytes(), draw)
+        path.write_bytes(damaged)
         assert without_clocks(run(copy)) == expected
+        assert path.read_bytes() != damaged  # in the clocks, too
+        assert without_clocks(json.loads(path.read_text())) == expected
