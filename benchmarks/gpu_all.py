@@ -2,10 +2,14 @@
 
     python -m benchmarks.gpu_all --out=benchmarks/results/gpu [--only=step_128,compile]
 
-Each benchmark is a process of its own and is stopped after ten minutes; the others go
-on. --tiny runs them all at a size that a CPU does in minutes, to try the commands.
+Each benchmark is a process of its own and is stopped, with all that it has started,
+after --seconds; the others go on, and the same command again leaves out those whose
+files are there. --tiny runs them all at a size that a CPU does in minutes, to try the
+commands.
 """
 
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -19,8 +23,7 @@ _TINY = flags.DEFINE_bool("tiny", False, "Only try whether they run.")
 _TORCH_PYTHON = flags.DEFINE_string(
     "torch_python", sys.executable, "The Python that PyTorch is installed for."
 )
-
-MOST_SECONDS = 580
+_SECONDS = flags.DEFINE_float("seconds", 580.0, "For each benchmark, at most.")
 
 _V16S = "--width=1 --group_network=V16 --group_width=1 --group_side=32 --group=5"
 _TINY_STEP = (
@@ -73,14 +76,33 @@ BENCHMARKS = {
 }
 
 
+def result_of(name: str) -> Path:
+    """Where a benchmark's figures go."""
+    return Path(_OUT.value, f"{name}.json")
+
+
 def arguments(name: str) -> list[str]:
     """The command that runs a benchmark."""
     script, on_gpu, tiny = BENCHMARKS[name]
     args = [*on_gpu.split(), *(tiny.split() if _TINY.value else [])]
-    out = Path(_OUT.value, f"{name}.json")
+    out = result_of(name)
     if script in ("step_time", "convolution_time"):
         args.append(f"--torch_python={_TORCH_PYTHON.value}")
     return [sys.executable, "-m", f"benchmarks.{script}", f"--out={out}", *args]
+
+
+def run(name: str) -> bool:
+    """Runs a benchmark; whether it ended well."""
+    # A session of its own, so that its children, which hold the GPU, end with it.
+    process = subprocess.Popen(arguments(name), start_new_session=True)
+    try:
+        return process.wait(timeout=_SECONDS.value) == 0
+    except subprocess.TimeoutExpired:
+        return False
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
 
 
 def main(argv: list[str]) -> None:
@@ -91,13 +113,14 @@ def main(argv: list[str]) -> None:
         known = ", ".join(BENCHMARKS)
         sys.exit(f"--only={','.join(unknown)}: expected some of {known}")
     for name in _ONLY.value or BENCHMARKS:
+        if result_of(name).exists():
+            print(f"== {name}: done already", flush=True)
+            continue
         print(f"== {name}", flush=True)
         started = time.perf_counter()
-        try:
-            subprocess.run(arguments(name), check=True, timeout=MOST_SECONDS)
-        except subprocess.SubprocessError as error:
+        if not run(name):
             failed.append(name)
-            print(f"{name} failed: {type(error).__name__}", flush=True)
+            print(f"{name} failed, or took too long", flush=True)
         print(f"== {name}: {time.perf_counter() - started:.0f} s", flush=True)
     if failed:
         sys.exit(f"failed: {', '.join(failed)}")

@@ -21,6 +21,7 @@ from unittest import mock
 
 from absl import app, flags, logging
 from ml_collections import config_flags
+from rich.console import Console
 
 from benchmarks.turns import write_results
 from mothernets_jax import checkpoints, data, experiment, methods
@@ -84,6 +85,8 @@ def split(settings: Settings, workdir: Path) -> tuple[dict[str, float], dict]:
             settings,
             name="run_split",
             workdir=workdir,
+            command="",
+            console=Console(quiet=True),
         )
     whole = time.perf_counter() - started
     clocks = [method["clocks"] for method in results["methods"].values()]

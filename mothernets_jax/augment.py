@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 # Names of `jnp.pad`'s modes.
 _BORDERS = {"black": "constant", "reflect": "reflect"}
@@ -27,8 +28,8 @@ class Sides(NamedTuple):
     epoch: jax.typing.ArrayLike
 
 
-def pad_for_crops(images: jax.Array, crop_padding: int, border: str) -> jax.Array:
-    """Borders around all images of a data set, once, before training.
+def pad_for_crops(images: np.ndarray, crop_padding: int, border: str) -> np.ndarray:
+    """Borders around all images of a data set, once, before training, on the host.
 
     Args:
         images: uint8 [examples, height, width, channels].
@@ -39,7 +40,7 @@ def pad_for_crops(images: jax.Array, crop_padding: int, border: str) -> jax.Arra
         uint8 [examples, height + 2 padding, width + 2 padding, channels].
     """
     sides = (crop_padding, crop_padding)
-    return jnp.pad(images, ((0, 0), sides, sides, (0, 0)), mode=_BORDERS[border])
+    return np.pad(images, ((0, 0), sides, sides, (0, 0)), mode=_BORDERS[border])
 
 
 def draw_batch(

@@ -163,7 +163,7 @@ def make_task(
     training_data = None
     if isinstance(dataset.train_images, np.ndarray):
         training_data = TrainingData(
-            pad_for_crops(jnp.asarray(dataset.train_images), crop_padding, crop_border),
+            jnp.asarray(pad_for_crops(dataset.train_images, crop_padding, crop_border)),
             jnp.asarray(dataset.train_labels),
             jnp.asarray(dataset.mean),
             jnp.asarray(dataset.std),

@@ -32,27 +32,25 @@ def draw(seed, indices, *, crop_padding=PADDING, flip="random", sides=(0, 0)):
 
 
 def test_pad_for_crops():
-    padded = pad_for_crops(jnp.asarray(IMAGES), PADDING, "black")
+    padded = pad_for_crops(IMAGES, PADDING, "black")
     np.testing.assert_array_equal(padded, PADDED)
-    assert padded.dtype == jnp.uint8
+    assert padded.dtype == np.uint8
     for border in ("black", "reflect"):
-        unpadded = pad_for_crops(jnp.asarray(IMAGES), 0, border)
+        unpadded = pad_for_crops(IMAGES, 0, border)
         np.testing.assert_array_equal(unpadded, IMAGES)
 
 
 @pytest.mark.parametrize("padding", [1, 2, 5])
 def test_reflected_borders(padding):
-    """Against NumPy's; five pixels are more than an image has."""
+    """Against JAX's; five pixels are more than an image has."""
     sides = (padding, padding)
-    expected = np.pad(IMAGES, ((0, 0), sides, sides, (0, 0)), mode="reflect")
-    found = pad_for_crops(jnp.asarray(IMAGES), padding, "reflect")
-    assert found.dtype == jnp.uint8
+    expected = jnp.pad(IMAGES, ((0, 0), sides, sides, (0, 0)), mode="reflect")
+    found = pad_for_crops(IMAGES, padding, "reflect")
+    assert found.dtype == np.uint8
     np.testing.assert_array_equal(found, expected)
     # The outermost pixels are not doubled.
-    row = pad_for_crops(
-        jnp.arange(3, dtype=jnp.uint8).reshape(1, 1, 3, 1), 2, "reflect"
-    )
-    assert np.asarray(row)[0, 0, :, 0].tolist() == [2, 1, 0, 1, 2, 1, 0]
+    row = pad_for_crops(np.arange(3, dtype=np.uint8).reshape(1, 1, 3, 1), 2, "reflect")
+    assert row[0, 0, :, 0].tolist() == [2, 1, 0, 1, 2, 1, 0]
 
 
 def origins(batch, indices):

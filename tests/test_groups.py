@@ -50,7 +50,7 @@ class Group:
         examples = STEPS * BATCH + 3  # three sit the epoch out
         images = generator.integers(0, 256, (examples, *INPUT_SHAPE), np.uint8)
         self.data = TrainingData(
-            pad_for_crops(jnp.asarray(images), self.augmentation.crop_padding, "black"),
+            jnp.asarray(pad_for_crops(images, self.augmentation.crop_padding, "black")),
             jnp.asarray(generator.integers(0, CLASSES, examples, np.int32)),
             jnp.asarray([120.0, 130.0], dtype),
             jnp.asarray([70.0, 75.0], dtype),

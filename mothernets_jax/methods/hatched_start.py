@@ -12,7 +12,7 @@ from mothernets_jax.architectures import Architecture
 from mothernets_jax.augment import normalise
 from mothernets_jax.channels import Split
 from mothernets_jax.compilation import Executables, ProgramStore
-from mothernets_jax.evaluation import predict_logits
+from mothernets_jax.evaluation import predict_logits, prepare_prediction
 from mothernets_jax.hatching import hatch, perturb
 from mothernets_jax.models import Variables, abstract_variables
 from mothernets_jax.momentum import hatch_momentum
@@ -70,6 +70,7 @@ def start_hatched(
             task.dataset.std,
             batch_size=EVALUATION_BATCH,
             executables=executables,
+            exact=True,
         )
 
     mother, mother_state = parent.architecture, trained[parent.name]
@@ -120,11 +121,14 @@ def prepare_hatching(
     images = jax.ShapeDtypeStruct((examples, *task.input_shape), jnp.float32)
     grow = _make_hatch(parent.architecture, architecture, settings.hatch.split)  # type: ignore[arg-type]
     store.prepare(grow, shapes, task.key, images)
+    hatched = abstract_variables(architecture, task.input_shape, task.num_classes)
+    for network, variables in ((parent.architecture, shapes), (architecture, hatched)):
+        of_check = task.input_shape, EVALUATION_BATCH, store
+        prepare_prediction(network, variables, *of_check, exact=True)
     if settings.hatch.momentum:
         grow_momentum = _make_hatch_momentum(parent.architecture, architecture)
         store.prepare(grow_momentum, shapes["params"], task.key)
     if settings.hatch.noise:
-        hatched = abstract_variables(architecture, task.input_shape, task.num_classes)
         store.prepare(_perturb, hatched, task.key, np.float32(0))
 
 
