@@ -6,14 +6,17 @@ References: alternating flips are those of Jordan 2024, "94% on CIFAR-10 in 3.29
 on a Single GPU".
 """
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 # Names of `jnp.pad`'s modes.
-_BORDERS = {"black": "constant", "reflect": "reflect"}
+_BORDERS: dict[str, Literal["constant", "reflect"]] = {
+    "black": "constant",
+    "reflect": "reflect",
+}
 
 
 class Sides(NamedTuple):
