@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-# Names of `jnp.pad`'s modes.
+# Names of `np.pad`'s modes.
 _BORDERS: dict[str, Literal["constant", "reflect"]] = {
     "black": "constant",
     "reflect": "reflect",
