@@ -19,7 +19,6 @@ chosen on a run's own test set. The runs' folders, in --scratch, can be put on a
 `python -m mothernets_jax.report`, as far as they share a test set.
 """
 
-import hashlib
 import json
 from pathlib import Path
 
@@ -32,7 +31,7 @@ from benchmarks.turns import write_results
 from mothernets_jax import compilation, experiment, files, methods
 from mothernets_jax.compilation import ProgramStore
 from mothernets_jax.config import from_config
-from mothernets_jax.settings import Settings, without_harmless
+from mothernets_jax.settings import Settings, digest_of, without_harmless
 
 # Settings of some methods alone.
 _SECTIONS = ("mother", "hatch", "distillation", "treenets", "snapshot", "fge")
@@ -64,8 +63,7 @@ def name_of(method: str, settings: Settings) -> str:
     used = without_harmless(settings.to_json())
     used = {n: v for n, v in used.items() if n in own or n not in _SECTIONS}
     used["data"] |= {"dir": Path(settings.data.dir).name}
-    text = json.dumps(used, sort_keys=True)
-    return f"{method}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+    return f"{method}-{digest_of(used)}"
 
 
 def run(method: str, overrides: dict, store: ProgramStore) -> dict:

@@ -182,8 +182,13 @@ class Settings:
 
     def digest(self) -> str:
         """Eight hexadecimal digits that differ where any setting does that matters."""
-        text = json.dumps(without_harmless(self.to_json()), sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:8]
+        return digest_of(without_harmless(self.to_json()))
+
+
+def digest_of(values: Mapping[str, Any]) -> str:
+    """Eight hexadecimal digits that differ where any of these plain values does."""
+    text = json.dumps(values, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
 def without_harmless(settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -150,6 +150,7 @@ def _page(comparison: dict, rows: list[Row], pictures: dict[str, str]) -> str:
         "costs": html_table(_table(rows, COSTS), colours=colours),
         "differences": html_table(_table(rows, DIFFERENCES), colours=colours),
         "detection": html_table(_table(rows, DETECTION), colours=colours),
+        "others": "another data set",
         "combinations": combined,
         "run_table": html_table([_run_row(run) for run in runs]),
     }

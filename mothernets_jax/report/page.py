@@ -31,14 +31,16 @@ def fill(
     """A page, without the sections that there is nothing for.
 
     Args:
-        template: name of the body's file.
+        template: name of the body's file, which may include others.
         shown: the `id` of each section to keep; sections without one always stay.
         title: of the page, plain text.
         values: for the body's fields, as HTML.
     """
     folder = Path(__file__).parent
     section = re.compile(r'<section id="(\w+)">.*?</section>\n', re.DOTALL)
+    include = re.compile(r"<!-- include (\w+\.html) -->\n")
     body = (folder / template).read_text("utf-8")
+    body = include.sub(lambda m: (folder / m[1]).read_text("utf-8"), body)
     body = section.sub(lambda m: m[0] if m[1] in shown else "", body)
     body = string.Template(body).substitute(values)
     frame = string.Template((folder / "page_template.html").read_text("utf-8"))
