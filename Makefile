@@ -29,7 +29,7 @@ test: lint ## ruff, pyright, and every test that is neither slow nor for a GPU
 	$(VENV_PYTHON) -m pytest --complete $(TESTS)
 
 test-all: lint ## the slow tests too, with more random clusters and faults: half a day
-	MOTHERNETS_JAX_CLUSTERS=200 MOTHERNETS_JAX_FUZZ=2000 MOTHERNETS_JAX_KILLS=100 \
+	XLA_FLAGS= MOTHERNETS_JAX_CLUSTERS=200 MOTHERNETS_JAX_FUZZ=2000 MOTHERNETS_JAX_KILLS=100 \
 	MOTHERNETS_JAX_EVERY_WRITE=1 MOTHERNETS_JAX_DAMAGES=500 $(VENV_PYTHON) -m pytest --complete $(TESTS) -m "not gpu"
 
 lint: .venv/.installed-dev ## ruff and pyright alone

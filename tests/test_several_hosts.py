@@ -88,7 +88,8 @@ def trained(tmp_path_factory):
         "--workdir=four",
         "--config.strategy=vmap",
         cwd=folder,
-        XLA_FLAGS="--xla_force_host_platform_device_count=4",
+        XLA_FLAGS=os.environ.get("XLA_FLAGS", "")
+        + " --xla_force_host_platform_device_count=4",
     )
     said = on_two_hosts(folder)
     for code, _, err in map(finish, (alone, four)):
