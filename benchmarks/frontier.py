@@ -6,10 +6,13 @@
 
 The plan is a JSON file:
 
-* `trials`: by method, equally many overrides each, tried at the config's budget under
-  the overrides `tuning`, a seed; the least error on the validation split wins.
+* `trials`: by method, equally many overrides each, tried at the config's budget; the
+  least error on the validation split wins.
 * `runs`: a name, a method and overrides each, such as a smaller budget, to be run with
   what has won and under each of the overrides `repeats`, other seeds, or folds.
+* `tuning`: the overrides, a seed, that the trials are run under. Without it they are
+  run under each of `repeats`, for which wins what is best on its own validation split:
+  where the repeats are folds, nested cross-validation.
 
 A run's figures go into a file of their own, in a folder beside FILE.json and of its
 name, and a run whose figures are there is not repeated: on another machine, too, so
@@ -94,7 +97,7 @@ def _chosen(trials: dict[str, list[dict]]) -> dict[str, list[dict]]:
 
 
 def tune(plan: dict, store: ProgramStore) -> dict[str, list[dict]]:
-    """Every method's trials with their validation errors, the best one first.
+    """Every method's trials with their validation errors, one for each tuning.
 
     Raises:
         ValueError: methods with more trials than others.
@@ -104,16 +107,50 @@ def tune(plan: dict, store: ProgramStore) -> dict[str, list[dict]]:
         raise ValueError(
             f"the plan has {counts} trials: expected equally many for every method"
         )
+    tunings = [plan["tuning"]] if "tuning" in plan else plan["repeats"]
     tuned = {}
     for method, trials in _chosen(plan["trials"]).items():
-        tried = []
+        tuned[method] = tried = []
         for overrides in trials:
-            figures = run(method, {**plan["tuning"], **overrides}, store)
-            error = figures["validation_error"]
-            tried.append({"overrides": overrides, "validation_error": error})
-            print(f"{method} {overrides}: {error:.2%} of the validation split wrong")
-        tuned[method] = sorted(tried, key=lambda trial: trial["validation_error"])
+            errors = [
+                run(method, {**tuning, **overrides}, store)["validation_error"]
+                for tuning in tunings
+            ]
+            tried.append({"overrides": overrides, "validation_errors": errors})
+            percents = ", ".join(f"{error:.2%}" for error in errors)
+            print(f"{method} {overrides}: {percents} of the validation split wrong")
     return tuned
+
+
+def best_of(trials: list[dict], repeat: int) -> dict:
+    """The overrides that have won for one of the repeats.
+
+    Args:
+        trials: one method's, with validation errors of each repeat, or of one tuning.
+        repeat: its index.
+    """
+    tuning = repeat if len(trials[0]["validation_errors"]) > 1 else 0
+    best = min(trials, key=lambda trial: trial["validation_errors"][tuning])
+    return best["overrides"]
+
+
+def run_repeats(plan: dict, planned: dict, trials: list[dict], store: ProgramStore):
+    """One of the plan's runs: its figures in each repeat, and their mean.
+
+    Args:
+        plan: with the repeats.
+        planned: a name, a method and overrides.
+        trials: of the method, with validation errors.
+        store: compiled programs.
+    """
+    repeats, found = [], []
+    for i, repeat in enumerate(plan["repeats"]):
+        chosen = {**best_of(trials, i), **planned["overrides"]}
+        figures = run(planned["method"], {**chosen, **repeat}, store)
+        repeats.append({**repeat, "chosen": chosen, **figures})
+        found.append({n: f for n, f in figures.items() if n != "folder"})
+    mean = {name: float(np.mean([f[name] for f in found])) for name in found[0]}
+    return {**planned, "mean": mean, "repeats": repeats}
 
 
 def figures_of(entry: dict) -> dict:
@@ -165,20 +202,11 @@ def main(argv: list[str]) -> None:
     plan, store = read_plan(), ProgramStore()
     tuned, rows = tune(plan, store), []
     for planned in plan["runs"]:
-        method = planned["method"]
-        if method not in tuned:
+        if planned["method"] not in tuned:
             continue
-        chosen = {**tuned[method][0]["overrides"], **planned["overrides"]}
-        found = [run(method, {**chosen, **repeat}, store) for repeat in plan["repeats"]]
-        mean = {
-            name: float(np.mean([figures[name] for figures in found]))
-            for name in found[0].keys() - {"folder"}
-        }
-        repeats = [
-            {**repeat, **figures}
-            for repeat, figures in zip(plan["repeats"], found, strict=True)
-        ]
-        rows.append({**planned, "overrides": chosen, "mean": mean, "repeats": repeats})
+        row = run_repeats(plan, planned, tuned[planned["method"]], store)
+        mean = row["mean"]
+        rows.append(row)
         print(
             f"{planned['name']:40} error {mean['error']:.2%}, member "
             f"{mean['mean_member_error']:.2%}, disagreement {mean['disagreement']:.2%},"

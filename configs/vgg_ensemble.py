@@ -92,7 +92,8 @@ def get_config(preset: str = "digits") -> ConfigDict:
             "mother": {
                 "schedule": "",  # of MotherNets; empty: train.schedule
                 "cycles": 1,  # of the MotherNets' cosine schedule
-                "budget_share": 0.7,  # of a budget, for the MotherNets
+                # Of a budget, for the MotherNets; by default less of larger ones.
+                "budget_share": placeholder(float),
             },
             "hatch": {
                 "epochs": 12,

@@ -83,8 +83,9 @@ def check_ranges(settings: Settings) -> None:
         if value is not None and value > most:
             _refuse(path, value, f"at most {most:,.0f}")
     for path, of in _SHARES.items():
-        if not 0 <= value_of(settings, path) <= 1:
-            _refuse(path, value_of(settings, path), f"a share{of} from 0 to 1")
+        value = value_of(settings, path)
+        if value is not None and not 0 <= value <= 1:
+            _refuse(path, value, f"a share{of} from 0 to 1")
     for path, choices in _CHOICES.items():
         value = value_of(settings, path)
         if value not in choices:

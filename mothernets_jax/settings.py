@@ -54,7 +54,7 @@ class MotherSettings:
 
     schedule: str
     cycles: int
-    budget_share: float
+    budget_share: float | None
 
 
 @dataclasses.dataclass(frozen=True)

@@ -36,8 +36,8 @@ def pytest_configure(config):
     marks = config.option.markexpr
     if marks and not re.search(r"(?<!not )\bgpu\b", marks):
         os.environ.setdefault("JAX_PLATFORMS", "cpu")
-        # What a test computes is small, and with all of LLVM's passes compiling it takes
-        # nearly twice as long. `make test-all` compiles as users do.
+        # What a test computes is small, and compiling it with all of LLVM's passes
+        # takes nearly twice as long. `make test-all` compiles as users do.
         os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
     os.environ["JAX_NUMPY_RANK_PROMOTION"] = "raise"
     if not hasattr(config, "workerinput"):

@@ -63,16 +63,21 @@ def test_the_frontier_is_tuned_on_one_seed_and_run_on_others(tmp_path):
     subprocess.run(command, cwd=ROOT, check=True)
     results = json.loads((tmp_path / "out.json").read_text())
     assert (tmp_path / "plot.png").read_bytes().startswith(b"\x89PNG")
-    best, worst = results["trials"]["snapshot"]
-    assert best["validation_error"] < worst["validation_error"]
+    worst, best = results["trials"]["snapshot"]
+    assert best["validation_errors"] < worst["validation_errors"]
     assert worst["overrides"] == {"snapshot.learning_rate": 0.0}  # learns nothing
     mothernets, snapshot = results["runs"]
-    assert mothernets["overrides"].keys() == {"mother.budget_share", "budget.epochs"}
     assert mothernets["mean"]["train_flops"] < snapshot["mean"]["train_flops"]
     for row in results["runs"]:
         assert [repeat["seed"] for repeat in row["repeats"]] == [1, 2]
         errors = []
         for repeat in row["repeats"]:
+            (best,) = (
+                trial["overrides"]
+                for trial in results["trials"][row["method"]]
+                if trial["overrides"].items() <= repeat["chosen"].items()
+            )
+            assert repeat["chosen"] == {**best, **row["overrides"]}
             found = json.loads(
                 (tmp_path / "runs" / repeat["folder"] / "results.json").read_text()
             )
@@ -91,3 +96,15 @@ def test_the_frontier_is_tuned_on_one_seed_and_run_on_others(tmp_path):
     assert not (tmp_path / "runs").exists()
     assert again["runs"] == results["runs"]
     assert again["trials"] == results["trials"]
+
+    # Without `tuning` every repeat is tuned on its own validation split.
+    del plan["tuning"], plan["trials"]["mothernets"], plan["runs"][0]
+    (tmp_path / "plan.json").write_text(json.dumps(plan))
+    subprocess.run(command, cwd=ROOT, check=True)
+    nested = json.loads((tmp_path / "out.json").read_text())
+    worst, best = nested["trials"]["snapshot"]
+    (row,) = nested["runs"]
+    for i, repeat in enumerate(row["repeats"]):
+        assert best["validation_errors"][i] < worst["validation_errors"][i]
+        assert repeat["validation_error"] == best["validation_errors"][i]
+        assert repeat["chosen"] == best["overrides"]

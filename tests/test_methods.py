@@ -142,8 +142,9 @@ def test_few_epochs_have_a_short_warmup(task):
 
 def test_too_small_a_budget(task):
     for method in METHODS:
-        with pytest.raises(ValueError, match="config.budget.epochs pays for"):
-            compose(task, method, **{"budget.epochs": 0.5})
+        for epochs in (0.0, 0.5):
+            with pytest.raises(ValueError, match="config.budget.epochs pays for"):
+                compose(task, method, **{"budget.epochs": epochs})
     with pytest.raises(ValueError, match="config.budget.epochs pays for 4 epochs of B"):
         compose(task, "fge", **{"budget.epochs": 4.5})
     with pytest.raises(ValueError, match="reference is 'D': expected one of A, B, C"):
@@ -161,6 +162,21 @@ def test_how_mothernets_divide_a_budget(task):
     # To half an epoch of all members, a thirtieth of this budget.
     for share, found in flops.items():
         assert found == pytest.approx(share, abs=0.05)
+
+
+def test_of_larger_budgets_mothernets_take_less(task):
+    """By default they train for epochs that grow with the budget's square root."""
+    found = {}
+    for epochs in (50.0, 200.0, 800.0):
+        options = {"budget.epochs": epochs, "mother.budget_share": None}
+        mother, *members = compose(task, "mothernets", **options).stages
+        found[epochs] = mother.recipe.epochs
+        spent = sum(planned_flops(stage, task) for stage in (mother, *members))
+        settings = settings_of(**options)
+        budget = budget_flops(task, settings, settings.members)
+        assert 0.98 * budget < spent <= budget
+    assert found[200.0] / found[50.0] == pytest.approx(2, rel=0.15)
+    assert found[800.0] / found[200.0] == pytest.approx(2, rel=0.15)
 
 
 def test_snapshots_are_cycles_of_one_network(task):
