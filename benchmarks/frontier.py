@@ -134,7 +134,9 @@ def best_of(trials: list[dict], repeat: int) -> dict:
     return best["overrides"]
 
 
-def run_repeats(plan: dict, planned: dict, trials: list[dict], store: ProgramStore):
+def run_repeats(
+    plan: dict, planned: dict, trials: list[dict], store: ProgramStore
+) -> dict:
     """One of the plan's runs: its figures in each repeat, and their mean.
 
     Args:

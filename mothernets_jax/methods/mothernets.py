@@ -144,8 +144,8 @@ def usual_share(epochs: float) -> float:
     """The MotherNets' share of a budget where the settings name none.
 
     What MotherNets train for grows with the budget's square root. Small budgets are
-    best spent on one network; of a large one 0.3 gave no lower an error than 0.7, but
-    better probabilities (CIFAR-10, docs/measurements.md).
+    best spent on one network; of a large one 0.3 was chosen on one seed's validation
+    split, and no better than 0.7 for two others (CIFAR-10, docs/measurements.md).
 
     Args:
         epochs: of every member, if it had all of the budget.
