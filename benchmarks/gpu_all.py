@@ -55,6 +55,7 @@ BENCHMARKS = {
         "--width=1 --batch=128 --steps=50 --repeats=5 --group=2",
         _TINY_STEP,
     ),
+    "compiler_options": ("compiler_options", "", _TINY_TURNS),
     "convolution": (
         "convolution_time",
         "--calls=200",

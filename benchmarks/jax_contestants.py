@@ -1,6 +1,6 @@
 """The training step of this library, as contestants of the benchmarks."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -86,8 +86,9 @@ def training_steps(
     members: int = 1,
     strategy: str = "loop",
     call_steps: int | None = None,
+    options: dict[str, Any] | None = None,
 ) -> Contestant:
-    """All members' steps, compiled; `call_steps` a call (None: all)."""
+    """All members' steps, compiled with `options`; `call_steps` a call (None: all)."""
     data = make_data(work)
     keys = jax.random.split(jax.random.key(0), members)
     size = 1 if strategy == "loop" else members
@@ -97,7 +98,7 @@ def training_steps(
     program = (
         steps_function(network, strategy)
         .lower(groups[0], data, inputs[0], first, first)
-        .compile()
+        .compile(options)
     )
     call_steps = call_steps or work.steps
 

@@ -1,4 +1,10 @@
-"""Compile ahead of time: once a shape, in the background, and know what it cost."""
+"""Compile ahead of time: once a shape, in the background, and know what it cost.
+
+On a GPU most of a compilation is autotuning: XLA times the kernels that could do each
+convolution, and remembers the fastest for later programs of the process. Programs that
+are compiled side by side repeat what they share (openxla/xla#41620) and time it against
+one another, so that there they are compiled one after another.
+"""
 
 import hashlib
 import os
@@ -23,12 +29,13 @@ class Program:
         accounted: whether an `Executables` has added them up.
     """
 
-    def __init__(self, function: Callable, shapes: tuple):
+    def __init__(self, function: Callable, shapes: tuple, *, often_run: bool):
         """Compiles nothing yet."""
         self.name = function.__name__
         self.seconds = 0.0
         self.accounted = False
         self._function, self._shapes = function, shapes
+        self._often_run = often_run
         self._call: Callable | None = None
         self._lock = threading.Lock()
 
@@ -42,7 +49,8 @@ class Program:
                 lowered = self._function.lower(*self._shapes)
                 self.seconds = time.perf_counter() - started
             started = time.perf_counter()
-            self._call = call = lowered.compile()
+            options = compiler_options(often_run=self._often_run)
+            self._call = call = lowered.compile(options)
             self.seconds += time.perf_counter() - started
             return call
 
@@ -57,26 +65,32 @@ class ProgramStore:
     def __init__(self):
         """Starts no thread yet."""
         cores = os.cpu_count() or 1
-        self._pool = ThreadPoolExecutor(max(1, cores - 1), "compile")
+        threads = 1 if on_gpu() else max(1, cores - 1)
+        self._pool = ThreadPoolExecutor(threads, "compile")
         self._programs: dict[Any, Program] = {}
         self._lock = threading.Lock()
 
-    def program(self, function: Callable, *args: Any) -> Program:
+    def program(
+        self, function: Callable, *args: Any, often_run: bool = False
+    ) -> Program:
         """The program of a jitted function for arguments of these shapes.
 
         Args:
             function: made by `jax.jit`; the same object for the same computation.
             args: example arguments, positional: arrays, or their shapes, in pytrees.
+            often_run: as for `compiler_options`; the same for the same function.
         """
         shapes = jax.tree.map(_shape, args)
         leaves, structure = jax.tree.flatten(shapes)
         key = (function, structure, tuple(map(_describe, leaves)))
         with self._lock:
-            return self._programs.setdefault(key, Program(function, shapes))
+            program = Program(function, shapes, often_run=often_run)
+            return self._programs.setdefault(key, program)
 
-    def prepare(self, function: Callable, *args: Any) -> None:
+    def prepare(self, function: Callable, *args: Any, often_run: bool = False) -> None:
         """Compiles a program in the background; takes what `program` takes."""
-        self._pool.submit(self.program(function, *args).compiled)
+        program = self.program(function, *args, often_run=often_run)
+        self._pool.submit(program.compiled)
 
     def close(self) -> None:
         """Gives up what was to be compiled in the background and has not begun."""
@@ -103,21 +117,35 @@ class Executables:
         self.seconds = 0.0
         self.waited = 0.0
 
-    def get(self, function: Callable, *args: Any) -> Callable:
-        """What runs a jitted function for arguments of these shapes, once compiled.
-
-        Args:
-            function: made by `jax.jit`; the same object for the same computation.
-            args: example arguments, positional: arrays, or their shapes, in pytrees.
-        """
+    def get(self, function: Callable, *args: Any, often_run: bool = False) -> Callable:
+        """What runs a jitted function, once compiled; takes what `program` takes."""
         started = time.perf_counter()
-        program = self.store.program(function, *args)
+        program = self.store.program(function, *args, often_run=often_run)
         call = program.compiled()
         self.waited += time.perf_counter() - started
         if not program.accounted:
             program.accounted = True
             self.seconds += program.seconds
         return call
+
+
+def on_gpu() -> bool:
+    """Whether programs are compiled for a GPU."""
+    return jax.default_backend() == "gpu"
+
+
+def compiler_options(*, often_run: bool) -> dict[str, Any] | None:
+    """What a program is compiled with; None for what is usual.
+
+    Args:
+        often_run: whether it runs more than a few times. On a GPU other programs are
+            not autotuned, which takes some 20 seconds for a VGG's convolutions; then
+            cuDNN chooses at every run, which takes some 20 ms for each of them, and
+            cannot be recorded in a CUDA graph.
+    """
+    if often_run or not on_gpu():
+        return None
+    return {"xla_gpu_autotune_level": 0, "xla_gpu_enable_command_buffer": ""}
 
 
 def use_persistent_cache() -> None:

@@ -60,7 +60,8 @@ def predict_logits(
         batch_size: the last batch is filled up with zeros, so that one program serves
             all.
         executables: where compiled programs are kept.
-        exact: without the rounding of factors that is an accelerator's default.
+        exact: without the rounding of factors that is an accelerator's default, and
+            not autotuned: for a check, not for many images.
 
     Returns:
         float32 [examples, classes].
@@ -68,7 +69,8 @@ def predict_logits(
     forward = _forward(architecture, exact)
     filled = np.zeros((batch_size, *images.shape[1:]), images.dtype)
     statistics = jnp.asarray(mean), jnp.asarray(std)
-    program = executables.get(forward, variables, filled, *statistics)
+    args = (variables, filled, *statistics)
+    program = executables.get(forward, *args, often_run=not exact)
     logits = []
     for start in range(0, len(images), batch_size):
         batch = images[start : start + batch_size]
@@ -134,4 +136,5 @@ def prepare_prediction(
     images = jax.ShapeDtypeStruct((batch_size, *input_shape), jnp.uint8)
     channels = jax.ShapeDtypeStruct(input_shape[-1:], jnp.float32)
     forward = _forward(architecture, exact)
-    store.prepare(forward, variables, images, channels, channels)
+    args = (variables, images, channels, channels)
+    store.prepare(forward, *args, often_run=not exact)

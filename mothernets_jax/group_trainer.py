@@ -89,7 +89,7 @@ class GroupTrainer:
         inputs = self._inputs(0, 0, [True] * len(states), None)
         shapes = self._chunks.shapes._replace(teacher=self._teacher)
         args = (self._groups[0], shapes, inputs, *_bounds(0, 1))
-        self._program = executables.get(function, *args)
+        self._program = executables.get(function, *args, often_run=True)
         seconds = executables.store.program(function, *args).seconds
         self.compile_seconds = hosts.first_clock(seconds)
 
@@ -321,7 +321,7 @@ def prepare_training(
         distillation=stage.distillation,
         branches_at=stage.branches_at,
     )
-    store.prepare(function, state, data, inputs, *_bounds(0, 1))
+    store.prepare(function, state, data, inputs, *_bounds(0, 1), often_run=True)
 
 
 def _bounds(first: int, stop: int) -> tuple[np.ndarray, np.ndarray]:

@@ -12,6 +12,7 @@ ROOT = Path(__file__).parents[1]
 # A key that the benchmark's own figures stand under.
 FIGURES = {
     "step_128": "ratios",
+    "compiler_options": "rows",
     "convolution": "milliseconds",
     "strategy": "rows",
     "compile": "total_seconds",

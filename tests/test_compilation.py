@@ -1,12 +1,15 @@
 """Programs are compiled once a shape, in the background if asked, and accounted for."""
 
+import os
 import threading
+import time
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from mothernets_jax import compilation
 from mothernets_jax.compilation import Executables, ProgramStore
 
 
@@ -87,3 +90,53 @@ def test_an_error_in_the_background_is_raised_where_the_program_is_needed():
     with pytest.raises(ValueError, match="cannot be traced"):
         Executables(store).get(wrong, jnp.ones(2))
     store.close()
+
+
+class Recorded:
+    """Stands for a jitted function: notes the options, and how many compile at once."""
+
+    __name__ = "recorded"
+
+    def __init__(self):
+        self.options, self.most_at_once = [], 0
+        self._compiling, self._lock = 0, threading.Lock()
+
+    def lower(self, *args):
+        return self
+
+    def compile(self, options):
+        with self._lock:
+            self._compiling += 1
+            self.most_at_once = max(self.most_at_once, self._compiling)
+            self.options.append(options)
+        time.sleep(0.01)
+        with self._lock:
+            self._compiling -= 1
+        return lambda *args: None
+
+
+@pytest.mark.parametrize("on_gpu", [False, True])
+def test_on_a_gpu_one_at_a_time_and_only_what_runs_often_is_tuned(monkeypatch, on_gpu):
+    monkeypatch.setattr(compilation, "on_gpu", lambda: on_gpu)
+    monkeypatch.setattr(os, "cpu_count", lambda: 5)
+    function, store = Recorded(), ProgramStore()
+    shapes = [jnp.ones(size) for size in range(1, 9)]
+    for shape in shapes:
+        store.prepare(function, shape, often_run=len(shape) % 2 == 0)
+    programs = [store.program(function, shape) for shape in shapes]
+    while not all(program.seconds for program in programs):  # until all have begun
+        time.sleep(0.01)
+    for program in programs:
+        program.compiled()
+    store.close()
+    assert function.most_at_once <= (1 if on_gpu else 4)
+    rarely = {"xla_gpu_autotune_level": 0, "xla_gpu_enable_command_buffer": ""}
+    count = function.options.count(rarely if on_gpu else None)
+    assert (count, len(function.options)) == ((4, 8) if on_gpu else (8, 8))
+
+
+def test_this_jax_knows_the_options_of_gpus(monkeypatch):
+    monkeypatch.setattr(compilation, "on_gpu", lambda: True)
+    args = {"a": jnp.arange(3.0)}
+    program = Executables().get(double, args)
+    np.testing.assert_array_equal(program(args)["a"], [0, 2, 4])
