@@ -11,6 +11,10 @@ That by the kernel has windows as large as an image, over a whole batch as chann
 to ten times slower where the batch outgrows a core's cache, hence a few images at once.
 Convolutions of images of up to 2x2 are 5 to 10 times slower there than the same as a
 matrix product. And `reduce_window` has a slow gradient; `max_pool` reshapes instead.
+
+What a maximum passes its gradient on to is chosen by comparing its arguments with one
+another, never with the maximum: XLA may compute an argument anew for the comparison,
+round it otherwise, and find none equal, which made NaN of automatic gradients.
 """
 
 import functools
@@ -163,8 +167,28 @@ def max_pool(features: jax.Array) -> jax.Array:
     batch, height, width, channels = features.shape
     height, width = height // 2, width // 2
     windows = features[:, : 2 * height, : 2 * width, :]
-    windows = windows.reshape(batch, height, 2, width, 2, channels)
+    return _largest(windows.reshape(batch, height, 2, width, 2, channels))
+
+
+@jax.custom_vjp
+def _largest(windows: jax.Array) -> jax.Array:
+    """[batch, rows, 2, columns, 2, channels] -> [batch, rows, columns, channels]."""
     return windows.max(axis=(2, 4))
+
+
+def _largest_forward(windows):
+    return _largest(windows), windows
+
+
+def _largest_backward(windows, grad):
+    """To the first of the largest in each window, even where they are NaN."""
+    entries = jnp.moveaxis(windows, (2, 4), (-2, -1)).reshape(*grad.shape, 4)
+    winners = entries.argmax(axis=-1)[:, :, None, :, None]
+    places = jnp.arange(4).reshape(1, 1, 2, 1, 2, 1)
+    return (jnp.where(winners == places, grad[:, :, None, :, None], 0),)
+
+
+_largest.defvjp(_largest_forward, _largest_backward)
 
 
 def mean_pool(features: jax.Array) -> jax.Array:
@@ -196,4 +220,9 @@ def overlapping_pool(features: jax.Array) -> jax.Array:
         for i in range(3)
         for j in range(3)
     ]
-    return functools.reduce(jnp.maximum, windows)
+    return functools.reduce(_larger, windows)
+
+
+def _larger(one: jax.Array, other: jax.Array) -> jax.Array:
+    """The maximum, whose gradient goes to one of both; NaN where one is NaN."""
+    return jnp.where((one >= other) | jnp.isnan(one), one, other)

@@ -9,7 +9,7 @@ from jax.sharding import PartitionSpec as P
 
 from mothernets_jax import layers
 from mothernets_jax.channels import enlarge_filter
-from mothernets_jax.layers import conv, max_pool
+from mothernets_jax.layers import conv, max_pool, overlapping_pool
 
 BATCH, INPUTS, OUTPUTS = 3, 2, 4
 
@@ -240,3 +240,28 @@ def test_max_pool(sides):
     np.testing.assert_array_equal(*pull_back(cotangent), *pull_back_by_xla(cotangent))
     corner = images[:, :2, :2].max((1, 2))
     np.testing.assert_array_equal(output[:, 0, 0], corner)
+
+
+def test_of_equal_values_the_first_has_the_gradient_of_max_pooling():
+    images = np.random.default_rng(0).integers(0, 2, (BATCH, 4, 6, INPUTS))
+    images = images.astype(np.float32)
+    cotangent = np.asarray(draw(1, BATCH, 2, 3, INPUTS))
+    expected = np.zeros_like(images)
+    for b, i, j, c in np.ndindex(cotangent.shape):
+        window = images[b, 2 * i : 2 * i + 2, 2 * j : 2 * j + 2, c]
+        row, column = divmod(int(window.argmax()), 2)
+        expected[b, 2 * i + row, 2 * j + column, c] = cotangent[b, i, j, c]
+    _, pull_back = jax.vjp(max_pool, jnp.asarray(images))
+    np.testing.assert_array_equal(*pull_back(jnp.asarray(cotangent)), expected)
+
+
+@pytest.mark.parametrize("pool", [max_pool, overlapping_pool])
+def test_pooling_passes_on_every_gradient_once_and_every_nan(pool):
+    images = jnp.zeros((1, 4, 4, 2))  # all alike
+    output, pull_back = jax.vjp(pool, images)
+    (gradient,) = pull_back(jnp.ones_like(output))
+    assert gradient.sum() == output.size
+    for row, column in np.ndindex(4, 4):
+        spoilt = images.at[0, row, column, 0].set(jnp.nan)
+        assert jnp.isnan(pool(spoilt)[..., 0]).any()
+        assert not jnp.isnan(pool(spoilt)[..., 1]).any()

@@ -18,14 +18,12 @@ SCRIPTS = ROOT / "tests" / "scripts"
 
 
 def start(script, *arguments):
-    env = {name: value for name, value in os.environ.items() if name != "XLA_FLAGS"}
-    env["PYTHONPATH"] = str(ROOT)
     return subprocess.Popen(
         [sys.executable, SCRIPTS / script, *map(str, arguments)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env=env,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
     )
 
 

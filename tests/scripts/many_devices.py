@@ -9,7 +9,9 @@ import os
 import re
 import sys
 
-os.environ.setdefault("XLA_FLAGS", "--xla_force_host_platform_device_count=8")
+FLAGS = os.environ.get("XLA_FLAGS", "")
+if "device_count" not in FLAGS:  # of the program that imports this
+    os.environ["XLA_FLAGS"] = f"{FLAGS} --xla_force_host_platform_device_count=8"
 
 import jax
 import jax.numpy as jnp
