@@ -4,8 +4,8 @@ MotherNets (MLSys 2020) against full-data training, bagging, knowledge distillat
 TreeNets, Snapshot Ensembles and FGE, all on V5's networks, data and augmentation.
 
 Digits, one core, jax 0.12, one fold and one seed (a test image is 0.28 points): 2
-minutes, 5 where nothing is compiled yet; MotherNets 0.28%, FGE 0.56%, TreeNets 0.83%,
-bagging 1.11%, Snapshot Ensembles 1.39%, full data 1.67%, distillation 4.17%, at 259 to
+minutes, 5 where nothing is compiled yet; Snapshot Ensembles 0.28%, MotherNets 0.56%,
+bagging 0.83%, TreeNets and FGE 1.11%, full data 1.67%, distillation 6.94%, at 259 to
 271 GFLOPs each.
 
 python launch.py --config=configs/pareto.py
