@@ -13,6 +13,7 @@ from absl import app, flags
 
 from benchmarks.jax_contestants import CLASSES, Work, training_steps
 from benchmarks.turns import medians, take_turns, write_results
+from mothernets_jax.compilation import UNTUNED
 from mothernets_jax.costs import train_flops
 from mothernets_jax.presets import v5
 
@@ -32,7 +33,7 @@ OPTIONS = {
         _IN_GRAPHS: f"{_USUALLY_IN_GRAPHS},CONVOLUTION"
     },
     "no CUDA graphs": {_IN_GRAPHS: ""},
-    "not autotuned": {"xla_gpu_autotune_level": 0, _IN_GRAPHS: ""},
+    "not autotuned": UNTUNED,
 }
 
 

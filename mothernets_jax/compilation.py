@@ -20,6 +20,9 @@ import jax
 
 from mothernets_jax.user_cache import user_cache_folder
 
+# Compiler options of a GPU's programs that are not autotuned.
+UNTUNED = {"xla_gpu_autotune_level": 0, "xla_gpu_enable_command_buffer": ""}
+
 
 class Program:
     """A program, compiled by whoever comes first.
@@ -145,7 +148,7 @@ def compiler_options(*, often_run: bool) -> dict[str, Any] | None:
     """
     if often_run or not on_gpu():
         return None
-    return {"xla_gpu_autotune_level": 0, "xla_gpu_enable_command_buffer": ""}
+    return UNTUNED
 
 
 def use_persistent_cache() -> None:
