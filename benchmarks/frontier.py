@@ -19,7 +19,8 @@ name, and a run whose figures are there is not repeated: on another machine, too
 that a long comparison can be made in pieces. With --only some methods are run alone, by
 one of several processes, and neither FILE.json nor the plot is written. Nothing is
 chosen on a run's own test set. The runs' folders, in --scratch, can be put on a page by
-`python -m mothernets_jax.report`, as far as they share a test set.
+`python -m mothernets_jax.report`, as far as they share a test set, and with its
+--trials=FILE.json the trials, too.
 """
 
 import json
@@ -34,10 +35,12 @@ from benchmarks.turns import write_results
 from mothernets_jax import compilation, experiment, files, methods
 from mothernets_jax.compilation import ProgramStore
 from mothernets_jax.config import from_config
-from mothernets_jax.settings import Settings, digest_of, without_harmless
-
-# Settings of some methods alone.
-_SECTIONS = ("mother", "hatch", "distillation", "treenets", "snapshot", "fge")
+from mothernets_jax.settings import (
+    Settings,
+    digest_of,
+    without_harmless,
+    without_other_methods,
+)
 
 _CONFIG = config_flags.DEFINE_config_file("config")
 _PLAN = flags.DEFINE_string(
@@ -62,15 +65,13 @@ def name_of(method: str, settings: Settings) -> str:
 
     Wherever the images are, only their folder's name counts.
     """
-    own = ("mother", "hatch") if method == "mothernets" else (method,)
-    used = without_harmless(settings.to_json())
-    used = {n: v for n, v in used.items() if n in own or n not in _SECTIONS}
+    used = without_other_methods(without_harmless(settings.to_json()), (method,))
     used["data"] |= {"dir": Path(settings.data.dir).name}
     return f"{method}-{digest_of(used)}"
 
 
 def run(method: str, overrides: dict, store: ProgramStore) -> dict:
-    """One run's figures, and the name of its folder."""
+    """One run's figures, its folder's name, and on which device it was made by what."""
     settings = settings_of(method, overrides)
     name = name_of(method, settings)
     kept = Path(_OUT.value).with_suffix("") / f"{name}.json"
@@ -88,7 +89,9 @@ def run(method: str, overrides: dict, store: ProgramStore) -> dict:
             str(kept), {"overrides": overrides, "figures": figures, **networks}
         )
         print(f"{name} {overrides}: {figures['error']:.2%} wrong", flush=True)
-    return {"folder": name, **files.read_json(kept)["figures"]}
+    found = files.read_json(kept)
+    made = {n: found["provenance"][n] for n in ("device", "commit")}
+    return {"folder": name, **made, **found["figures"]}
 
 
 def _chosen(trials: dict[str, list[dict]]) -> dict[str, list[dict]]:
@@ -150,8 +153,9 @@ def run_repeats(
         chosen = {**best_of(trials, i), **planned["overrides"]}
         figures = run(planned["method"], {**chosen, **repeat}, store)
         repeats.append({**repeat, "chosen": chosen, **figures})
-        found.append({n: f for n, f in figures.items() if n != "folder"})
-    mean = {name: float(np.mean([f[name] for f in found])) for name in found[0]}
+        found.append({n: f for n, f in figures.items() if not isinstance(f, str)})
+    shared = [name for name in found[0] if all(name in figures for figures in found)]
+    mean = {name: float(np.mean([f[name] for f in found])) for name in shared}
     return {**planned, "mean": mean, "repeats": repeats}
 
 
@@ -168,6 +172,7 @@ def figures_of(entry: dict) -> dict:
         "train_flops": entry["cost"]["train_flops"],
         "epochs": entry["cost"]["epochs"],
         "train_seconds": entry["clocks"]["train_seconds"],
+        "hatch_seconds": entry["clocks"]["hatch_seconds"],
     }
 
 

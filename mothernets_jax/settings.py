@@ -3,13 +3,21 @@
 import dataclasses
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from mothernets_jax.architectures import Architecture, parse
 
 # Besides `data.workers`: a run may go on with others.
 _HARMLESS = ("prices", "combine", "checkpoint")
+# What one method alone reads.
+_SECTIONS = {
+    "mothernets": ("mother", "hatch"),
+    "distillation": ("distillation",),
+    "treenets": ("treenets",),
+    "snapshot": ("snapshot",),
+    "fge": ("fge",),
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -198,3 +206,16 @@ def without_harmless(settings: Mapping[str, Any]) -> dict[str, Any]:
         data = kept["data"].items()
         kept["data"] = {name: value for name, value in data if name != "workers"}
     return kept
+
+
+def without_other_methods(
+    settings: Mapping[str, Any], methods: Collection[str]
+) -> dict[str, Any]:
+    """Settings as plain values, but for the sections that none of the methods reads."""
+    others = {
+        section
+        for method, sections in _SECTIONS.items()
+        if method not in methods
+        for section in sections
+    }
+    return {name: value for name, value in settings.items() if name not in others}

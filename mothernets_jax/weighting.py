@@ -42,7 +42,8 @@ def greedy(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
         labels: int [examples].
 
     References: Caruana, Niculescu-Mizil, Crew, Ksikes, Ensemble selection from
-    libraries of models. ICML 2004, sections 2.1 to 2.3.
+    libraries of models. ICML 2004, sections 2.1 and 2.2 (without the bags of
+    members of its section 2.3; the measure is NLL).
     """
     of_labels = metrics.label_probabilities(logits, labels)
     members = len(of_labels)

@@ -20,6 +20,7 @@ from mothernets_jax.report.compare import (
 from mothernets_jax.report.comparison_page import rows_of
 from mothernets_jax.report.findings import comparison_headline, comparison_remarks
 from mothernets_jax.report.finished_runs import Run, check_comparable
+from mothernets_jax.report.trials import read_trials, trial_counts, trial_rows
 
 SETTINGS = {
     "seed": 0,
@@ -80,7 +81,7 @@ def test_seeds_are_averaged():
     assert ours["mean"]["ensemble"]["average"]["error"] == pytest.approx(0.04)
     assert ours["std"]["ensemble"]["average"]["error"] == pytest.approx(0.02)
     assert ours["mean"]["cost"]["share_of_full_data"] == pytest.approx(0.5)
-    assert ours["mean"]["anytime"][-1]["train_seconds"] == pytest.approx(6 * 81.26)
+    assert ours["mean"]["anytime"][-1]["seconds"] == pytest.approx(6 * (81.26 + 2.5))
     assert ours["std"]["anytime"][-1]["error"] == pytest.approx(0.02)
     assert methods["full_data"]["std"]["ensemble"]["average"]["error"] == 0
 
@@ -147,6 +148,25 @@ def test_variants_stand_side_by_side():
     ]
     assert len({row.look for row in rows}) == 4
     assert len({colour for colour, *_ in (row.look for row in rows)}) == 2
+
+
+def test_methods_that_were_tuned_apart_have_no_letters():
+    runs = [
+        run("a", methods=("mothernets",), hatch={"noise": 0.1}, fge={"cycle": 4}),
+        run("b", methods=("mothernets",), hatch={"noise": 0.3}, fge={"cycle": 4}),
+        run("c", methods=("fge",), hatch={"noise": 0.1}, fge={"cycle": 2}),
+    ]
+    comparison = compare(runs)
+    assert [row.label for row in rows_of(comparison)] == [
+        "MotherNets A (hatch.noise=0.1)",
+        "MotherNets B (hatch.noise=0.3)",
+        "FGE",
+    ]
+    assert [each["variant"] for each in comparison["runs"]] == [
+        "hatch.noise=0.1",
+        "hatch.noise=0.3",
+        "fge.cycle=2",
+    ]
 
 
 def test_variants_of_one_method_have_colours():
@@ -228,6 +248,65 @@ def test_the_page_and_its_figures(tmp_path, capsys):
     assert out.with_suffix(".json").exists()
 
 
+def tried(*errors, **overrides):
+    return {"overrides": overrides, "validation_errors": list(errors)}
+
+
+def test_trials_are_listed(tmp_path):
+    folders = [save(run(name, n), tmp_path / name) for n, name in enumerate("ab")]
+    trials = {
+        "mothernets": [tried(0.25, noise=0.5), tried(0.125)],
+        "full_data": [tried(0.5, rate=0.1)],
+    }
+    file = tmp_path / "frontier.json"
+    file.write_text(json.dumps({"trials": trials, "runs": []}), encoding="utf-8")
+    assert main([*folders, f"--trials={file}"]) == 0
+    page = Page((tmp_path / "comparison.html").read_text(encoding="utf-8"))
+    assert page.tables[-2][1:] == [
+        {"": name, "settings": what, "validation error": error}
+        for name, what, error in (
+            ("MotherNets", "noise=0.5", "25.00%"),
+            ("MotherNets", "the usual ones", "12.50%, the best"),
+            ("Full data", "rate=0.1", "50.00%, the best"),
+        )
+    ]
+    assert "not tried equally often: MotherNets 2, Full data 1." in page.text
+    figures = json.loads((tmp_path / "comparison.json").read_text(encoding="utf-8"))
+    assert figures["trials"] == trials
+
+
+def test_trials_of_several_folds():
+    rows = trial_rows({"fge": [tried(0.1, 0.3, 0.2), tried(0.2, 0.1, 0.1)]})
+    # The mean and the sample's standard deviation.
+    assert [row["validation error"] for row in rows] == [
+        "20.00% ± 10.00%, the best in 1 of 3",
+        "13.33% ± 5.77%, the best in 2 of 3",
+    ]
+    assert trial_counts({"fge": [1, 2], "bagging": [3, 4]}) == (
+        "Trials of each method: 2."
+    )
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "{",
+        "[]",
+        "{}",
+        '{"trials": {"fge": []}}',
+        '{"trials": {"fge": [{"overrides": {}}]}}',
+        '{"trials": {"fge": [{"overrides": {}, "validation_errors": []}]}}',
+        '{"trials": {"fge": [{"overrides": {}, "validation_errors": ["0.1"]}]}}',
+        '{"trials": {"fge": [{"overrides": 3, "validation_errors": [0.1]}]}}',
+    ],
+)
+def test_other_files_hold_no_trials(tmp_path, content):
+    file = tmp_path / "file.json"
+    file.write_text(content, encoding="utf-8")
+    with pytest.raises(ValueError, match=r"file.json .*: expected what `python"):
+        read_trials(file)
+
+
 def test_one_run_gets_its_own_page(tmp_path):
     folder = save(run("a"), tmp_path / "a")
     assert main([folder]) == 0
@@ -237,6 +316,7 @@ def test_one_run_gets_its_own_page(tmp_path):
 def test_what_cannot_be_compared_is_said(tmp_path, capsys):
     made = save(run("a"), tmp_path / "a")
     same = save(run("b"), tmp_path / "b")
+    other_seed = save(run("g", 1), tmp_path / "g")
     fold = save(run("c", data__fold=1), tmp_path / "c")
     unfinished, damaged, other = (tmp_path / name for name in ("d", "e", "f"))
     save(run("d"), unfinished)
@@ -257,6 +337,8 @@ def test_what_cannot_be_compared_is_said(tmp_path, capsys):
         ([made, same], "both hold mothernets of seed 0 with the same settings"),
         ([made, same, "--out=page"], "--out=page: expected a file that ends in .html"),
         ([made, "--out=page.html"], "--out is for a comparison"),
+        ([made, "--trials=trials.json"], "--trials is for a comparison"),
+        ([made, other_seed, "--trials=none.json"], "none.json"),
     ):
         assert main(arguments) == 2
         printed = capsys.readouterr()

@@ -361,24 +361,41 @@ def test_a_report_is_written(finished, tmp_path):
     assert "A_1" in page
 
 
-def test_a_member_stops_when_its_training_accuracy_stays(tmp_path):
-    """A rate of 0 changes nothing, so the first epoch is the best one."""
+def test_without_a_budget_each_method_has_its_own_end(tmp_path):
+    """A rate of 0 changes nothing, so the first of four epochs is the best one.
+
+    Cycles have their length, and FGE's last network is in the middle of its own.
+    """
     settings = settings_of(
         **{
-            "methods": ("full_data",),
-            "architectures": {"A": "mlp 8"},
+            "methods": tuple(METHODS),
+            "architectures": {"A": "mlp 8 8"},
             "data.train_examples": 256,  # every epoch sees every image
             "data.crop_padding": 0,
             "train.learning_rate": 0.0,
             "train.epochs": 9,
             "train.stop": "plateau",
             "train.patience_epochs": 3,
+            "hatch.learning_rate": 0.0,
+            "hatch.epochs": 9,
+            "snapshot.cycle_epochs": 5,
+            "fge.cycle_epochs": 2,
         }
     )
-    entry = run(tmp_path, settings)["methods"]["full_data"]
-    assert [m["epochs"] for m in entry["members"].values()] == [4, 4]
-    flops = 256 * 4 * 2 * 6 * (64 * 8 + 8 * 10)
-    assert (entry["cost"]["train_flops"], entry["cost"]["epochs"]) == (flops, 8)
+    methods = run(tmp_path, settings)["methods"]
+    assert {name: entry["cost"]["epochs"] for name, entry in methods.items()} == {
+        "mothernets": 3 * 4,
+        "full_data": 2 * 4,
+        "bagging": 2 * 4,
+        "distillation": 3 * 4,
+        "treenets": 2 * 4,
+        "snapshot": 2 * 5,
+        "fge": 9 + 1 + 2,
+    }
+    full_data = methods["full_data"]
+    assert [member["epochs"] for member in full_data["members"].values()] == [4, 4]
+    flops = 256 * 8 * 6 * (64 * 8 + 8 * 8 + 8 * 10)
+    assert full_data["cost"]["train_flops"] == flops
 
 
 def test_all_methods_at_one_budget(tmp_path):

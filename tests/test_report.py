@@ -57,9 +57,12 @@ def test_the_comparison_on_the_page_and_in_the_terminal():
     expected = dict(zip(names.split(","), texts.split(","), strict=True))
     assert rows[0] == expected
     assert [row["of full data"] for row in rows] == ["38%", "100%", "59%"]
-    names = ",train FLOPs,of full data,epochs,train sec,compile sec,eval sec,parameters"
+    names = (
+        ",train FLOPs,of full data,epochs,train sec,compile sec,eval sec,hatch sec,"
+        "parameters"
+    )
     # 11 networks, 24 epochs each; ten of them are members.
-    texts = "MotherNets_321 T_38%_264_81.3_12.5_1,234_121 M"
+    texts = "MotherNets_321 T_38%_264_81.3_12.5_1,234_2.5_121 M"
     assert page.tables[1][1] == dict(
         zip(names.split(","), texts.split("_"), strict=True)
     )

@@ -13,6 +13,7 @@ from mothernets_jax.report.compare import compare
 from mothernets_jax.report.comparison_page import write_comparison
 from mothernets_jax.report.finished_runs import check_comparable, read_run
 from mothernets_jax.report.run_page import write_report
+from mothernets_jax.report.trials import read_trials
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -30,19 +31,32 @@ def main(arguments: Sequence[str] | None = None) -> int:
         help="the comparison's page, its figures beside it as .json; default: "
         "comparison.html beside the first run",
     )
+    parser.add_argument(
+        "--trials",
+        type=Path,
+        metavar="FILE",
+        help="results of `python -m benchmarks.frontier`, whose trials are then listed "
+        "on the comparison's page",
+    )
     options = parser.parse_args(arguments)
     try:
         runs = [read_run(folder) for folder in options.runs]
         if len(runs) == 1:
-            if options.out:
-                raise ValueError("--out is for a comparison: expected several runs")
+            for name in ("out", "trials"):
+                if getattr(options, name):
+                    raise ValueError(
+                        f"--{name} is for a comparison: expected several runs"
+                    )
             path = write_report(runs[0].results, options.runs[0])
         else:
             check_comparable(runs)
             out = options.out or options.runs[0].absolute().parent / "comparison.html"
             if out.suffix != ".html" or out.is_dir():
                 raise ValueError(f"--out={out}: expected a file that ends in .html")
-            path = write_comparison(compare(runs), out)
+            comparison = compare(runs)
+            if options.trials:
+                comparison["trials"] = read_trials(options.trials)
+            path = write_comparison(comparison, out)
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -80,6 +80,7 @@ COSTS = (
     EPOCHS,
     Column("images", "cost.images", quantity),
     *CLOCKS,
+    Column("hatch sec", "clocks.hatch_seconds", seconds),
     Column("peak memory", "clocks.peak_memory_bytes", _bytes),
     Column("money", "clocks.dollars", dollars),
     Column("parameters", "cost.parameters", quantity),

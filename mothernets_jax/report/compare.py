@@ -5,13 +5,13 @@ Pure functions on dictionaries: the settings and the results that runs have writ
 
 import math
 import statistics
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from mothernets_jax.report.columns import with_shares
 from mothernets_jax.report.finished_runs import Run
 from mothernets_jax.report.series import anytime_points, flops_before_members
-from mothernets_jax.settings import without_harmless
+from mothernets_jax.settings import without_harmless, without_other_methods
 
 # What makes no other experiment: the seed, where the data are, what else is trained.
 _NO_VARIANT = ("seed", "methods", "data.dir")
@@ -26,8 +26,9 @@ def compare(runs: Sequence[Run]) -> dict[str, Any]:
 
     Returns:
         `data` of the first run; `runs`, each with its variant; `variants`, each with
-        its `name`, the `settings` that differ and its `methods`: the `seeds`, and
-        `mean` and `std` of every figure, with the structure of `results.json`.
+        the `settings` that differ and its `methods`: a `name`, the `seeds`, and `mean`
+        and `std` of every figure, with the structure of `results.json`. The name tells
+        variants of one method apart, and is empty where there is one.
 
     Raises:
         ValueError: two runs of a method with the same settings and seed.
@@ -35,19 +36,20 @@ def compare(runs: Sequence[Run]) -> dict[str, Any]:
     settings = [variant_settings(run.settings) for run in runs]
     distinct = [s for i, s in enumerate(settings) if s not in settings[:i]]
     differing = differing_settings(distinct)
-    names = variant_names(differing)
     variants = []
-    for name, own, differs in zip(names, distinct, differing, strict=True):
+    for own, differs in zip(distinct, differing, strict=True):
         seeds = [run for run, s in zip(runs, settings, strict=True) if s == own]
-        methods = average_seeds(seeds)
-        variants.append({"name": name, "settings": differs, "methods": methods})
+        variants.append({"settings": differs, "methods": average_seeds(seeds)})
+    _name_variants(variants)
     return {
         "name": runs[0].results["name"],
         "data": runs[0].results["data"],
         "runs": [
             {
                 "folder": run.folder,
-                "variant": names[distinct.index(own)],
+                "variant": settings_text(
+                    _read_by(differing[distinct.index(own)], run.results["methods"])
+                ),
                 "seed": run.settings["seed"],
                 "methods": list(run.results["methods"]),
                 **run.results["provenance"],
@@ -56,6 +58,23 @@ def compare(runs: Sequence[Run]) -> dict[str, Any]:
         ],
         "variants": variants,
     }
+
+
+def _name_variants(variants: Sequence[dict[str, Any]]) -> None:
+    """Names each method's variants by what differs between them, and is read by it."""
+    for method in dict.fromkeys(m for variant in variants for m in variant["methods"]):
+        own = [variant for variant in variants if method in variant["methods"]]
+        read = [_read_by(variant["settings"], [method]) for variant in own]
+        names = variant_names(differing_settings(read))
+        for variant, name in zip(own, names, strict=True):
+            variant["methods"][method]["name"] = name
+
+
+def _read_by(settings: Mapping[str, Any], methods: Collection[str]) -> dict[str, Any]:
+    """Settings by their full names, but for those that none of the methods reads."""
+    sections = {name.split(".")[0]: None for name in settings}
+    read = without_other_methods(sections, methods)
+    return {name: v for name, v in settings.items() if name.split(".")[0] in read}
 
 
 def variant_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -95,10 +114,15 @@ def variant_names(differing: Sequence[Mapping[str, Any]]) -> list[str]:
     """`budget.epochs=12, hatch.noise=0.6` for each variant; empty for the only one."""
     names: list[str] = []
     for settings in differing:
-        name = ", ".join(f"{key}={_value(value)}" for key, value in settings.items())
+        name = settings_text(settings)
         same = sum(other == name for other in names)
         names.append(f"{name} ({same + 1})" if same else name)
     return names
+
+
+def settings_text(settings: Mapping[str, Any]) -> str:
+    """`budget.epochs=12, hatch.noise=none`: settings by their full names."""
+    return ", ".join(f"{key}={_value(value)}" for key, value in settings.items())
 
 
 def _value(value: Any) -> str:

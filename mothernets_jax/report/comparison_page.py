@@ -25,6 +25,7 @@ from mothernets_jax.report.plot_anytime import anytime
 from mothernets_jax.report.plot_frontier import frontier
 from mothernets_jax.report.series import MAIN_METHOD, Series, make_series
 from mothernets_jax.report.tables import combination_tables
+from mothernets_jax.report.trials import trial_counts, trial_rows
 
 _DASHES = ("-", "--", ":", "-.")
 
@@ -33,9 +34,9 @@ class Row(NamedTuple):
     """A method with one variant's settings.
 
     Attributes:
-        label: the method, and where there are several variants, its letter and name.
+        label: the method, and where it has several variants, its letter and name.
         short: the label without the name.
-        main: whether it is drawn larger and on top.
+        main: whether it is drawn larger.
         look: colour, marker and dash.
         seeds: of its runs.
         mean, std: of every figure, as in `results.json`; no `std` of one seed.
@@ -54,7 +55,8 @@ def write_comparison(comparison: dict, path: Path) -> Path:
     """Writes the page, and beside it a file of the same name that ends in `.json`.
 
     Args:
-        comparison: as `compare.compare` returns it.
+        comparison: as `compare.compare` returns it; with `trials`, as
+            `trials.read_trials` returns them, where there were some.
         path: of the page.
 
     Returns:
@@ -86,20 +88,19 @@ def rows_of(comparison: dict) -> list[Row]:
     looks = list(style.METHOD_STYLES.values())
     rows = []
     for method in methods:
-        for number, variant in enumerate(variants):
-            if method not in variant["methods"]:
-                continue
+        own = [v["methods"][method] for v in variants if method in v["methods"]]
+        for number, found in enumerate(own):
+            figures = {name: found[name] for name in ("seeds", "mean", "std")}
             short, look = style.method_label(method), styles[method]
             label = short
-            if len(variants) > 1:
+            if len(own) > 1:
                 short += f" {_letter(number)}"
-                label = f"{short} ({variant['name']})"
+                label = f"{short} ({found['name']})" if found["name"] else short
                 colour, marker = looks[number % len(looks)]
                 look = (look[0] if len(methods) > 1 else colour, marker)
             dash = _DASHES[number % len(_DASHES)]
-            found = variant["methods"][method]
             main = method == MAIN_METHOD and len(methods) > 1
-            rows.append(Row(label, short, main, (*look, dash), **found))
+            rows.append(Row(label, short, main, (*look, dash), **figures))
     return rows
 
 
@@ -130,6 +131,8 @@ def _page(comparison: dict, rows: list[Row], pictures: dict[str, str]) -> str:
     combined = combination_tables(labels, means, stds, colours=colours)
     errors = [(row.label, row.mean, row.std, len(row.seeds)) for row in rows]
     several = any(row.std for row in rows)
+    trials = comparison.get("trials", {})
+    several_variants = len(comparison["variants"]) > 1
     values = dict.fromkeys(("frontier", "anytime"), "") | pictures
     values |= {
         "name": html.escape(comparison["name"]),
@@ -139,22 +142,26 @@ def _page(comparison: dict, rows: list[Row], pictures: dict[str, str]) -> str:
         "classes": str(len(data["class_names"])),
         "shape": " × ".join(map(str, data["input_shape"])),
         "test_examples": f"{data['test_examples']:,}",
-        "runs": f"{len(runs)} runs; those that differ in the seed alone are averaged.",
+        "runs": f"{len(runs)} runs; those that differ in the seed alone are averaged."
+        + (" What else differs is listed with them." if several_variants else ""),
         "spread": "±: the standard deviation over seeds." if several else "",
         "machines": (
             "They were measured on different machines."
             if len({run.get("device") for run in runs}) > 1
             else ""
         ),
-        "worth": html_table(_table(rows, WORTH), colours=colours),
+        "worth": html_table(_with_seeds(rows, _table(rows, WORTH)), colours=colours),
         "costs": html_table(_table(rows, COSTS), colours=colours),
         "differences": html_table(_table(rows, DIFFERENCES), colours=colours),
         "detection": html_table(_table(rows, DETECTION), colours=colours),
         "others": "another data set",
         "combinations": combined,
+        "trials": html_table(trial_rows(trials)) if trials else "",
+        "trial_counts": html.escape(trial_counts(trials)) if trials else "",
         "run_table": html_table([_run_row(run) for run in runs]),
     }
     shown = {*pictures, *(["combinations"] if combined else [])}
+    shown |= {"trials"} if trials else set()
     shown |= {
         section
         for section, measured in (("differences", "diversity"), ("detection", "ood"))
@@ -167,7 +174,14 @@ def _page(comparison: dict, rows: list[Row], pictures: dict[str, str]) -> str:
 def _table(rows: list[Row], columns: tuple[Column, ...]) -> list[dict[str, str]]:
     texts = cells(columns, [row.mean for row in rows], [row.std for row in rows])
     return [
-        {"method": row.label, "seeds": str(len(row.seeds)), **text}
+        {"method": row.label, **text} for row, text in zip(rows, texts, strict=True)
+    ]
+
+
+def _with_seeds(rows: list[Row], texts: list[dict[str, str]]) -> list[dict[str, str]]:
+    """The table's rows, with the number of seeds in the second column."""
+    return [
+        {"method": text["method"], "seeds": str(len(row.seeds)), **text}
         for row, text in zip(rows, texts, strict=True)
     ]
 

@@ -21,7 +21,7 @@ from mothernets_jax.report.style import (
     set_percent_axis,
 )
 
-COSTS = {"train_flops": "training FLOPs", "train_seconds": "seconds of training"}
+COSTS = {"train_flops": "training FLOPs", "seconds": "seconds of training and hatching"}
 
 
 def pareto(costs: Sequence[float], errors: Sequence[float]) -> list[int]:
@@ -86,7 +86,7 @@ def _draw_frontier(
         mark = axes.errorbar(cost_, error, spread or None, color=one.colour)
         mark[0].set(marker=one.marker, markersize=13 if one.main else 10)
         mark[0].set(markeredgecolor="white", markeredgewidth=0.7)
-        mark[0].set(zorder=4 if one.main else 3)
+        mark[0].set(zorder=3 if one.main else 4)
     corners = _in_pixels(axes, *step, box)
     _label_points(axes, series, _in_pixels(axes, costs, errors, box), corners, box)
 

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from mothernets_jax.report.style import method_label, method_styles
 
-MAIN_METHOD = "mothernets"  # drawn larger and on top
+MAIN_METHOD = "mothernets"  # drawn larger
 
 
 class Series(NamedTuple):
@@ -16,8 +16,8 @@ class Series(NamedTuple):
         label: what it is called.
         short: the same where there is little room.
         colour, marker, dash: how it is drawn.
-        main: whether it is drawn larger and on top.
-        costs: `train_flops` and `train_seconds` so far, of each point.
+        main: whether it is drawn larger.
+        costs: `train_flops` so far of each point, and `seconds` where they are known.
         errors: of the members so far, averaged, on the test set.
         spreads: standard deviations of the errors over seeds; zeros for one seed.
         before_flops: training FLOPs before the first member, of a MotherNet, say.
@@ -36,18 +36,19 @@ class Series(NamedTuple):
 
 
 def anytime_points(method: Mapping[str, Any]) -> list[dict[str, float]]:
-    """The method's anytime curve, with the seconds of training so far.
+    """The method's anytime curve, with the `seconds` of training and hatching so far.
 
     Args:
         method: its entry in `results.json`.
     """
     seconds, clock = [], 0.0
     for stage in method["stages"]:
-        clock += stage["clocks"]["train_seconds"]
+        clocks = stage["clocks"]
+        clock += clocks["train_seconds"] + clocks.get("hatch_seconds", 0.0)
         if not method["members"].keys().isdisjoint(stage["members"]):
             seconds.append(clock)
     return [
-        {**point, "train_seconds": so_far}
+        {**point, "seconds": so_far}
         for point, so_far in zip(method["anytime"], seconds, strict=True)
     ]
 
@@ -74,7 +75,7 @@ def make_series(
     """A series of the points of an anytime curve.
 
     Args:
-        points: `train_flops, train_seconds, error` of each.
+        points: `error`, `train_flops` and, if they are to be drawn, `seconds` of each.
         before_flops: trained before the first member.
         label: what it is called.
         short: the same where there is little room; empty where it is short.
@@ -89,7 +90,8 @@ def make_series(
         main,
         {
             cost: [point[cost] for point in points]
-            for cost in ("train_flops", "train_seconds")
+            for cost in ("train_flops", "seconds")
+            if all(cost in point for point in points)
         },
         [point["error"] for point in points],
         list(spreads) or [0.0] * len(points),

@@ -1,0 +1,91 @@
+"""What was tried before the runs of a comparison, and what won."""
+
+import json
+import math
+import statistics
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from mothernets_jax.report.compare import settings_text
+from mothernets_jax.report.style import method_label, percent
+
+Trials = Mapping[str, Sequence[Mapping[str, Any]]]
+
+
+def read_trials(path: Path) -> Trials:
+    """The trials in a file of results that `python -m benchmarks.frontier` has written.
+
+    Returns:
+        Of each method, by its name, a list of `overrides` of settings, by their full
+        names, and `validation_errors`, one for each tuning (fold or seed).
+
+    Raises:
+        OSError: no such file, or one that cannot be read.
+        ValueError: a file of anything else.
+    """
+    expected = "expected what `python -m benchmarks.frontier` writes to --out"
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is no JSON ({error}): {expected}") from None
+    trials = content.get("trials") if isinstance(content, dict) else None
+    if not isinstance(trials, dict) or not all(map(_are_trials, trials.values())):
+        raise ValueError(f"{path} holds no trials and their errors: {expected}")
+    return trials
+
+
+def _are_trials(tried: Any) -> bool:
+    """Whether there are some, each with an error for every tuning."""
+    if not isinstance(tried, list) or not tried:
+        return False
+    lengths = set()
+    for trial in tried:
+        if not isinstance(trial, dict) or not isinstance(trial.get("overrides"), dict):
+            return False
+        errors = trial.get("validation_errors")
+        if not isinstance(errors, list) or not all(map(_is_error, errors)):
+            return False
+        lengths.add(len(errors))
+    return len(lengths) == 1 and 0 not in lengths
+
+
+def _is_error(value: Any) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value)
+
+
+def trial_rows(trials: Trials) -> list[dict[str, str]]:
+    """A row of texts for each trial: what was changed, its error, whether it won."""
+    rows = []
+    for method, tried in trials.items():
+        by_tuning = zip(*(trial["validation_errors"] for trial in tried), strict=True)
+        wins = Counter(errors.index(min(errors)) for errors in by_tuning)
+        for number, trial in enumerate(tried):
+            errors = trial["validation_errors"]
+            error = percent(statistics.fmean(errors))
+            if len(errors) > 1:
+                error += f" ± {percent(statistics.stdev(errors))}"
+            rows.append(
+                {
+                    "method": method_label(method),
+                    "settings": settings_text(trial["overrides"]) or "the usual ones",
+                    "validation error": error + _won(wins[number], len(errors)),
+                }
+            )
+    return rows
+
+
+def _won(times: int, tunings: int) -> str:
+    if not times:
+        return ""
+    return ", the best" if tunings == 1 else f", the best in {times} of {tunings}"
+
+
+def trial_counts(trials: Trials) -> str:
+    """Whether every method was tried equally often, in a sentence."""
+    counts = {method_label(name): len(tried) for name, tried in trials.items()}
+    if len(set(counts.values())) == 1:
+        return f"Trials of each method: {next(iter(counts.values()))}."
+    uneven = ", ".join(f"{name} {count}" for name, count in counts.items())
+    return f"The methods were not tried equally often: {uneven}."
