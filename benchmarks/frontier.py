@@ -71,7 +71,7 @@ def name_of(method: str, settings: Settings) -> str:
 
 
 def run(method: str, overrides: dict, store: ProgramStore) -> dict:
-    """One run's figures, its folder's name, and on which device it was made by what."""
+    """One run's figures, its folder, and the device and commit that made it."""
     settings = settings_of(method, overrides)
     name = name_of(method, settings)
     kept = Path(_OUT.value).with_suffix("") / f"{name}.json"
@@ -153,7 +153,9 @@ def run_repeats(
         chosen = {**best_of(trials, i), **planned["overrides"]}
         figures = run(planned["method"], {**chosen, **repeat}, store)
         repeats.append({**repeat, "chosen": chosen, **figures})
-        found.append({n: f for n, f in figures.items() if not isinstance(f, str)})
+        made = ("folder", "device", "commit")
+        found.append({n: f for n, f in figures.items() if n not in made})
+    # Files of older versions do not say how long hatching took.
     shared = [name for name in found[0] if all(name in figures for figures in found)]
     mean = {name: float(np.mean([f[name] for f in found])) for name in shared}
     return {**planned, "mean": mean, "repeats": repeats}

@@ -183,7 +183,7 @@ def _largest_forward(windows):
 def _largest_backward(windows, grad):
     """To the first of the largest in each window, even where they are NaN.
 
-    First by columns, then by rows: comparisons of whole arrays, which a GPU fuses.
+    Left against right, then top against bottom: whole arrays, which a GPU fuses.
     """
     left, right = windows[:, :, :, :, 0], windows[:, :, :, :, 1]
     left_wins = _wins(left, right)

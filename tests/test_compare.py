@@ -10,7 +10,6 @@ from fake_runs import Page, add_predictions, fake_results
 
 from mothernets_jax.report.__main__ import main
 from mothernets_jax.report.compare import (
-    average_seeds,
     compare,
     differing_settings,
     merge,
@@ -75,33 +74,35 @@ def test_trees_are_averaged_number_by_number(values, mean, std):
 def test_seeds_are_averaged():
     errors = (0.02, 0.03), (0.04, 0.03), (0.06, 0.03)
     runs = [run(f"r{seed}", seed, each) for seed, each in enumerate(errors)]
-    methods = average_seeds(runs)
-    ours = methods["mothernets"]
+    methods = compare(runs)["methods"]
+    (ours,) = methods["mothernets"]
     assert ours["seeds"] == [0, 1, 2]
     assert ours["mean"]["ensemble"]["average"]["error"] == pytest.approx(0.04)
     assert ours["std"]["ensemble"]["average"]["error"] == pytest.approx(0.02)
     assert ours["mean"]["cost"]["share_of_full_data"] == pytest.approx(0.5)
     assert ours["mean"]["anytime"][-1]["seconds"] == pytest.approx(6 * (81.26 + 2.5))
     assert ours["std"]["anytime"][-1]["error"] == pytest.approx(0.02)
-    assert methods["full_data"]["std"]["ensemble"]["average"]["error"] == 0
+    (full_data,) = methods["full_data"]
+    assert full_data["std"]["ensemble"]["average"]["error"] == 0
 
 
 def test_methods_of_several_runs_of_one_seed_are_put_together():
-    methods = average_seeds(
+    found = compare(
         [run("a", methods=("mothernets",)), run("b", methods=("full_data",))]
-    )
-    assert {name: method["seeds"] for name, method in methods.items()} == {
-        "mothernets": [0],
-        "full_data": [0],
+    )["methods"]
+    assert {name: [v["seeds"] for v in own] for name, own in found.items()} == {
+        "mothernets": [[0]],
+        "full_data": [[0]],
     }
-    assert methods["mothernets"]["std"] == {}
-    share = methods["mothernets"]["mean"]["cost"]["share_of_full_data"]
-    assert share == 1  # both are the first of their run, with 300 T
+    (ours,) = found["mothernets"]
+    assert ours["std"] == {}
+    # Both are the first of their run, with 300 T.
+    assert ours["mean"]["cost"]["share_of_full_data"] == 1
 
 
 def test_the_same_seed_twice_is_refused():
     with pytest.raises(ValueError, match="b and a both hold mothernets of seed 0"):
-        average_seeds([run("a"), run("b")])
+        compare([run("a"), run("b")])
 
 
 @pytest.mark.parametrize(
@@ -136,7 +137,7 @@ def test_variants_are_named_by_what_differs(changed, names):
 def test_variants_stand_side_by_side():
     runs = [run("a", 0), run("b", 1), run("c", 0, (0.01, 0.05), budget__epochs=6)]
     comparison = compare(runs)
-    assert [each["variant"] for each in comparison["runs"]] == (
+    assert [each["differs"] for each in comparison["runs"]] == (
         ["budget.epochs=12", "budget.epochs=12", "budget.epochs=6"]
     )
     rows = rows_of(comparison)
@@ -162,11 +163,57 @@ def test_methods_that_were_tuned_apart_have_no_letters():
         "MotherNets B (hatch.noise=0.3)",
         "FGE",
     ]
-    assert [each["variant"] for each in comparison["runs"]] == [
+    assert [each["differs"] for each in comparison["runs"]] == [
         "hatch.noise=0.1",
         "hatch.noise=0.3",
         "fge.cycle=2",
     ]
+
+
+def test_what_a_method_does_not_read_makes_no_variant():
+    runs = [
+        run("a", 0, (0.02, 0.03), hatch={"noise": 0.1}, num_clusters=1),
+        run("b", 0, (0.02, 0.05), hatch={"noise": 0.3}, num_clusters=1),
+        run("c", 1, (0.02, 0.04), hatch={"noise": 0.3}, num_clusters=2),
+    ]
+    rows = rows_of(compare(runs))
+    assert [(row.label, row.seeds) for row in rows] == [
+        ("MotherNets A (num_clusters=1, hatch.noise=0.1)", [0]),
+        ("MotherNets B (num_clusters=1, hatch.noise=0.3)", [0]),
+        ("MotherNets C (num_clusters=2, hatch.noise=0.3)", [1]),
+        ("Full data", [0, 1]),
+    ]
+    # Of the two with seed 0 the first counts: (3% + 4%) / 2.
+    error = rows[-1].mean["ensemble"]["average"]["error"]
+    assert error == pytest.approx(0.035)
+
+
+def test_the_same_name_has_the_same_letter():
+    budgets = [("mothernets", 6), ("mothernets", 12), ("fge", 12), ("fge", 24)]
+    rows = rows_of(
+        compare(
+            [
+                run(f"r{number}", methods=(method,), budget__epochs=epochs)
+                for number, (method, epochs) in enumerate(budgets)
+            ]
+        )
+    )
+    assert [row.short for row in rows] == [
+        "MotherNets A",
+        "MotherNets B",
+        "FGE B",
+        "FGE C",
+    ]
+
+
+def test_without_one_full_data_training_there_are_no_shares():
+    several = [
+        run("a", methods=("mothernets",)),
+        run("b", methods=("full_data",)),
+        run("c", methods=("full_data",), budget__epochs=24),
+    ]
+    (ours,) = compare(several)["methods"]["mothernets"]
+    assert "share_of_full_data" not in ours["mean"]["cost"]
 
 
 def test_variants_of_one_method_have_colours():
@@ -237,7 +284,7 @@ def test_the_page_and_its_figures(tmp_path, capsys):
     assert {address[:5] for address in page.addresses} == {"data:"}
     assert len(page.svgs()) == 4
     figures = json.loads((tmp_path / "comparison.json").read_text(encoding="utf-8"))
-    ours = figures["variants"][0]["methods"]["mothernets"]
+    ours = figures["methods"]["mothernets"][0]
     assert ours["mean"]["ensemble"]["average"]["error"] == pytest.approx(0.03)
     assert page.tables[-1][1]["settings"] == "budget.epochs=12"
 
@@ -266,8 +313,8 @@ def test_trials_are_listed(tmp_path):
         {"": name, "settings": what, "validation error": error}
         for name, what, error in (
             ("MotherNets", "noise=0.5", "25.00%"),
-            ("MotherNets", "the usual ones", "12.50%, the best"),
-            ("Full data", "rate=0.1", "50.00%, the best"),
+            ("MotherNets", "the config’s", "12.50%, the best"),
+            ("Full data", "rate=0.1", "50.00%"),
         )
     ]
     assert "not tried equally often: MotherNets 2, Full data 1." in page.text
@@ -279,8 +326,8 @@ def test_trials_of_several_folds():
     rows = trial_rows({"fge": [tried(0.1, 0.3, 0.2), tried(0.2, 0.1, 0.1)]})
     # The mean and the sample's standard deviation.
     assert [row["validation error"] for row in rows] == [
-        "20.00% ± 10.00%, the best in 1 of 3",
-        "13.33% ± 5.77%, the best in 2 of 3",
+        "20.00% ± 10.00%, the best in 1 of 3 tunings",
+        "13.33% ± 5.77%, the best in 2 of 3 tunings",
     ]
     assert trial_counts({"fge": [1, 2], "bagging": [3, 4]}) == (
         "Trials of each method: 2."
@@ -293,7 +340,13 @@ def test_trials_of_several_folds():
         "{",
         "[]",
         "{}",
+        '{"trials": {}}',
+        "[" * 100_000,
         '{"trials": {"fge": []}}',
+        '{"trials": {"fge": [{"overrides": {}, "validation_errors": [NaN]}]}}',
+        '{"trials": {"fge": [{"overrides": {}, "validation_errors": [true]}]}}',
+        '{"trials": {"fge": [{"overrides": {}, "validation_errors": [50]}]}}',
+        json.dumps({"trials": {"fge": [tried(0.1), tried(0.1, 0.2)]}}),
         '{"trials": {"fge": [{"overrides": {}}]}}',
         '{"trials": {"fge": [{"overrides": {}, "validation_errors": []}]}}',
         '{"trials": {"fge": [{"overrides": {}, "validation_errors": ["0.1"]}]}}',

@@ -10,7 +10,7 @@ import pytest
 from configs.vgg_ensemble import get_config
 from mothernets_jax.architectures import mlp
 from mothernets_jax.config import from_config
-from mothernets_jax.settings import Recipe
+from mothernets_jax.settings import Recipe, Settings, without_other_methods
 
 METHODS = ("mothernets", "full_data")
 GONE = object()  # in place of a value: the field is left out
@@ -386,3 +386,14 @@ def test_json_holds_all_and_makes_the_same_settings(changes):
     assert from_config(json.loads(text), METHODS) == settings
     found = dict(leaves(json.loads(text)))
     assert found == {**FIELDS, **changes, "methods": list(settings.methods)}
+
+
+def test_settings_that_one_method_alone_reads():
+    """Every section is a field, so that a misspelt one would not be left out."""
+    names = {field.name: 0 for field in dataclasses.fields(Settings)}
+    own = {"mother", "hatch", "distillation", "treenets", "snapshot", "fge"}
+    every = ("mothernets", "distillation", "treenets", "snapshot", "fge")
+    assert without_other_methods(names, every) == names
+    assert names.keys() - without_other_methods(names, ["full_data"]).keys() == own
+    kept = without_other_methods(names, ["mothernets", "fge"])
+    assert kept.keys() & own == {"mother", "hatch", "fge"}

@@ -53,10 +53,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             out = options.out or options.runs[0].absolute().parent / "comparison.html"
             if out.suffix != ".html" or out.is_dir():
                 raise ValueError(f"--out={out}: expected a file that ends in .html")
-            comparison = compare(runs)
-            if options.trials:
-                comparison["trials"] = read_trials(options.trials)
-            path = write_comparison(comparison, out)
+            trials = read_trials(options.trials) if options.trials else {}
+            path = write_comparison(compare(runs), out, trials)
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -11,69 +11,121 @@ from typing import Any
 from mothernets_jax.report.columns import with_shares
 from mothernets_jax.report.finished_runs import Run
 from mothernets_jax.report.series import anytime_points, flops_before_members
+from mothernets_jax.report.style import settings_text
 from mothernets_jax.settings import without_harmless, without_other_methods
 
 # What makes no other experiment: the seed, where the data are, what else is trained.
 _NO_VARIANT = ("seed", "methods", "data.dir")
+_CLUSTERING = ("num_clusters", "min_shared", "align")  # read by MotherNets alone
 _COMPARED = ("ensemble", "validation", "mean_member_error", "diversity", "ood")
 
 
 def compare(runs: Sequence[Run]) -> dict[str, Any]:
-    """Everything that the page of a comparison shows.
+    """Everything that the page of a comparison shows, but for trials.
 
     Args:
         runs: that share a test set.
 
     Returns:
-        `data` of the first run; `runs`, each with its variant; `variants`, each with
-        the `settings` that differ and its `methods`: a `name`, the `seeds`, and `mean`
-        and `std` of every figure, with the structure of `results.json`. The name tells
-        variants of one method apart, and is empty where there is one.
+        `data` of the first run; `runs`, each with what `differs` from the others and
+        is read by its methods; `methods`, by name a list of variants, each with a
+        `name`, which tells those of the method apart, the `settings` that it is made
+        of, the `seeds`, and `mean` and `std` of every figure, with the structure of
+        `results.json`. Runs are of one variant of a method if they agree in all that
+        the method reads; where they agree in the seed, too, the first one counts.
 
     Raises:
-        ValueError: two runs of a method with the same settings and seed.
+        ValueError: two runs with the same settings, seed and a method in common.
     """
     settings = [variant_settings(run.settings) for run in runs]
-    distinct = [s for i, s in enumerate(settings) if s not in settings[:i]]
-    differing = differing_settings(distinct)
-    variants = []
-    for own, differs in zip(distinct, differing, strict=True):
-        seeds = [run for run, s in zip(runs, settings, strict=True) if s == own]
-        variants.append({"settings": differs, "methods": average_seeds(seeds)})
-    _name_variants(variants)
+    check_distinct(runs, settings)
+    differing = differing_settings(settings)
+    methods = dict.fromkeys(name for run in runs for name in run.results["methods"])
     return {
         "name": runs[0].results["name"],
         "data": runs[0].results["data"],
         "runs": [
             {
                 "folder": run.folder,
-                "variant": settings_text(
-                    _read_by(differing[distinct.index(own)], run.results["methods"])
-                ),
+                "differs": settings_text(read_by(differs, run.results["methods"])),
                 "seed": run.settings["seed"],
                 "methods": list(run.results["methods"]),
                 **run.results["provenance"],
             }
-            for run, own in zip(runs, settings, strict=True)
+            for run, differs in zip(runs, differing, strict=True)
         ],
-        "variants": variants,
+        "methods": {method: variants_of(method, runs) for method in methods},
     }
 
 
-def _name_variants(variants: Sequence[dict[str, Any]]) -> None:
-    """Names each method's variants by what differs between them, and is read by it."""
-    for method in dict.fromkeys(m for variant in variants for m in variant["methods"]):
-        own = [variant for variant in variants if method in variant["methods"]]
-        read = [_read_by(variant["settings"], [method]) for variant in own]
-        names = variant_names(differing_settings(read))
-        for variant, name in zip(own, names, strict=True):
-            variant["methods"][method]["name"] = name
+def check_distinct(runs: Sequence[Run], settings: Sequence[Mapping[str, Any]]) -> None:
+    """Makes sure that no run is given twice.
+
+    Raises:
+        ValueError: two runs with the same settings, seed and a method in common.
+    """
+    for i, run in enumerate(runs):
+        for other in range(i):
+            shared = [
+                name
+                for name in run.results["methods"]
+                if name in runs[other].results["methods"]
+            ]
+            seeds = run.settings["seed"], runs[other].settings["seed"]
+            if shared and settings[i] == settings[other] and seeds[0] == seeds[1]:
+                raise ValueError(
+                    f"{run.folder} and {runs[other].folder} both hold {shared[0]} of "
+                    f"seed {seeds[0]} with the same settings: leave one of them out"
+                )
 
 
-def _read_by(settings: Mapping[str, Any], methods: Collection[str]) -> dict[str, Any]:
+def variants_of(method: str, runs: Sequence[Run]) -> list[dict[str, Any]]:
+    """A method's variants, as `compare` describes them."""
+    grouped: list[tuple[dict[str, Any], dict[int, Mapping[str, Any]]]] = []
+    for run in runs:
+        if method not in run.results["methods"]:
+            continue
+        read = read_by(variant_settings(run.settings), [method])
+        by_seed = next((found for own, found in grouped if own == read), None)
+        if by_seed is None:
+            grouped.append((read, by_seed := {}))
+        entry = with_shares(_beside_full_data(run, runs))[method]
+        by_seed.setdefault(run.settings["seed"], entry)
+    differing = differing_settings([read for read, _ in grouped])
+    names, variants = variant_names(differing), []
+    for name, differs, (_, by_seed) in zip(names, differing, grouped, strict=True):
+        figures = [figures_of(entry) for entry in by_seed.values()]
+        variants.append(
+            {
+                "name": name,
+                "settings": differs,
+                "seeds": list(by_seed),
+                "mean": merge(figures, statistics.fmean),
+                "std": merge(figures, statistics.stdev) if len(figures) > 1 else {},
+            }
+        )
+    return variants
+
+
+def _beside_full_data(run: Run, runs: Sequence[Run]) -> dict[str, Mapping[str, Any]]:
+    """The run's methods, and full data, if only one training of it is among the runs.
+
+    Seeds cost the same.
+    """
+    methods = dict(run.results["methods"])
+    trained = [other for other in runs if "full_data" in other.results["methods"]]
+    read = [read_by(variant_settings(t.settings), ["full_data"]) for t in trained]
+    if "full_data" not in methods and trained and all(own == read[0] for own in read):
+        methods["full_data"] = trained[0].results["methods"]["full_data"]
+    return methods
+
+
+def read_by(settings: Mapping[str, Any], methods: Collection[str]) -> dict[str, Any]:
     """Settings by their full names, but for those that none of the methods reads."""
     sections = {name.split(".")[0]: None for name in settings}
     read = without_other_methods(sections, methods)
+    if "mothernets" not in methods:
+        read = {name: None for name in read if name not in _CLUSTERING}
     return {name: v for name, v in settings.items() if name.split(".")[0] in read}
 
 
@@ -112,60 +164,12 @@ def differing_settings(variants: Sequence[Mapping[str, Any]]) -> list[dict[str, 
 
 def variant_names(differing: Sequence[Mapping[str, Any]]) -> list[str]:
     """`budget.epochs=12, hatch.noise=0.6` for each variant; empty for the only one."""
-    names: list[str] = []
-    for settings in differing:
-        name = settings_text(settings)
-        same = sum(other == name for other in names)
-        names.append(f"{name} ({same + 1})" if same else name)
+    texts = [settings_text(settings) for settings in differing]
+    names = []
+    for i, text in enumerate(texts):
+        same = texts[:i].count(text)
+        names.append(f"{text} ({same + 1})" if same else text)
     return names
-
-
-def settings_text(settings: Mapping[str, Any]) -> str:
-    """`budget.epochs=12, hatch.noise=none`: settings by their full names."""
-    return ", ".join(f"{key}={_value(value)}" for key, value in settings.items())
-
-
-def _value(value: Any) -> str:
-    """A setting in a few characters."""
-    if isinstance(value, Mapping):
-        return "+".join(value)
-    if isinstance(value, list):
-        return "+".join(map(str, value))
-    return "none" if value is None or value == "" else str(value)
-
-
-def average_seeds(runs: Sequence[Run]) -> dict[str, dict[str, Any]]:
-    """`seeds`, `mean` and `std` of every method that any of the runs has trained.
-
-    Args:
-        runs: of the same settings but for the seed.
-
-    Raises:
-        ValueError: two of them have a method and the seed in common.
-    """
-    trained: dict[int, dict[str, Mapping[str, Any]]] = {}  # by seed, and by method
-    folders: dict[tuple[int, str], str] = {}
-    for run in runs:
-        seed = run.settings["seed"]
-        for name, method in run.results["methods"].items():
-            other = folders.setdefault((seed, name), run.folder)
-            if name in trained.setdefault(seed, {}):
-                raise ValueError(
-                    f"{run.folder} and {other} both hold {name} of seed {seed} with "
-                    "the same settings: leave one of them out"
-                )
-            trained[seed][name] = method
-    shared = {seed: with_shares(methods) for seed, methods in trained.items()}
-    averaged = {}
-    for name in dict.fromkeys(name for methods in shared.values() for name in methods):
-        seeds = [seed for seed, methods in shared.items() if name in methods]
-        figures = [figures_of(shared[seed][name]) for seed in seeds]
-        averaged[name] = {
-            "seeds": seeds,
-            "mean": merge(figures, statistics.fmean),
-            "std": merge(figures, statistics.stdev) if len(seeds) > 1 else {},
-        }
-    return averaged
 
 
 def figures_of(method: Mapping[str, Any]) -> dict[str, Any]:

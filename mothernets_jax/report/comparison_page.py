@@ -25,7 +25,7 @@ from mothernets_jax.report.plot_anytime import anytime
 from mothernets_jax.report.plot_frontier import frontier
 from mothernets_jax.report.series import MAIN_METHOD, Series, make_series
 from mothernets_jax.report.tables import combination_tables
-from mothernets_jax.report.trials import trial_counts, trial_rows
+from mothernets_jax.report.trials import Trials, trial_counts, trial_rows
 
 _DASHES = ("-", "--", ":", "-.")
 
@@ -51,13 +51,13 @@ class Row(NamedTuple):
     std: dict[str, Any]
 
 
-def write_comparison(comparison: dict, path: Path) -> Path:
+def write_comparison(comparison: dict, path: Path, trials: Trials) -> Path:
     """Writes the page, and beside it a file of the same name that ends in `.json`.
 
     Args:
-        comparison: as `compare.compare` returns it; with `trials`, as
-            `trials.read_trials` returns them, where there were some.
+        comparison: as `compare.compare` returns it.
         path: of the page.
+        trials: as `trials.read_trials` returns them; empty where there were none.
 
     Returns:
         The page's path. Both files are replaced whole or not at all.
@@ -70,32 +70,33 @@ def write_comparison(comparison: dict, path: Path) -> Path:
     }
     pictures = draw_pictures(drawings, None)
     path.parent.mkdir(parents=True, exist_ok=True)
-    figures = json.dumps(comparison, indent=1)
+    figures = json.dumps({**comparison, "trials": trials}, indent=1)
     write_whole(path.with_suffix(".json"), f"{figures}\n".encode())
-    write_whole(path, _page(comparison, rows, pictures).encode("utf-8"))
+    write_whole(path, _page(comparison, rows, pictures, trials).encode("utf-8"))
     return path
 
 
 def rows_of(comparison: dict) -> list[Row]:
-    """A row for each method of each variant, methods together.
+    """A row for each variant of each method, methods together.
 
-    A method keeps its colour; variants differ in marker and dash. Of one method alone,
-    the variants have colours.
+    A method keeps its colour; its variants differ in marker and dash. Of one method
+    alone, the variants have colours. Variants of the same name have the same letter.
     """
-    variants = comparison["variants"]
-    methods = list(dict.fromkeys(m for v in variants for m in v["methods"]))
+    methods = comparison["methods"]
     styles = style.method_styles(methods)
     looks = list(style.METHOD_STYLES.values())
+    named = [v["name"] for own in methods.values() if len(own) > 1 for v in own]
+    names = list(dict.fromkeys(named))
     rows = []
-    for method in methods:
-        own = [v["methods"][method] for v in variants if method in v["methods"]]
-        for number, found in enumerate(own):
+    for method, own in methods.items():
+        for found in own:
             figures = {name: found[name] for name in ("seeds", "mean", "std")}
             short, look = style.method_label(method), styles[method]
-            label = short
+            label, number = short, 0
             if len(own) > 1:
+                number = names.index(found["name"])
                 short += f" {_letter(number)}"
-                label = f"{short} ({found['name']})" if found["name"] else short
+                label = f"{short} ({found['name']})"
                 colour, marker = looks[number % len(looks)]
                 look = (look[0] if len(methods) > 1 else colour, marker)
             dash = _DASHES[number % len(_DASHES)]
@@ -124,15 +125,16 @@ def row_series(row: Row) -> Series:
     )
 
 
-def _page(comparison: dict, rows: list[Row], pictures: dict[str, str]) -> str:
+def _page(
+    comparison: dict, rows: list[Row], pictures: dict[str, str], trials: Trials
+) -> str:
     data, runs = comparison["data"], comparison["runs"]
     labels, colours = [row.label for row in rows], [row.look[0] for row in rows]
     means, stds = [row.mean for row in rows], [row.std for row in rows]
     combined = combination_tables(labels, means, stds, colours=colours)
     errors = [(row.label, row.mean, row.std, len(row.seeds)) for row in rows]
     several = any(row.std for row in rows)
-    trials = comparison.get("trials", {})
-    several_variants = len(comparison["variants"]) > 1
+    differ = any(run["differs"] for run in runs)
     values = dict.fromkeys(("frontier", "anytime"), "") | pictures
     values |= {
         "name": html.escape(comparison["name"]),
@@ -143,7 +145,7 @@ def _page(comparison: dict, rows: list[Row], pictures: dict[str, str]) -> str:
         "shape": " × ".join(map(str, data["input_shape"])),
         "test_examples": f"{data['test_examples']:,}",
         "runs": f"{len(runs)} runs; those that differ in the seed alone are averaged."
-        + (" What else differs is listed with them." if several_variants else ""),
+        + (" What else differs is listed with them." if differ else ""),
         "spread": "±: the standard deviation over seeds." if several else "",
         "machines": (
             "They were measured on different machines."
@@ -189,7 +191,7 @@ def _with_seeds(rows: list[Row], texts: list[dict[str, str]]) -> list[dict[str, 
 def _run_row(run: dict) -> dict[str, str]:
     return {
         "run": run["folder"],
-        "settings": run["variant"] or "the same",
+        "settings": run["differs"] or "the same",
         "seed": str(run["seed"]),
         "methods": ", ".join(map(style.method_label, run["methods"])),
         "device": str(run.get("device", "–")),

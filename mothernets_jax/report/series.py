@@ -44,7 +44,7 @@ def anytime_points(method: Mapping[str, Any]) -> list[dict[str, float]]:
     seconds, clock = [], 0.0
     for stage in method["stages"]:
         clocks = stage["clocks"]
-        clock += clocks["train_seconds"] + clocks.get("hatch_seconds", 0.0)
+        clock += clocks["train_seconds"] + clocks["hatch_seconds"]
         if not method["members"].keys().isdisjoint(stage["members"]):
             seconds.append(clock)
     return [
@@ -91,7 +91,7 @@ def make_series(
         {
             cost: [point[cost] for point in points]
             for cost in ("train_flops", "seconds")
-            if all(cost in point for point in points)
+            if cost == "train_flops" or all(cost in point for point in points)
         },
         [point["error"] for point in points],
         list(spreads) or [0.0] * len(points),

@@ -4,7 +4,7 @@ Figures have 72 dots per inch, so that a point is a pixel, and are laid out in p
 once for wide and once for narrow screens. Draw and save under `rc_context(STYLE)`.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import cycle
 from typing import Any
 
@@ -55,6 +55,20 @@ METHOD_LABELS = {"mothernets": "MotherNets", "treenets": "TreeNets", "fge": "FGE
 def percent(fraction: float | None, decimals: int = 2) -> str:
     """A fraction as a percentage, `2.13%` for 0.0213; a dash for None."""
     return "–" if fraction is None else f"{100 * fraction:.{decimals}f}%"
+
+
+def settings_text(settings: Mapping[str, Any]) -> str:
+    """Settings by their full names in a line: `budget.epochs=12, hatch.noise=none`."""
+    return ", ".join(f"{name}={_value(value)}" for name, value in settings.items())
+
+
+def _value(value: Any) -> str:
+    """A setting in a few characters."""
+    if isinstance(value, Mapping):
+        return "+".join(value)
+    if isinstance(value, list):
+        return "+".join(map(str, value))
+    return "none" if value is None or value == "" else str(value)
 
 
 def decimals(number: float | None, places: int = 3) -> str:

@@ -1,16 +1,15 @@
 """What was tried before the runs of a comparison, and what won."""
 
 import json
-import math
 import statistics
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mothernets_jax.report.compare import settings_text
-from mothernets_jax.report.style import method_label, percent
+from mothernets_jax.report.style import method_label, percent, settings_text
 
+# Of each method, `overrides` of settings and `validation_errors` of every trial.
 Trials = Mapping[str, Sequence[Mapping[str, Any]]]
 
 
@@ -28,10 +27,14 @@ def read_trials(path: Path) -> Trials:
     expected = "expected what `python -m benchmarks.frontier` writes to --out"
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} is no JSON ({error}): {expected}") from None
     trials = content.get("trials") if isinstance(content, dict) else None
-    if not isinstance(trials, dict) or not all(map(_are_trials, trials.values())):
+    if (
+        not isinstance(trials, dict)
+        or not trials
+        or not all(map(_are_trials, trials.values()))
+    ):
         raise ValueError(f"{path} holds no trials and their errors: {expected}")
     return trials
 
@@ -52,11 +55,15 @@ def _are_trials(tried: Any) -> bool:
 
 
 def _is_error(value: Any) -> bool:
-    return isinstance(value, int | float) and math.isfinite(value)
+    return type(value) in (int, float) and 0 <= value <= 1
 
 
 def trial_rows(trials: Trials) -> list[dict[str, str]]:
-    """A row of texts for each trial: what was changed, its error, whether it won."""
+    """A row of texts for each trial: what was changed, its error, whether it won.
+
+    Args:
+        trials: as `read_trials` returns them.
+    """
     rows = []
     for method, tried in trials.items():
         by_tuning = zip(*(trial["validation_errors"] for trial in tried), strict=True)
@@ -66,11 +73,13 @@ def trial_rows(trials: Trials) -> list[dict[str, str]]:
             error = percent(statistics.fmean(errors))
             if len(errors) > 1:
                 error += f" ± {percent(statistics.stdev(errors))}"
+            if len(tried) > 1:
+                error += _won(wins[number], len(errors))
             rows.append(
                 {
                     "method": method_label(method),
-                    "settings": settings_text(trial["overrides"]) or "the usual ones",
-                    "validation error": error + _won(wins[number], len(errors)),
+                    "settings": settings_text(trial["overrides"]) or "the config’s",
+                    "validation error": error,
                 }
             )
     return rows
@@ -79,7 +88,9 @@ def trial_rows(trials: Trials) -> list[dict[str, str]]:
 def _won(times: int, tunings: int) -> str:
     if not times:
         return ""
-    return ", the best" if tunings == 1 else f", the best in {times} of {tunings}"
+    return (
+        ", the best" if tunings == 1 else f", the best in {times} of {tunings} tunings"
+    )
 
 
 def trial_counts(trials: Trials) -> str:
