@@ -145,7 +145,8 @@ def usual_share(epochs: float) -> float:
 
     What MotherNets train for grows with the budget's square root. Small budgets are
     best spent on one network; of a large one 0.3 was chosen on one seed's validation
-    split, and no better than 0.7 for two others (CIFAR-10, docs/measurements.md).
+    split, and no better than 0.7 for two others (CIFAR-10), nor on the digits; with
+    more clusters a larger share is better (docs/measurements.md).
 
     Args:
         epochs: of every member, if it had all of the budget.
