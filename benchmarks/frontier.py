@@ -153,8 +153,7 @@ def run_repeats(
         chosen = {**best_of(trials, i), **planned["overrides"]}
         figures = run(planned["method"], {**chosen, **repeat}, store)
         repeats.append({**repeat, "chosen": chosen, **figures})
-        made = ("folder", "device", "commit")
-        found.append({n: f for n, f in figures.items() if n not in made})
+        found.append({n: f for n, f in figures.items() if not isinstance(f, str)})
     # Files of older versions do not say how long hatching took.
     shared = [name for name in found[0] if all(name in figures for figures in found)]
     mean = {name: float(np.mean([f[name] for f in found])) for name in shared}

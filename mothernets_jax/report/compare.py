@@ -29,10 +29,11 @@ def compare(runs: Sequence[Run]) -> dict[str, Any]:
     Returns:
         `data` of the first run; `runs`, each with what `differs` from the others and
         is read by its methods; `methods`, by name a list of variants, each with a
-        `name`, which tells those of the method apart, the `settings` that it is made
-        of, the `seeds`, and `mean` and `std` of every figure, with the structure of
-        `results.json`. Runs are of one variant of a method if they agree in all that
-        the method reads; where they agree in the seed, too, the first one counts.
+        `name`, which tells those of the method apart, the `settings` that differ
+        between them, the `seeds`, and `mean` and `std` of every figure, with the
+        structure of `results.json`. Runs are of one variant of a method if they agree
+        in all that the method reads; where they agree in the seed, too, the first one
+        counts.
 
     Raises:
         ValueError: two runs with the same settings, seed and a method in common.
@@ -40,6 +41,7 @@ def compare(runs: Sequence[Run]) -> dict[str, Any]:
     settings = [variant_settings(run.settings) for run in runs]
     check_distinct(runs, settings)
     differing = differing_settings(settings)
+    full_data = _only_full_data(runs, settings)
     methods = dict.fromkeys(name for run in runs for name in run.results["methods"])
     return {
         "name": runs[0].results["name"],
@@ -54,7 +56,9 @@ def compare(runs: Sequence[Run]) -> dict[str, Any]:
             }
             for run, differs in zip(runs, differing, strict=True)
         ],
-        "methods": {method: variants_of(method, runs) for method in methods},
+        "methods": {
+            method: variants_of(method, runs, settings, full_data) for method in methods
+        },
     }
 
 
@@ -79,17 +83,30 @@ def check_distinct(runs: Sequence[Run], settings: Sequence[Mapping[str, Any]]) -
                 )
 
 
-def variants_of(method: str, runs: Sequence[Run]) -> list[dict[str, Any]]:
-    """A method's variants, as `compare` describes them."""
+def variants_of(
+    method: str,
+    runs: Sequence[Run],
+    settings: Sequence[Mapping[str, Any]],
+    full_data: Mapping[str, Mapping[str, Any]],
+) -> list[dict[str, Any]]:
+    """A method's variants, as `compare` describes them.
+
+    Args:
+        method: its name.
+        runs: not all of which need to have trained it.
+        settings: of each run, as `variant_settings` returns them.
+        full_data: what runs without full data of their own are held against, by the
+            method's name; empty for nothing.
+    """
     grouped: list[tuple[dict[str, Any], dict[int, Mapping[str, Any]]]] = []
-    for run in runs:
+    for run, of_run in zip(runs, settings, strict=True):
         if method not in run.results["methods"]:
             continue
-        read = read_by(variant_settings(run.settings), [method])
+        read = read_by(of_run, [method])
         by_seed = next((found for own, found in grouped if own == read), None)
         if by_seed is None:
             grouped.append((read, by_seed := {}))
-        entry = with_shares(_beside_full_data(run, runs))[method]
+        entry = with_shares({**full_data, **run.results["methods"]})[method]
         by_seed.setdefault(run.settings["seed"], entry)
     differing = differing_settings([read for read, _ in grouped])
     names, variants = variant_names(differing), []
@@ -107,17 +124,19 @@ def variants_of(method: str, runs: Sequence[Run]) -> list[dict[str, Any]]:
     return variants
 
 
-def _beside_full_data(run: Run, runs: Sequence[Run]) -> dict[str, Mapping[str, Any]]:
-    """The run's methods, and full data, if only one training of it is among the runs.
-
-    Seeds cost the same.
-    """
-    methods = dict(run.results["methods"])
-    trained = [other for other in runs if "full_data" in other.results["methods"]]
-    read = [read_by(variant_settings(t.settings), ["full_data"]) for t in trained]
-    if "full_data" not in methods and trained and all(own == read[0] for own in read):
-        methods["full_data"] = trained[0].results["methods"]["full_data"]
-    return methods
+def _only_full_data(
+    runs: Sequence[Run], settings: Sequence[Mapping[str, Any]]
+) -> dict[str, Mapping[str, Any]]:
+    """Full data by its name, if only one training of it, whose seeds cost the same."""
+    name = "full_data"
+    trained = [
+        (run.results["methods"][name], read_by(of_run, [name]))
+        for run, of_run in zip(runs, settings, strict=True)
+        if name in run.results["methods"]
+    ]
+    if not trained or any(read != trained[0][1] for _, read in trained):
+        return {}
+    return {name: trained[0][0]}
 
 
 def read_by(settings: Mapping[str, Any], methods: Collection[str]) -> dict[str, Any]:
