@@ -20,6 +20,7 @@ import numpy as np
 from absl import flags
 
 from mothernets_jax.data import crops, decoding
+from mothernets_jax.data.resizing import BoxOf, box_for
 
 # Batches that each process of the stream holds ready.
 _BATCHES_AHEAD = 2
@@ -120,10 +121,10 @@ class StepReader:
             images[i] = image[..., : images.shape[3]]  # grey fills all channels
         return Batch(examples, images)
 
-    def _boxes(self, step: int) -> list[decoding.BoxOf | None]:
+    def _boxes(self, step: int) -> list[BoxOf]:
         """The part that each image gives to this step."""
         if self.images.crop != "resized":
-            return [None] * len(self.positions)
+            return [box_for(self.images.resize)] * len(self.positions)
         # Drawn for the whole batch: the same, however it is divided among hosts.
         rng = np.random.default_rng((self.seed, step))
         draws = rng.random((self.batch_size, crops.ATTEMPTS, 4))[self.positions]

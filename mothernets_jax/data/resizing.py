@@ -1,0 +1,142 @@
+"""Images to squares of one size: cropped to the middle, padded or stretched.
+
+Each way is a box, the part of an image that the square shows: (left, top, right,
+bottom) in pixels of the image, not rounded. What of it lies beyond the image is black.
+
+The default is "crop", which keeps the proportions and fills the square, as evaluation
+on photographs does (the shorter side to the size, then the middle). "pad" keeps what
+lies at the ends of long images, at the cost of black bars. "stretch" shows all without
+bars, but things change their shape.
+"""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from mothernets_jax.data.crops import Box
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+# From an image's width and height to the part of it that is taken.
+BoxOf = Callable[[int, int], Box]
+
+
+def middle_box(width: int, height: int) -> Box:
+    """The largest square in the middle of an image.
+
+    >>> middle_box(60, 40)
+    (10.0, 0.0, 50.0, 40.0)
+    """
+    return _centred_square(min(width, height), width, height)
+
+
+def surrounding_box(width: int, height: int) -> Box:
+    """The smallest square around an image.
+
+    >>> surrounding_box(60, 40)
+    (0.0, -10.0, 60.0, 50.0)
+    """
+    return _centred_square(max(width, height), width, height)
+
+
+def whole_box(width: int, height: int) -> Box:
+    """All of an image.
+
+    >>> whole_box(60, 40)
+    (0.0, 0.0, 60.0, 40.0)
+    """
+    return 0.0, 0.0, float(width), float(height)
+
+
+_BOXES: dict[str, BoxOf] = {
+    "crop": middle_box,
+    "pad": surrounding_box,
+    "stretch": whole_box,
+}
+_DONE = {
+    "crop": "cropped to the middle",
+    "pad": "padded with black",
+    "stretch": "stretched to squares",
+}
+# What `data.resize` may be.
+RESIZES = tuple(_BOXES)
+
+
+def box_for(resize: str) -> BoxOf:
+    """The part of an image that a way of resizing shows.
+
+    Args:
+      resize: one of `RESIZES`.
+
+    Raises:
+      ValueError: no such way.
+    """
+    if resize not in _BOXES:
+        raise ValueError(
+            f"resize={resize!r}, expected one of {', '.join(RESIZES)}: what is done "
+            "with images that are not square"
+        )
+    return _BOXES[resize]
+
+
+def resize_box(image: "Image.Image", size: int, box: Box) -> "Image.Image":
+    """A part of an image as a square of `size` pixels, bilinear and antialiased.
+
+    Args:
+      image: of mode L or RGB.
+      size: height and width, in pixels, of what is returned.
+      box: the part; what of it is beyond the image becomes black.
+    """
+    from PIL import Image
+
+    left, top, right, bottom = box
+    inside = (
+        max(left, 0),
+        max(top, 0),
+        min(right, image.width),
+        min(bottom, image.height),
+    )
+    if inside == box:
+        return image.resize((size, size), Image.Resampling.BILINEAR, box)
+    # At least a pixel, however long the image.
+    width = max(1, round(size * (inside[2] - inside[0]) / (right - left)))
+    height = max(1, round(size * (inside[3] - inside[1]) / (bottom - top)))
+    square = Image.new(image.mode, (size, size))
+    square.paste(
+        image.resize((width, height), Image.Resampling.BILINEAR, inside),
+        ((size - width) // 2, (size - height) // 2),
+    )
+    return square
+
+
+def check_size(image_size: int | None) -> None:
+    """Refuses a size below 1 with a ValueError, before anything is read."""
+    if image_size is not None and image_size < 1:
+        raise ValueError(
+            f"image_size={image_size}, expected at least 1 pixel. "
+            "Set e.g. --config.data.image_size=32, or leave it out to keep the size."
+        )
+
+
+def describe_resized(num_not_square: int, num_images: int, resize: str) -> str:
+    """One line on what was done with images that are not square; empty for none.
+
+    Args:
+      num_not_square: how many of the images are not.
+      num_images: how many there are.
+      resize: one of `RESIZES`.
+
+    >>> describe_resized(412, 1000, "crop")
+    '412 of 1,000 images are not square: cropped to the middle (data.resize=crop)'
+    """
+    if not num_not_square:
+        return ""
+    return (
+        f"{num_not_square:,} of {num_images:,} images are not square: {_DONE[resize]} "
+        f"(data.resize={resize})"
+    )
+
+
+def _centred_square(side: int, width: int, height: int) -> Box:
+    left, top = (width - side) / 2, (height - side) / 2
+    return left, top, left + side, top + side
