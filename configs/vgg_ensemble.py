@@ -68,6 +68,7 @@ def get_config(preset: str = "digits") -> ConfigDict:
                 "validation_fraction": 0.1,
                 "calibration_fraction": 0.0,  # fits temperatures and weights, if any
                 "image_size": placeholder(int),  # all images have one size
+                "resize": "crop",  # to squares of it; or "pad", "stretch"
                 "crop": "shift",  # by crop_padding; "resized": ImageNet's, streamed
                 "crop_padding": 1 if digits else 4,
                 "crop_border": "black",

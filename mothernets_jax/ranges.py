@@ -9,6 +9,7 @@ from typing import Any
 
 from mothernets_jax.combine import NAMES
 from mothernets_jax.data.crops import CROPS
+from mothernets_jax.data.resizing import RESIZES
 from mothernets_jax.mothernet import ALIGNMENTS
 from mothernets_jax.schedules import SCHEDULES
 from mothernets_jax.settings import Settings
@@ -59,6 +60,7 @@ _SHARES = {
 _CHOICES: dict[str, Sequence[str]] = {
     "align": ALIGNMENTS,
     "data.crop": CROPS,
+    "data.resize": RESIZES,
     "strategy": ("auto", "vmap", "unroll", "loop"),
     "precision": ("auto", "float32", "bfloat16"),
     "combine": NAMES,

@@ -10,6 +10,8 @@ from mothernets_jax.architectures import Architecture, parse
 
 # Besides `data.workers`: a run may go on with others.
 _HARMLESS = ("prices", "combine", "checkpoint")
+# What a `config.json` without `data.resize` stands for: the only way there was.
+_RESIZE_BEFORE = "stretch"
 # What one method alone reads.
 _SECTIONS = {
     "mothernets": ("mother", "hatch"),
@@ -32,6 +34,7 @@ class DataSettings:
     calibration_fraction: float
     image_size: int | None
     crop: str
+    resize: str
     crop_padding: int
     crop_border: str
     flip: str
@@ -190,7 +193,10 @@ class Settings:
 
     def digest(self) -> str:
         """Eight hexadecimal digits that differ where any setting does that matters."""
-        return digest_of(without_harmless(self.to_json()))
+        values = without_harmless(self.to_json())
+        if values["data"].get("resize") == _RESIZE_BEFORE:
+            del values["data"]["resize"]  # the digest of a run begun before it
+        return digest_of(values)
 
 
 def digest_of(values: Mapping[str, Any]) -> str:
@@ -200,12 +206,22 @@ def digest_of(values: Mapping[str, Any]) -> str:
 
 
 def without_harmless(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings as plain values, but for those that change no trained parameter."""
+    """Settings as plain values, but for those that change no trained parameter.
+
+    Those of an earlier version gain the fields that it lacked, with what it did.
+    """
     kept = {name: value for name, value in settings.items() if name not in _HARMLESS}
     if isinstance(kept.get("data"), Mapping):
-        data = kept["data"].items()
-        kept["data"] = {name: value for name, value in data if name != "workers"}
+        data = {"resize": _RESIZE_BEFORE, **kept["data"]}
+        unread = {"workers"} if _resizes(data) else {"workers", "resize"}
+        kept["data"] = {name: v for name, v in data.items() if name not in unread}
     return kept
+
+
+def _resizes(data: Mapping[str, Any]) -> bool:
+    """Whether `data.resize` is read, of the settings of the data as plain values."""
+    own = data.get("image_size") is not None and data.get("crop") != "resized"
+    return own or bool(data.get("ood_name"))
 
 
 def without_other_methods(

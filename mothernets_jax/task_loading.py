@@ -40,6 +40,7 @@ def _read_task(settings: Settings) -> Task:
         calibration_fraction=settings.data.calibration_fraction,
         image_size=settings.data.image_size,
         crop=settings.data.crop,
+        resize=settings.data.resize,
         memory_bytes=int(settings.data.memory_share * memory_bytes()),
     )
     counts.check_test_images(dataset)
@@ -61,6 +62,7 @@ def read_ood_images(task: Task, settings: Settings) -> np.ndarray:
         settings.data.ood_name,
         directory=settings.data.ood_dir,
         crop=settings.data.crop,
+        resize=settings.data.resize,
         input_shape=task.input_shape,
     )
 

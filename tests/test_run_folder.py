@@ -85,6 +85,35 @@ def test_what_may_change_between_two_commands(tmp_path, field, value, allowed):
     assert changed.digest() != settings_of().digest()
 
 
+RESIZED = {"data.image_size": 32}
+
+
+@pytest.mark.parametrize(
+    ("overrides", "same"),
+    [
+        ({}, True),  # nothing is resized
+        (RESIZED | {"data.resize": "stretch"}, True),
+        (RESIZED | {"data.crop": "resized"}, True),
+        (RESIZED, False),
+        ({"data.ood_name": "svhn"}, False),
+    ],
+    ids=["own size", "stretch", "crops", "crop", "others"],
+)
+def test_a_run_from_before_a_choice_of_resizing_was_stretched(
+    tmp_path, overrides, same
+):
+    settings = settings_of(**overrides)
+    before = settings.to_json()
+    del before["data"]["resize"]
+    (tmp_path / "config.json").write_text(json.dumps(before))
+    if same:
+        assert find_results(tmp_path, settings) is None
+        return
+    with pytest.raises(ValueError) as caught:
+        find_results(tmp_path, settings)
+    assert "config.data.resize is 'stretch' there and 'crop' here" in str(caught.value)
+
+
 @pytest.mark.parametrize("content", ["", "[]", "null", "{}", '{"name": 3'])
 def test_damaged_results_are_made_again_and_a_damaged_config_is_refused(
     tmp_path, content, caplog

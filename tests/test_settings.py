@@ -313,6 +313,7 @@ OTHERS = {
     "data__image_size": 32,
     "align": "first",
     "data__crop": "resized",
+    "data__resize": "pad",
     "data__crop_padding": 2,
     "data__crop_border": "reflect",
     "data__flip": "alternating",
@@ -354,8 +355,14 @@ OTHERS = {
     "checkpoint__interval_seconds": 5.0,
     "prices": {"cpu": 0.5},
 }
-# What changes no training.
-HARMLESS = ("combine", "data__workers", "checkpoint__interval_seconds", "prices")
+# What changes no training; where nothing is resized, the way to do it does not.
+HARMLESS = (
+    "combine",
+    "data__workers",
+    "data__resize",
+    "checkpoint__interval_seconds",
+    "prices",
+)
 
 
 def test_the_digest_differs_where_any_field_differs():
@@ -374,9 +381,30 @@ def test_the_digest_is_of_the_values_alone():
     values = one.to_json()
     for name in ("prices", "combine", "checkpoint"):
         values.pop(name)
-    values["data"].pop("workers")
+    for name in ("workers", "resize"):
+        values["data"].pop(name)
     canonical = json.dumps(values, sort_keys=True)
     assert one.digest() == hashlib.sha256(canonical.encode()).hexdigest()[:8]
+
+
+def test_the_digest_knows_resizing_where_images_are_resized():
+    resized = [{"data__image_size": 32}, {"data__ood_name": "svhn"}]
+    for size in resized:
+        ways = ("crop", "pad", "stretch")
+        digests = [make(**size, data__resize=way).digest() for way in ways]
+        assert len(set(digests)) == 3
+        # Runs from before there was a choice have no field, and were stretched.
+        values = make(**size).to_json()
+        for name in ("prices", "combine", "checkpoint"):
+            values.pop(name)
+        for name in ("workers", "resize"):
+            values["data"].pop(name)
+        canonical = json.dumps(values, sort_keys=True)
+        before = hashlib.sha256(canonical.encode()).hexdigest()[:8]
+        assert digests[2] == before
+    # ImageNet's crops take their own parts.
+    crops = {"data__image_size": 32, "data__crop": "resized"}
+    assert make(**crops).digest() == make(**crops, data__resize="stretch").digest()
 
 
 @pytest.mark.parametrize("changes", [{}, OTHERS | {"min_shared": None}], ids=len)

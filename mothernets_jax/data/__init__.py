@@ -3,7 +3,7 @@
 | name | what | options |
 |---|---|---|
 | `digits` | scikit-learn's handwritten digits, 8x8 | `fold` |
-| `folder` | your own images | `directory`, `image_size`, `crop` |
+| `folder` | your own images | `directory`, `image_size`, `crop`, `resize` |
 | `cifar10`, `cifar100`, `mnist`, `fashion_mnist` | TFDS, same names | likewise |
 | `svhn` | TFDS's `svhn_cropped`, without its split "extra" | likewise |
 | `imagenet` | TFDS's `imagenet2012`, tested on "validation" | likewise |
@@ -37,8 +37,8 @@ _LOADERS: dict[str, Callable[..., Arrays]] = {
 # The options of `load` that each loader takes, as keyword arguments.
 _OPTIONS: dict[str, tuple[str, ...]] = {
     "digits": ("fold",),
-    "folder": ("directory", "image_size", "crop", "memory_bytes"),
-    "tfds": ("name", "directory", "image_size", "crop"),
+    "folder": ("directory", "image_size", "crop", "resize", "memory_bytes"),
+    "tfds": ("name", "directory", "image_size", "crop", "resize"),
 }
 _NAMES = ("digits", "folder", *TFDS_NAMES, f"{PREFIX}NAME")
 
@@ -53,6 +53,7 @@ def load(
     calibration_fraction: float = 0.0,
     image_size: int | None = None,
     crop: str = "shift",
+    resize: str = "crop",
     memory_bytes: int | None = None,
 ) -> Dataset:
     """Loads a data set and keeps parts of its training set for other uses.
@@ -70,12 +71,16 @@ def load(
       crop: of a folder and of TFDS: `shift`, or `resized` for ImageNet's random parts,
         which need an `image_size`; the training images are then streamed, as each
         epoch decodes other parts of them.
+      resize: of a folder and of TFDS: what is done with images that are not square
+        where there is an `image_size`: `crop` to the middle, `pad` with black, or
+        `stretch`; `resized` crops take their own parts instead.
       memory_bytes: training images of a folder or of TFDS that take more than this
         when decoded are streamed; None: they never are.
 
     Raises:
       ValueError: an unknown name, an option that this data set does not have, crops
-        without a size, or what the loader or `dataset.split` refuses.
+        without a size or beside another `resize`, or what the loader or
+        `dataset.split` refuses.
       FileNotFoundError: the folder or a part of it is missing, or the data set of
         TFDS is not there and cannot be fetched.
     """
@@ -85,10 +90,17 @@ def load(
         "fold": fold,
         "image_size": image_size,
         "crop": crop,
+        "resize": resize,
     }
     # Training on the digits because only the folder's path was given, and not its
     # kind, would be a silent and expensive mistake.
-    unset = {"directory": "", "fold": 0, "image_size": None, "crop": "shift"}
+    unset = {
+        "directory": "",
+        "fold": 0,
+        "image_size": None,
+        "crop": "shift",
+        "resize": "crop",
+    }
     for option, value in options.items():
         if value != unset[option] and option not in _OPTIONS[kind]:
             takers = [other for other in _OPTIONS if option in _OPTIONS[other]]
@@ -103,6 +115,12 @@ def load(
                 "crop='resized' needs a size to resize each crop to, and none is "
                 "given: set e.g. --config.data.image_size=224."
             )
+        if resize != unset["resize"]:
+            raise ValueError(
+                f"resize={shown(resize)} is given, but with crop='resized' training "
+                "takes random parts of each image and evaluation its middle: leave "
+                "--config.data.resize out, or set --config.data.crop=shift."
+            )
         memory_bytes = 0
     options |= {"name": name, "memory_bytes": memory_bytes}
     arrays = _LOADERS[kind](**{key: options[key] for key in _OPTIONS[kind]})
@@ -116,7 +134,12 @@ def load(
 
 
 def load_ood_images(
-    name: str, *, directory: str, crop: str, input_shape: tuple[int, int, int]
+    name: str,
+    *,
+    directory: str,
+    crop: str,
+    resize: str = "crop",
+    input_shape: tuple[int, int, int],
 ) -> np.ndarray:
     """The test images of another data set, in the form of those that a network knows.
 
@@ -124,6 +147,7 @@ def load_ood_images(
       name: as for `load`; empty for no images.
       directory: likewise.
       crop: as the known images are read, where the other data set can be.
+      resize: likewise.
       input_shape: (height, width, channels) of the known images; a folder's and TFDS's
         are resized to it if it is square. Grey becomes colour, but no colour grey.
 
@@ -149,6 +173,7 @@ def load_ood_images(
             "fold": 0,
             "image_size": height if height == width else None,
             "crop": crop,
+            "resize": resize,
             "memory_bytes": 0,  # of its training images none is decoded
         }
         arrays = _LOADERS[kind](**{key: options[key] for key in _OPTIONS[kind]})

@@ -1,8 +1,8 @@
-"""Decoded images on disk: one file for each folder and size, without pickle.
+"""Decoded images on disk: one file for each folder and way of resizing, without pickle.
 
-The file is named by a hash of the folder and the size, and holds a fingerprint of
-the images it was made from. When the images change it is replaced, so that the cache
-never grows by more than the data that is in use.
+The file is named by a hash of the folder and of how its images are resized, and holds
+a fingerprint of the images it was made from. When the images change it is replaced, so
+that the cache never grows by more than the data that is in use.
 
 A cache is a convenience: whatever is wrong with it is a warning, never an error.
 """
@@ -20,12 +20,13 @@ from mothernets_jax.user_cache import user_cache_folder
 _log = logging.getLogger(__name__)
 
 # Raise whenever the same files would decode to other arrays.
-_VERSION = 1
+_VERSION = 2
 
 
-def path_for(root: Path, image_size: int | None) -> Path:
-    """Where the images of the folder `root`, resized to `image_size`, are cached."""
-    key = hashlib.sha256(os.fsencode(f"{_VERSION}\n{root}\n{image_size}")).hexdigest()
+def path_for(root: Path, image_size: int | None, resize: str) -> Path:
+    """Where the images of the folder `root` are cached, by how they are resized."""
+    how = f"{image_size} {resize}" if image_size else "not resized"
+    key = hashlib.sha256(os.fsencode(f"{_VERSION}\n{root}\n{how}")).hexdigest()
     return user_cache_folder() / f"folder-{key[:16]}.npz"
 
 

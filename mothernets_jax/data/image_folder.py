@@ -35,6 +35,7 @@ def load_image_folder(
     *,
     image_size: int | None = None,
     crop: str = "shift",
+    resize: str = "crop",
     memory_bytes: int | None = None,
 ) -> Arrays:
     """Loads all images of a folder, decoding them on the first call only.
@@ -46,9 +47,10 @@ def load_image_folder(
 
     Args:
       directory: the folder that holds train/ and test/.
-      image_size: height and width, in pixels, to resize to (bilinear, antialiased,
-        not keeping the proportions); None where all have one size already.
+      image_size: height and width, in pixels, to resize to (bilinear, antialiased);
+        None where all have one size already.
       crop: one of `crops.CROPS`.
+      resize: one of `resizing.RESIZES`, for images that are not square.
       memory_bytes: training images that would take more than this stay in their
         files, all with three channels, since no one has seen yet whether any has
         colours; None: they never do.
@@ -81,12 +83,13 @@ def load_image_folder(
                 (height, width, 3),
                 image_size,
                 crop,
+                resize=resize,
             )
             numbers = np.split(images.numbers, [num_train])
             encoded = [images.take(split) for split in numbers]
             return encoded[0], train_labels, encoded[1], test_labels, tuple(train)
 
-    cache_file = image_cache.path_for(root, image_size)
+    cache_file = image_cache.path_for(root, image_size, resize)
     fingerprint = _fingerprint(root, files)
     images = image_cache.read(cache_file, fingerprint)
     if images is None:
@@ -94,6 +97,7 @@ def load_image_folder(
             partial(_open, [file.path for file in files]),
             len(files),
             image_size=image_size,
+            resize=resize,
             purpose=" (once; then they are cached)",
         )
         image_cache.write(cache_file, fingerprint, images)

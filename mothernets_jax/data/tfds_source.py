@@ -27,7 +27,12 @@ _CHUNK_RECORDS = 1024
 
 
 def load_tfds(
-    name: str, directory: str, *, image_size: int | None = None, crop: str = "shift"
+    name: str,
+    directory: str,
+    *,
+    image_size: int | None = None,
+    crop: str = "shift",
+    resize: str = "crop",
 ) -> Arrays:
     """Opens a data set of TFDS, downloading and preparing it where that is possible.
 
@@ -37,9 +42,10 @@ def load_tfds(
     Args:
       name: one of `tfds_builder.TFDS_NAMES`, or "tfds:NAME[/CONFIG][:VERSION]".
       directory: where TFDS keeps its data sets; empty for TFDS's default.
-      image_size: height and width, in pixels, to resize to (bilinear, antialiased,
-        not keeping the proportions); None where all images have one size.
+      image_size: height and width, in pixels, to resize to (bilinear, antialiased);
+        None where all images have one size.
       crop: one of `crops.CROPS`.
+      resize: one of `resizing.RESIZES`, for images that are not square.
 
     Returns:
       train_images, of [examples, height, width, channels], train_labels int64
@@ -67,6 +73,7 @@ def load_tfds(
             image_size,
             crop,
             f" of {records.name}",
+            resize,
         )
         labels = LazyLabels(len(numbers), partial(_read_labels, records, label_key))
         return images, labels

@@ -109,6 +109,7 @@ WORDS = {
     "combine": ["average", "vote", "weighted", "greedy"],
     "data.name": ["digits", "folder"],
     "data.crop": ["shift", "resized"],
+    "data.resize": ["crop", "pad", "stretch"],
     "data.crop_border": ["black", "reflect"],
     "data.flip": ["none", "random", "alternating"],
     "train.schedule": ["cosine", "linear", "hold_linear", "step", "constant"],
