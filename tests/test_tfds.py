@@ -19,7 +19,7 @@ import pytest
 import tensorflow_datasets as tfds
 from PIL import Image
 
-from mothernets_jax.data import checks, decoding, load, prepare, tfds_builder
+from mothernets_jax.data import checks, image_files, load, prepare, tfds_builder
 from mothernets_jax.data.streaming import StepReader
 from mothernets_jax.data.tfds_source import load_tfds
 
@@ -117,13 +117,13 @@ def test_cifar10_comes_back_exactly(cifar10):
 
 
 def test_only_what_is_used_is_decoded(cifar10, monkeypatch):
-    decode, decoded = decoding.decode, set()
+    decode, decoded = image_files.decode_image, set()
 
     def record(encoded, *how):
         decoded.add(encoded.name)
         return decode(encoded, *how)
 
-    monkeypatch.setattr(decoding, "decode", record)
+    monkeypatch.setattr(image_files, "decode_image", record)
     whole = load("cifar10", directory=cifar10, validation_fraction=0.0)
     assert len(decoded) == 50 and len(whole.validation_images) == 0
     decoded.clear()
