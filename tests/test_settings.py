@@ -115,6 +115,7 @@ BAD = [
     ({"data__calibration_fraction": float("nan")}, "data.calibration_fraction is nan"),
     # A name that there is not.
     ({"data__crop": "resize"}, "config.data.crop is 'resize'", "mean 'resized'?"),
+    ({"data__resize": "padd"}, "config.data.resize is 'padd'", "'crop'", "mean 'pad'?"),
     ({"align": "last"}, "config.align is 'last'", "'first', 'best'"),
     ({"strategy": "vmapp"}, "config.strategy is 'vmapp'", "'unroll'", "mean 'vmap'?"),
     ({"data__flip": "alternate"}, "data.flip is 'alternate'", "mean 'alternating'?"),

@@ -17,7 +17,7 @@ from functools import cache
 import numpy as np
 import pytest
 import tensorflow_datasets as tfds
-from PIL import Image
+from PIL import Image, ImageOps
 
 from mothernets_jax.data import checks, image_files, load, prepare, tfds_builder
 from mothernets_jax.data.streaming import StepReader
@@ -244,7 +244,16 @@ def test_images_of_different_sizes_need_a_size(tmp_path):
         ValueError, match=r"different sizes.*--config\.data\.image_size"
     ):
         load("tfds:insects", **options)
-    assert load("tfds:insects", image_size=4, **options).input_shape == (4, 4, 3)
+    for resize, to_square in (("crop", ImageOps.fit), ("pad", ImageOps.pad)):
+        data = load("tfds:insects", image_size=4, resize=resize, **options)
+        originals = [
+            Image.fromarray(pixels_of(number, (9 - number % 4, 7, 3)))
+            for number in (10, 11)
+        ]
+        assert {image.tobytes() for image in data.test_images} == {
+            to_square(image, (4, 4), Image.Resampling.BILINEAR).tobytes()
+            for image in originals
+        }
 
 
 @pytest.mark.parametrize(
