@@ -23,6 +23,29 @@ BoxOf = Callable[[int, int], Box]
 # Images a thread decodes at a time: few enough for a smooth progress bar.
 _CHUNK_IMAGES = 64
 
+# The formats that are read, by Pillow's names.
+FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM", "AVIF")
+# How files begin.
+_BEGINNINGS = {
+    b"\x89PNG\r\n\x1a\n": "PNG",
+    b"\xff\xd8\xff": "JPEG",
+    b"GIF87a": "GIF",
+    b"GIF89a": "GIF",
+    b"II*\0": "TIFF",
+    b"MM\0*": "TIFF",
+    b"II+\0": "TIFF",
+    b"MM\0+": "TIFF",
+    b"BM": "BMP",
+    b"%!PS": "EPS",
+    b"\xc5\xd0\xd3\xc6": "EPS",
+    b"%PDF": "PDF",
+    b"8BPS": "PSD",
+    b"<svg": "SVG",
+    b"<?xml": "SVG",
+}
+_BRANDS = {b"avif": "AVIF", b"avis": "AVIF"}
+_BRANDS |= dict.fromkeys((b"heic", b"heix", b"hevc", b"mif1", b"msf1"), "HEIC")
+
 
 class Encoded(NamedTuple):
     """One image file: its name in messages, and its path or its bytes."""
@@ -87,6 +110,24 @@ class EncodedImages:
             channels=self.image_shape[2],
             purpose=self.purpose,
         )
+
+
+def image_format(head: bytes) -> str | None:
+    """The format of an image file by its first 32 bytes.
+
+    Returns:
+      Pillow's name of it, which need not be one of `FORMATS`; None for no image.
+    """
+    for beginning, name in _BEGINNINGS.items():
+        if head.startswith(beginning):
+            return name
+    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+        return "WEBP"
+    if head[4:8] == b"ftyp":
+        return _BRANDS.get(head[8:12])
+    if head[:1] == b"P" and head[1:2] in b"123456" and head[2:3].isspace():
+        return "PPM"
+    return None
 
 
 def decode_all(

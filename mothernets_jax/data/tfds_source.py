@@ -73,7 +73,7 @@ def load_tfds(
 
     names = tuple(builder.info.features[label_key].names)
     test = images_and_labels(_test_split(builder, name))
-    return *images_and_labels("train"), *test, names
+    return Arrays(*images_and_labels("train"), *test, names)
 
 
 # What the data set holds.
