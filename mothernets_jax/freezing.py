@@ -18,7 +18,7 @@ def freeze(kind: type, values: Any, path: str) -> Any:
     Args:
         kind: the dataclass; its fields are dataclasses, plain types, tuples and
             dictionaries of them, or such a type `| None`.
-        values: with exactly its fields; those that have a default may be missing.
+        values: with exactly its fields.
         path: names the value in messages.
 
     Raises:
@@ -33,14 +33,11 @@ def freeze(kind: type, values: Any, path: str) -> Any:
             close = difflib.get_close_matches(str(name)[:100], hints, n=1)
             hint = f"did you mean {close[0]!r}?" if close else f"known: {list(hints)}"
             raise ValueError(f"{path}.{named(name)} is not a field: {hint}")
-    for field in dataclasses.fields(kind):
-        if field.name not in values and field.default is dataclasses.MISSING:
-            raise ValueError(
-                f"{path}.{field.name} is missing: add it to the config file"
-            )
-    given = {name: hint for name, hint in hints.items() if name in values}
+    missing = [name for name in hints if name not in values]
+    if missing:
+        raise ValueError(f"{path}.{missing[0]} is missing: add it to the config file")
     return kind(
-        **{n: _convert(hint, values[n], f"{path}.{n}") for n, hint in given.items()}
+        **{n: _convert(hint, values[n], f"{path}.{n}") for n, hint in hints.items()}
     )
 
 

@@ -4,7 +4,7 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Collection, Mapping
-from typing import Any, get_type_hints
+from typing import Any
 
 from mothernets_jax.architectures import Architecture, parse
 
@@ -30,6 +30,7 @@ class DataSettings:
     train_examples: int | None
     validation_fraction: float
     calibration_fraction: float
+    test_fraction: float
     image_size: int | None
     crop: str
     crop_padding: int
@@ -39,9 +40,6 @@ class DataSettings:
     workers: int
     ood_name: str
     ood_dir: str
-    # Of a folder without a test set. (A field with a default is later than the first
-    # version: a config, or a run's record, that lacks it has the default.)
-    test_fraction: float = 0.2
 
 
 @dataclasses.dataclass(frozen=True)
@@ -193,16 +191,7 @@ class Settings:
 
     def digest(self) -> str:
         """Eight hexadecimal digits that differ where any setting does that matters."""
-        kept = without_harmless(self.to_json())
-        # As it was before the fields with defaults were added.
-        for name, defaults in _defaults().items():
-            section = kept[name].items()
-            kept[name] = {
-                field: value
-                for field, value in section
-                if field not in defaults or value != defaults[field]
-            }
-        return digest_of(kept)
+        return digest_of(without_harmless(self.to_json()))
 
 
 def digest_of(values: Mapping[str, Any]) -> str:
@@ -212,32 +201,12 @@ def digest_of(values: Mapping[str, Any]) -> str:
 
 
 def without_harmless(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings as plain values, but for those that change no trained parameter.
-
-    Fields that an earlier version did not have are filled in with their defaults.
-    """
+    """Settings as plain values, but for those that change no trained parameter."""
     kept = {name: value for name, value in settings.items() if name not in _HARMLESS}
-    for name, defaults in _defaults().items():
-        if isinstance(kept.get(name), Mapping):
-            kept[name] = defaults | kept[name]
     if isinstance(kept.get("data"), Mapping):
         data = kept["data"].items()
         kept["data"] = {name: value for name, value in data if name != "workers"}
     return kept
-
-
-def _defaults() -> dict[str, dict[str, Any]]:
-    """The fields that have a default, of each section that has any."""
-    found = {
-        section: {
-            field.name: field.default
-            for field in dataclasses.fields(kind)
-            if field.default is not dataclasses.MISSING
-        }
-        for section, kind in get_type_hints(Settings).items()
-        if dataclasses.is_dataclass(kind)
-    }
-    return {section: defaults for section, defaults in found.items() if defaults}
 
 
 def without_other_methods(

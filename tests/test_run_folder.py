@@ -85,16 +85,6 @@ def test_what_may_change_between_two_commands(tmp_path, field, value, allowed):
     assert changed.digest() != settings_of().digest()
 
 
-def test_a_run_of_an_earlier_version_has_the_defaults_of_later_fields(tmp_path):
-    earlier = settings_of().to_json()
-    del earlier["data"]["test_fraction"]
-    (tmp_path / "config.json").write_text(json.dumps(earlier))
-    assert find_results(tmp_path, settings_of()) is None
-    message = r"experiment: config\.data\.test_fraction is 0\.2 there and 0\.3 here\."
-    with pytest.raises(ValueError, match=message):
-        find_results(tmp_path, settings_of(**{"data.test_fraction": 0.3}))
-
-
 @pytest.mark.parametrize("content", ["", "[]", "null", "{}", '{"name": 3'])
 def test_damaged_results_are_made_again_and_a_damaged_config_is_refused(
     tmp_path, content, caplog

@@ -196,18 +196,11 @@ def test_a_bad_setting_is_refused_in_clear_words(changes, expected):
     assert [part for part in expected if part not in message] == [], message
 
 
-# Fields that configs of earlier versions do not have.
-OPTIONAL = {"data__test_fraction": 0.2}
-
-
 @pytest.mark.parametrize("path", FIELDS)
 def test_every_field_is_required_and_its_type_is_checked(path):
     name = f"config.{path.replace('__', '.')}"
-    if path in OPTIONAL:
-        assert make(**{path: GONE}) == make(**{path: OPTIONAL[path]})
-    else:
-        with pytest.raises(ValueError, match=f"^{name} is missing"):
-            make(**{path: GONE})
+    with pytest.raises(ValueError, match=f"^{name} is missing"):
+        make(**{path: GONE})
     with pytest.raises(ValueError, match=f"^{name} is b'x': expected "):
         make(**{path: b"x"})
 
@@ -383,7 +376,6 @@ def test_the_digest_is_of_the_values_alone():
     for name in ("prices", "combine", "checkpoint"):
         values.pop(name)
     values["data"].pop("workers")
-    values["data"].pop("test_fraction")  # 0.2, as in versions without this field
     canonical = json.dumps(values, sort_keys=True)
     assert one.digest() == hashlib.sha256(canonical.encode()).hexdigest()[:8]
 
