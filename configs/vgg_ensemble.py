@@ -67,6 +67,7 @@ def get_config(preset: str = "digits") -> ConfigDict:
                 "train_examples": placeholder(int),  # all
                 "validation_fraction": 0.1,
                 "calibration_fraction": 0.0,  # fits temperatures and weights, if any
+                "test_fraction": 0.2,  # of a folder without a test set
                 "image_size": placeholder(int),  # all images have one size
                 "resize": "crop",  # to squares of it; or "pad", "stretch"
                 "crop": "shift",  # by crop_padding; "resized": ImageNet's, streamed

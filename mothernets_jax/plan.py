@@ -122,6 +122,8 @@ def print_plan(
             members that would otherwise begin as equals.
         budget: training FLOPs that each method may spend; None without one.
     """
+    for note in task.dataset.notes:
+        console.print(f"data: {note}\n", soft_wrap=True, highlight=False, markup=False)
     number = clusters["num_clusters"]
     if number:
         console.print(

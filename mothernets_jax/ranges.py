@@ -111,6 +111,9 @@ def check_ranges(settings: Settings) -> None:
         if not 0 <= fraction < 1:
             part = "a part of the training set, 0 or more and less than 1"
             _refuse(f"data.{name}", fraction, part)
+    if not 0 < settings.data.test_fraction < 1:
+        part = "a part of the images, more than 0 and less than 1"
+        _refuse("data.test_fraction", settings.data.test_fraction, part)
     for name, price in settings.prices.items():
         if not 0 <= price < float("inf"):
             _refuse(f"prices.{named(name)}", price, "0 or more dollars")

@@ -32,6 +32,7 @@ class DataSettings:
     train_examples: int | None
     validation_fraction: float
     calibration_fraction: float
+    test_fraction: float
     image_size: int | None
     crop: str
     resize: str

@@ -38,12 +38,13 @@ def _read_task(settings: Settings) -> Task:
         train_examples=settings.data.train_examples,
         validation_fraction=settings.data.validation_fraction,
         calibration_fraction=settings.data.calibration_fraction,
+        test_fraction=settings.data.test_fraction,
         image_size=settings.data.image_size,
         crop=settings.data.crop,
         resize=settings.data.resize,
         memory_bytes=int(settings.data.memory_share * memory_bytes()),
     )
-    counts.check_test_images(dataset)
+    counts.check_copies(dataset)
     return make_task(
         dataset,
         crop_padding=settings.data.crop_padding if settings.data.crop == "shift" else 0,
@@ -77,6 +78,7 @@ def describe_data(settings: Settings, task: Task) -> dict[str, Any]:
         "validation_examples": len(dataset.validation_labels),
         "test_examples": len(dataset.test_labels),
         "streamed": dataset.streamed,
+        "notes": list(dataset.notes),
         "input_shape": list(dataset.input_shape),
         "class_names": list(dataset.class_names),
         **counts.describe(dataset),

@@ -87,6 +87,14 @@ def seed(request) -> int:
 
 
 @pytest.fixture
+def cache_home(tmp_path_factory, monkeypatch) -> Path:
+    """Where the user's own cache is meanwhile, for tests that fill it."""
+    home = tmp_path_factory.mktemp("home") / "cache"
+    monkeypatch.setenv("XDG_CACHE_HOME", str(home))
+    return home
+
+
+@pytest.fixture
 def x64():
     """Float64 for one test."""
     import jax

@@ -109,6 +109,32 @@ def test_train_examples_nest_and_leave_validation_alone(counts):
         assert np.abs(of_class - share).max() <= (1 if min(counts) > 2 else len(counts))
 
 
+def test_a_validation_split_of_its_own_is_taken_whole():
+    own, labels = numbered_images(7)[::-1], np.array([1, 0, 0, 1, 1, 1, 0])
+    data = split_classes(
+        (20, 30), validation_images=own, validation_labels=labels, notes=("a note",)
+    )
+    np.testing.assert_array_equal(data.validation_images, own)
+    np.testing.assert_array_equal(data.validation_labels, labels)
+    assert data.validation_labels.dtype == np.int32 and data.notes == ("a note",)
+    assert sorted(numbers(data.train_images)) == [*range(50)]  # none is drawn
+    # Calibration stands where it does when none of the training images validates.
+    kept = split_classes((20, 30), validation_fraction=0.0, calibration_fraction=0.1)
+    data = split_classes(
+        (20, 30),
+        validation_images=own,
+        validation_labels=labels,
+        calibration_fraction=0.1,
+    )
+    np.testing.assert_array_equal(data.calibration_images, kept.calibration_images)
+    with pytest.raises(
+        ValueError, match=r"4 of 7 validation images .* no class \(2, s"
+    ):
+        split_classes(
+            (20, 30), validation_images=own, validation_labels=labels + labels
+        )
+
+
 def test_split_ignores_the_global_seed():
     np.random.seed(0)
     first = split_classes((30, 30))
@@ -239,7 +265,9 @@ def test_digits_are_sklearns_in_256_levels():
     from sklearn.datasets import load_digits
 
     levels, digits = load_digits(return_X_y=True)
-    train_images, train_labels, test_images, test_labels, names = load_digits_fold(2)
+    train_images, train_labels, test_images, test_labels, names, *_ = load_digits_fold(
+        2
+    )
     assert names == tuple("0123456789")
     images = np.concatenate([train_images, test_images])
     labels = np.concatenate([train_labels, test_labels])
@@ -276,7 +304,7 @@ def test_digits_are_sklearns_in_256_levels():
 def test_digits_folds_test_every_image_once(num_folds):
     folds = [load_digits_fold(fold, num_folds) for fold in range(num_folds)]
     everything = np.bincount(np.concatenate([folds[0][1], folds[0][3]]))
-    tested = [np.bincount(test_labels) for _, _, _, test_labels, _ in folds]
+    tested = [np.bincount(test_labels) for _, _, _, test_labels, *_ in folds]
     np.testing.assert_array_equal(sum(tested), everything)
     for of_digit in tested:
         assert np.abs(of_digit - everything / num_folds).max() <= 1.0
@@ -306,7 +334,7 @@ def test_digits_refuse(arguments, message):
 
 def test_load_splits_the_digits():
     data = load("digits", fold=3, train_examples=200, validation_fraction=0.2)
-    *_, test_images, _, _ = load_digits_fold(3)
+    test_images = load_digits_fold(3).test_images
     np.testing.assert_array_equal(data.test_images, test_images)
     assert data.input_shape == (8, 8, 1) and data.num_classes == 10
     assert len(data.train_images) == 200

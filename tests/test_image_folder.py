@@ -1,43 +1,17 @@
-"""The image folder: what it decodes to, what is refused, and its cache."""
+"""The image folder: what it decodes to, and what is refused."""
 
 import logging
-import os
 from pathlib import Path
 
 import numpy as np
 import pytest
+from image_folders import CLASSES, random_pixels, write_folder
 from PIL import Image
 
-from mothernets_jax.data import image_files, load, load_ood_images
+from mothernets_jax.data import load, load_ood_images
 from mothernets_jax.data.image_folder import load_image_folder
 
-CLASSES = ("ant", "bee", "cow")
-
-
-@pytest.fixture(autouse=True)
-def cache_home(tmp_path, monkeypatch) -> Path:
-    """No test reads or writes the user's own cache."""
-    home = tmp_path / "cache"
-    monkeypatch.setenv("XDG_CACHE_HOME", str(home))
-    return home
-
-
-def random_pixels(seed: int, shape: tuple[int, ...]) -> np.ndarray:
-    return np.random.default_rng(seed).integers(0, 256, shape, np.uint8)
-
-
-def write_folder(root: Path, shape: tuple[int, ...] = (6, 5, 3)) -> dict:
-    """Two PNGs of each class in train/, one in test/; returns pixels by their path."""
-    pixels = {}
-    for name in CLASSES:
-        for file in ("train/{}/0.png", "train/{}/1.PNG", "test/{}/a.png"):
-            place = file.format(name)
-            pixels[place] = random_pixels(len(pixels), shape)
-            (root / place).parent.mkdir(parents=True, exist_ok=True)
-            # All of one size and time: a renamed file is known by its name alone.
-            Image.fromarray(pixels[place]).save(root / place, compress_level=0)
-            os.utime(root / place, (0, 0))
-    return pixels
+pytestmark = pytest.mark.usefixtures("cache_home")
 
 
 @pytest.fixture
@@ -56,9 +30,9 @@ def test_folder_comes_back_exactly(tmp_path, shape):
     (tmp_path / "train/ant/nested.png").mkdir()
 
     for _ in ("decoded", "from the cache"):
-        *arrays, names = load_image_folder(str(tmp_path))
-        train_images, train_labels, test_images, test_labels = arrays
-        assert names == CLASSES
+        arrays = load_image_folder(str(tmp_path))
+        train_images, train_labels, test_images, test_labels, names, *_ = arrays
+        assert names == CLASSES and arrays.validation_images is None
         assert train_images.dtype == test_images.dtype == np.uint8
         assert train_labels.dtype == test_labels.dtype == np.int32
         assert train_labels.tolist() == [0, 0, 1, 1, 2, 2]
@@ -132,7 +106,7 @@ def test_image_size_resizes_to_a_square(folder):
     halves[:, 40:] = [200, 100, 50]
     Image.fromarray(halves).save(folder / "train/ant/0.png")
     options = {"image_size": 8, "resize": "stretch"}
-    train_images, _, test_images, _, _ = load_image_folder(str(folder), **options)
+    train_images, _, test_images, *_ = load_image_folder(str(folder), **options)
     assert train_images.shape == (6, 8, 8, 3) and test_images.shape == (3, 8, 8, 3)
     np.testing.assert_array_equal(train_images[0, :, :3], 0)
     np.testing.assert_array_equal(train_images[0, :, 5:] - [200, 100, 50], 0)
@@ -146,16 +120,14 @@ def test_image_size_resizes_to_a_square(folder):
 def break_folder(folder: Path, how: str) -> None:
     """Makes one mistake that users make."""
     image = folder / "train/bee/1.PNG"
-    if how == "no test":
-        (folder / "test").rename(folder / "val")
-    elif how == "no train":
-        (folder / "train").rename(folder / "training")
+    if how == "no train":
+        (folder / "train").rename(folder / "old")
     elif how == "no classes":
         (folder / "train").rename(folder / "old")
         (folder / "train").mkdir()
     elif how == "empty class":
         for path in (folder / "train/bee").iterdir():
-            path.rename(path.with_suffix(".tif"))
+            path.rename(path.with_suffix(".txt")).write_text("not an image")
     elif how == "empty test class":
         (folder / "test/bee/a.png").unlink()
     elif how == "only in train":
@@ -186,16 +158,15 @@ def break_folder(folder: Path, how: str) -> None:
     ("how", "error", "message"),
     [
         (
-            "no test",
+            "no train",
             FileNotFoundError,
-            r"no folder test/ in .*\(found: train, val\); e",
+            r"no folder train/ in .*\(found: old, test\); .*DIR/train/<class>/",
         ),
-        ("no train", FileNotFoundError, r"no folder train/ in .*DIR/train/<class>/"),
         ("no classes", ValueError, "no class folders in .*train; expected DIR/train/"),
         (
             "empty class",
             ValueError,
-            r"no images in .*train/bee; expected .*\.png \.jpg",
+            r"no images in .*train/bee; expected .*PNG, JPEG.* 2 not images \(bee/0",
         ),
         ("empty test class", ValueError, "no images in .*test/bee; expected files"),
         ("only in train", ValueError, "'dog' is in .*train but not in .*test; both"),
@@ -264,142 +235,6 @@ def test_load_splits_a_folder(folder):
     assert data.class_names == CLASSES and data.input_shape == (4, 4, 3)
     assert [len(data.train_images), len(data.validation_images)] == [4, 2]
     assert len(data.test_images) == 3
-
-
-# The cache.
-
-
-@pytest.fixture
-def no_decoding(monkeypatch):
-    """From the call of this on, decoding fails."""
-
-    def refuse(encoded, *how):
-        raise RuntimeError(f"decoded {encoded.name}")
-
-    return lambda: monkeypatch.setattr(image_files, "decode_image", refuse)
-
-
-def test_cache_spares_decoding(folder, cache_home, no_decoding):
-    decoded = load_image_folder(str(folder))
-    no_decoding()
-    cached = load_image_folder(str(folder))
-    for before, after in zip(decoded, cached, strict=True):
-        np.testing.assert_array_equal(before, after)
-    # One complete file, nothing temporary, and no pickle in it.
-    (file,) = (cache_home / "mothernets_jax").iterdir()
-    with np.load(file, allow_pickle=False) as arrays:
-        assert all(arrays[name].dtype != object for name in arrays)
-    # The same folder by another name.
-    os.symlink(folder, folder.parent / "link")
-    load_image_folder(str(folder.parent / "link"))
-
-
-def change_file(folder: Path, how: str) -> None:
-    path = folder / "train/ant/0.png"
-    if how == "touched":
-        stamp = path.stat().st_mtime_ns + 1
-        os.utime(path, ns=(stamp, stamp))
-    elif how == "grown":
-        status = path.stat()
-        path.write_bytes(path.read_bytes() + b"\0")
-        os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
-    elif how == "added":
-        Image.fromarray(COLOUR).save(folder / "test/cow/b.png")
-    elif how == "removed":
-        path.unlink()
-    elif how == "renamed":
-        path.rename(path.with_name("2.png"))
-    else:
-        (folder / "train/ant").rename(folder / "train/wasp")
-        (folder / "test/ant").rename(folder / "test/wasp")
-
-
-CHANGES = ["touched", "grown", "added", "removed", "renamed", "class renamed"]
-
-
-@pytest.mark.parametrize("how", CHANGES)
-def test_a_changed_folder_is_decoded_again(folder, cache_home, monkeypatch, how):
-    load_image_folder(str(folder))
-    change_file(folder, how)
-    decode, decoded = image_files.decode_image, []
-
-    def record(encoded, *how):
-        decoded.append(encoded.name)
-        return decode(encoded, *how)
-
-    monkeypatch.setattr(image_files, "decode_image", record)
-    changed = load_image_folder(str(folder))
-    images = [str(p) for p in folder.rglob("*") if p.is_file()]
-    assert set(decoded) == set(images)
-    # The old file is replaced, not added to; what is decoded without it is the same.
-    (file,) = (cache_home / "mothernets_jax").iterdir()
-    file.unlink()
-    for expected, array in zip(load_image_folder(str(folder)), changed, strict=True):
-        np.testing.assert_array_equal(array, expected)
-
-
-def test_each_size_has_its_own_cache(folder, no_decoding):
-    sizes = (None, 4, 8)
-    for size in sizes:
-        load_image_folder(str(folder), image_size=size)
-    no_decoding()
-    shapes = [load_image_folder(str(folder), image_size=s)[0].shape for s in sizes]
-    assert shapes == [(6, 6, 5, 3), (6, 4, 4, 3), (6, 8, 8, 3)]
-    with pytest.raises(RuntimeError, match="decoded"):
-        load_image_folder(str(folder), image_size=5)
-
-
-def damage(file: Path, how: str) -> None:
-    data = file.read_bytes()
-    if how == "garbage":
-        file.write_bytes(b"garbage")
-    elif how == "empty":
-        file.write_bytes(b"")
-    elif how == "truncated":
-        file.write_bytes(data[: len(data) // 2])
-    elif how == "a flipped bit":
-        middle = len(data) // 2
-        file.write_bytes(data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :])
-    elif how == "a field missing":
-        np.savez(file, images=COLOUR)
-    elif how == "pickled":
-        fingerprint = np.load(file)["fingerprint"]
-        np.savez(file, fingerprint=fingerprint, images=np.array([{}], object))
-    else:
-        file.unlink()
-        file.mkdir()
-
-
-DAMAGES = ["garbage", "empty", "truncated", "a flipped bit", "a field missing"]
-
-
-@pytest.mark.parametrize("how", [*DAMAGES, "pickled", "a folder"])
-def test_a_damaged_cache_is_a_warning(folder, cache_home, caplog, no_decoding, how):
-    expected = load_image_folder(str(folder))
-    (file,) = (cache_home / "mothernets_jax").iterdir()
-    damage(file, how)
-    for array, good in zip(load_image_folder(str(folder)), expected, strict=True):
-        np.testing.assert_array_equal(array, good)
-    assert f"Cannot read the cache {file}" in caplog.text
-    if how != "a folder":  # Which no file can replace.
-        no_decoding()
-        load_image_folder(str(folder))
-
-
-def test_an_unwritable_cache_is_a_warning(folder, cache_home, caplog):
-    cache_home.write_text("a file where the cache's folder should be")
-    assert len(load_image_folder(str(folder))[0]) == 6
-    assert "Cannot write the cache" in caplog.text
-
-
-def test_an_interrupted_write_leaves_nothing(folder, cache_home, monkeypatch):
-    def interrupt(*_):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(os, "replace", interrupt)
-    with pytest.raises(KeyboardInterrupt):
-        load_image_folder(str(folder))
-    assert not list((cache_home / "mothernets_jax").iterdir())
 
 
 # Images of another kind, in the form of the known ones.

@@ -130,6 +130,14 @@ def test_test_images_among_the_training_images_are_told(copies, sentence):
     assert sentence in without_plots(results).text
 
 
+def test_how_the_data_were_read_is_told():
+    results = fake_results()
+    results["data"]["notes"] = ["val/ is the <test> set.", "Skipped: 2 EPS files."]
+    assert (
+        "val/ is the <test> set. Skipped: 2 EPS files." in without_plots(results).text
+    )
+
+
 @pytest.mark.parametrize(
     "case",
     [  # errors and FLOPs of MotherNets and of full-data training: what is to be said

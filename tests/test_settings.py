@@ -311,6 +311,7 @@ OTHERS = {
     "data__train_examples": 200,
     "data__validation_fraction": 0.2,
     "data__calibration_fraction": 0.3,
+    "data__test_fraction": 0.3,
     "data__image_size": 32,
     "align": "first",
     "data__crop": "resized",

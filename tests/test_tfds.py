@@ -267,11 +267,20 @@ def test_images_of_different_sizes_need_a_size(tmp_path):
 )
 def test_the_test_set_is_test_or_else_validation(tmp_path, splits, tested):
     directory = prepare_insects(tmp_path, splits=splits)
-    test_images = load_tfds("tfds:insects", directory)[2]
+    arrays = load_tfds("tfds:insects", directory)
+    test_images = arrays.test_images
     first = 10 * splits.index(tested)
     images = test_images[:2]
     numbers = numbers_of(images, (6, 5, 3), range(first, first + 2))
     assert sorted(numbers) == [first, first + 1]
+    # A validation split that does not test validates.
+    data = load("tfds:insects", directory=directory, validation_fraction=0.0)
+    found = numbers_of(data.validation_images, (6, 5, 3), range(30))
+    assert sorted(found) == ([10, 11] if len(splits) == 3 else [])
+    assert len(data.train_labels) == 2
+    told = " ".join(data.notes)
+    assert ("validation of insects is the test set" in told) == (tested == "validation")
+    assert ("of insects is the validation split" in told) == (len(splits) == 3)
 
 
 def test_imagenet_is_tested_on_its_validation_images(tmp_path):
@@ -290,7 +299,7 @@ def test_imagenet_is_tested_on_its_validation_images(tmp_path):
     }
     prepare_like(tfds.builder_cls("imagenet2012"), tmp_path, records)
     arrays = load_tfds("imagenet", str(tmp_path), image_size=8)
-    images, labels, test_images, test_labels, names = arrays
+    images, labels, test_images, test_labels, names, *_ = arrays
     assert images.shape == (3, 8, 8, 3) and len(names) == 1000
     assert sorted(labels.read(np.arange(3)).tolist()) == [0, 1, 2]
     assert sorted(test_labels.read(np.arange(2)).tolist()) == [3, 4]

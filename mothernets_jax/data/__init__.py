@@ -3,8 +3,9 @@
 | name | what | options |
 |---|---|---|
 | `digits` | scikit-learn's handwritten digits, 8x8 | `fold` |
-| `folder` | your own images | `directory`, `image_size`, `crop`, `resize` |
-| `cifar10`, `cifar100`, `mnist`, `fashion_mnist` | TFDS, same names | likewise |
+| `folder` | your own images | `directory`, `image_size`, `crop`, `resize`, `test_fraction` |
+| `cifar10`, `cifar100` | TFDS, same names | `directory`, `image_size`, `crop`, `resize` |
+| `mnist`, `fashion_mnist` | TFDS, same names | likewise |
 | `svhn` | TFDS's `svhn_cropped`, without its split "extra" | likewise |
 | `imagenet` | TFDS's `imagenet2012`, tested on "validation" | likewise |
 | `tfds:NAME` | any other set of labelled images in TFDS | likewise |
@@ -22,7 +23,8 @@ import numpy as np
 from mothernets_jax.data.dataset import Arrays, Dataset, split
 from mothernets_jax.data.decoding import EncodedImages
 from mothernets_jax.data.digits import load_digits_fold
-from mothernets_jax.data.image_folder import load_image_folder
+from mothernets_jax.data.folder_classes import TEST_FRACTION
+from mothernets_jax.data.image_folder import load_image_folder, load_test_images
 from mothernets_jax.data.tfds_builder import PREFIX, TFDS_NAMES, is_tfds
 from mothernets_jax.data.tfds_source import load_tfds
 from mothernets_jax.wording import shown
@@ -37,7 +39,14 @@ _LOADERS: dict[str, Callable[..., Arrays]] = {
 # The options of `load` that each loader takes, as keyword arguments.
 _OPTIONS: dict[str, tuple[str, ...]] = {
     "digits": ("fold",),
-    "folder": ("directory", "image_size", "crop", "resize", "memory_bytes"),
+    "folder": (
+        "directory",
+        "image_size",
+        "crop",
+        "resize",
+        "memory_bytes",
+        "test_fraction",
+    ),
     "tfds": ("name", "directory", "image_size", "crop", "resize"),
 }
 _NAMES = ("digits", "folder", *TFDS_NAMES, f"{PREFIX}NAME")
@@ -51,6 +60,7 @@ def load(
     train_examples: int | None = None,
     validation_fraction: float = 0.1,
     calibration_fraction: float = 0.0,
+    test_fraction: float = TEST_FRACTION,
     image_size: int | None = None,
     crop: str = "shift",
     resize: str = "crop",
@@ -60,12 +70,15 @@ def load(
 
     Args:
       name: one of the table above.
-      directory: of a folder: where its train/ and test/ are; of TFDS: where it keeps
-        its data sets, empty for its default.
+      directory: of a folder: where its train/ and test/ are, or its classes; of TFDS:
+        where it keeps its data sets, empty for its default.
       fold: of the digits: which fifth is the test set, 0 to 4.
       train_examples: how many images train; None for all that are left.
-      validation_fraction: of the training set, in [0, 1).
-      calibration_fraction: likewise; less than 1 together.
+      validation_fraction: of the training set, in [0, 1); not applied to a data set
+        with a validation split of its own.
+      calibration_fraction: of the training set, in [0, 1); less than 1 together.
+      test_fraction: of a folder without a test set: the part of each class, in (0, 1),
+        that becomes it.
       image_size: of a folder and of TFDS: resize to this height and width, in
         pixels; None where the images have one size already.
       crop: of a folder and of TFDS: `shift`, or `resized` for ImageNet's random parts,
@@ -91,6 +104,7 @@ def load(
         "image_size": image_size,
         "crop": crop,
         "resize": resize,
+        "test_fraction": test_fraction,
     }
     # Training on the digits because only the folder's path was given, and not its
     # kind, would be a silent and expensive mistake.
@@ -100,6 +114,7 @@ def load(
         "image_size": None,
         "crop": "shift",
         "resize": "crop",
+        "test_fraction": TEST_FRACTION,
     }
     for option, value in options.items():
         if value != unset[option] and option not in _OPTIONS[kind]:
@@ -145,7 +160,7 @@ def load_ood_images(
 
     Args:
       name: as for `load`; empty for no images.
-      directory: likewise.
+      directory: as for `load`; all images of a folder without splits are taken.
       crop: as the known images are read, where the other data set can be.
       resize: likewise.
       input_shape: (height, width, channels) of the known images; a folder's and TFDS's
@@ -166,18 +181,14 @@ def load_ood_images(
             f"empty: name the data set too, one of {', '.join(_NAMES)}"
         )
     try:
-        kind = _kind(name)
-        options: dict[str, Any] = {
-            "name": name,
-            "directory": directory,
-            "fold": 0,
-            "image_size": height if height == width else None,
-            "crop": crop,
-            "resize": resize,
-            "memory_bytes": 0,  # of its training images none is decoded
-        }
-        arrays = _LOADERS[kind](**{key: options[key] for key in _OPTIONS[kind]})
-        images = arrays[2].read() if isinstance(arrays[2], EncodedImages) else arrays[2]
+        images = _load_test_images(
+            _kind(name),
+            name=name,
+            directory=directory,
+            image_size=height if height == width else None,
+            crop=crop,
+            resize=resize,
+        )
     except (ValueError, FileNotFoundError) as error:
         raise ValueError(
             f"config.data.ood_name is {shown(name)}, with config.data.ood_dir in place "
@@ -194,6 +205,17 @@ def load_ood_images(
             "images that train. Choose another, or make a folder of such images"
         )
     return images
+
+
+def _load_test_images(kind: str, **options: Any) -> np.ndarray:
+    """The test images of a data set; of a folder without splits, all images."""
+    if kind == "folder":
+        kept = ("directory", "image_size", "crop", "resize")
+        return load_test_images(**{option: options[option] for option in kept})
+    options |= {"fold": 0}
+    arrays = _LOADERS[kind](**{option: options[option] for option in _OPTIONS[kind]})
+    images = arrays.test_images
+    return images.read() if isinstance(images, EncodedImages) else images
 
 
 def _kind(name: str) -> str:

@@ -47,18 +47,27 @@ def describe(dataset: Dataset) -> dict[str, Any]:
     }
 
 
-def check_test_images(dataset: Dataset) -> None:
-    """Warns of test images that train, too, and refuses where that is most of them.
+def check_copies(dataset: Dataset) -> None:
+    """Warns of images that are in two splits, and refuses where most test images are.
 
     Those of streamed training images are not looked for.
 
     Raises:
       ValueError: at least half of the test images are training images.
     """
+    _warn_of_validation_images_that_test(dataset)
     if isinstance(dataset.train_images, EncodedImages):
         return
+    splits = dataset.validation_images, dataset.test_images
+    validated, copies = _copies(dataset.train_images, *splits)
+    if validated:
+        _log.warning(
+            "%s of %s validation images are training images, too, pixel for pixel: on "
+            "these the validation error is too good. Remove them from either set.",
+            f"{validated:,}",
+            f"{len(dataset.validation_images):,}",
+        )
     total = len(dataset.test_images)
-    (copies,) = _copies(dataset.train_images, dataset.test_images)
     if total and copies >= total / 2:
         raise ValueError(
             f"{copies:,} of {total:,} test images are training images, too, pixel for "
@@ -73,6 +82,18 @@ def check_test_images(dataset: Dataset) -> None:
             "how the data set is published.",
             f"{copies:,}",
             f"{total:,}",
+        )
+
+
+def _warn_of_validation_images_that_test(dataset: Dataset) -> None:
+    """Choices are made on validation images, and judged on test images."""
+    (copies,) = _copies(dataset.validation_images, dataset.test_images)
+    if copies:
+        _log.warning(
+            "%s of %s test images are validation images, too, pixel for pixel: what is "
+            "chosen on those is chosen on test images. Remove them from either set.",
+            f"{copies:,}",
+            f"{len(dataset.test_images):,}",
         )
 
 
@@ -98,9 +119,9 @@ def _count_copies(dataset: Dataset) -> dict[str, int | None]:
     return dict(copies)
 
 
-def _copies(train_images: np.ndarray, *others: np.ndarray) -> list[int]:
-    """How many images of each other set are among the training images."""
-    seen = set(_digests(train_images))
+def _copies(images: np.ndarray, *others: np.ndarray) -> list[int]:
+    """How many images of each other set are among these, such as training images."""
+    seen = set(_digests(images))
     return [sum(digest in seen for digest in _digests(images)) for images in others]
 
 

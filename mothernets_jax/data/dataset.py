@@ -34,9 +34,32 @@ class LazyLabels(NamedTuple):
 # Training images in memory, uint8 [examples, height, width, channels], or streamed.
 Images = np.ndarray | EncodedImages
 Labels = np.ndarray | LazyLabels
-# What a loader returns: train_images [examples, height, width, channels],
-# train_labels int [examples], test_images, test_labels (likewise), class_names.
-Arrays = tuple[Images, Labels, Images, Labels, tuple[str, ...]]
+
+
+class Arrays(NamedTuple):
+    """Images and labels as a loader finds them, in the order that `split` takes.
+
+    Attributes:
+      train_images: uint8 [examples, height, width, channels], all that may train.
+      train_labels: int [examples].
+      test_images: uint8 [test examples, height, width, channels].
+      test_labels: int [test examples].
+      class_names: one name a class.
+      validation_images: a validation split of the data set's own, uint8 [validation
+        examples, height, width, channels]; None where it has none.
+      validation_labels: int [validation examples], or None.
+      notes: sentences on how the data were read, for the log and the report.
+    """
+
+    train_images: Images
+    train_labels: Labels
+    test_images: Images
+    test_labels: Labels
+    class_names: tuple[str, ...]
+    validation_images: Images | None = None
+    validation_labels: Labels | None = None
+    notes: tuple[str, ...] = ()
+
 
 # Which images validate and calibrate is fixed for good: a run that could draw its own
 # (from its seed, say) might train a member on images that another one is validated on.
@@ -66,6 +89,7 @@ class Dataset(NamedTuple):
         are streamed, over the first `STATISTICS_IMAGES` of them, which are a fixed
         random sample, stratified by class.
       std: float32 [channels], likewise; at least one pixel level.
+      notes: sentences on how the data were read, for the report.
     """
 
     train_images: Images
@@ -79,6 +103,7 @@ class Dataset(NamedTuple):
     class_names: tuple[str, ...]
     mean: np.ndarray
     std: np.ndarray
+    notes: tuple[str, ...] = ()
 
     @property
     def input_shape(self) -> tuple[int, int, int]:
@@ -102,6 +127,9 @@ def split(
     test_images: Images,
     test_labels: Labels,
     class_names: tuple[str, ...],
+    validation_images: Images | None = None,
+    validation_labels: Labels | None = None,
+    notes: tuple[str, ...] = (),
     *,
     validation_fraction: float = 0.1,
     calibration_fraction: float = 0.0,
@@ -122,6 +150,11 @@ def split(
       test_images: uint8 [test examples, height, width, channels].
       test_labels: int [test examples].
       class_names: one name a class.
+      validation_images: uint8 [validation examples, height, width, channels], where
+        the data set has a validation split of its own: it is taken whole, and none
+        is drawn from the training set; None where it has none.
+      validation_labels: int [validation examples], or None.
+      notes: handed on to the `Dataset`.
       validation_fraction: of the training set, in [0, 1); 0 keeps none.
       calibration_fraction: likewise; less than 1 together.
       train_examples: how many of the remaining images train; None for all.
@@ -134,6 +167,9 @@ def split(
         files that would not fit into memory, or that are to be streamed without grain.
     """
     assert train_images.shape[1:] == test_images.shape[1:]
+    if validation_images is not None:
+        assert train_images.shape[1:] == validation_images.shape[1:]
+        validation_fraction = 0.0
     fractions = {
         "num_classes": len(class_names),
         "validation_fraction": validation_fraction,
@@ -144,30 +180,20 @@ def split(
     if isinstance(train_images, EncodedImages):
         # Before even the labels are read, which can take minutes.
         sizes = _count_examples(len(train_images), **fractions)
+        if validation_images is not None:
+            sizes = sizes._replace(validation=len(validation_images))
         shape = train_images.image_shape
-        needed = sizes.train * math.prod(shape)
-        streamed = memory_bytes is not None and needed > memory_bytes
-        in_memory = {
-            "training": 0 if streamed else sizes.train,
-            "calibration": sizes.calibration,
-            "validation": sizes.validation,
-            "test": len(test_images),
-        }
-        checks.check_memory(in_memory, shape)
-        if streamed:
-            streaming.check_grain()
-            _log.info(
-                "%s training images take %.2g GiB when decoded: they are streamed.",
-                f"{sizes.train:,}",
-                needed / 2**30,
-            )
+        streamed = _is_streamed(sizes, len(test_images), shape, memory_bytes)
     train_labels, test_labels = _read_labels(train_labels), _read_labels(test_labels)
     for part, labels in (("training", train_labels), ("test", test_labels)):
         checks.check_labels(part, labels, class_names)
+    if validation_labels is not None:
+        validation_labels = _read_labels(validation_labels)
+        checks.check_labels("validation", validation_labels, class_names)
     checks.check_every_class_trains(train_labels, class_names)
 
     sizes = _count_examples(len(train_labels), **fractions)
-    order = _stratified_order(train_labels)
+    order = stratified_order(train_labels)
     rest, validation = np.split(order, [len(order) - sizes.validation])
     rest, calibration = np.split(rest, [len(rest) - sizes.calibration])
     train = rest[: sizes.train]
@@ -177,20 +203,55 @@ def split(
     else:
         train_split = sample = _take(train_images, train)
     mean, std = _channel_statistics(sample)
+    if validation_images is None or validation_labels is None:
+        validation_images, validation_labels = train_images, train_labels
+    else:
+        validation = np.arange(len(validation_images))
     return Dataset(
         train_images=train_split,
         train_labels=train_labels[train].astype(np.int32),
         calibration_images=_take(train_images, calibration),
         calibration_labels=train_labels[calibration].astype(np.int32),
-        validation_images=_take(train_images, validation),
-        validation_labels=train_labels[validation].astype(np.int32),
+        validation_images=_take(validation_images, validation),
+        validation_labels=validation_labels[validation].astype(np.int32),
         # A copy too: a view might keep all of the loader's images in memory.
         test_images=_take(test_images, np.arange(len(test_images))),
         test_labels=test_labels.astype(np.int32),
         class_names=tuple(class_names),
         mean=mean,
         std=std,
+        notes=tuple(notes),
     )
+
+
+def _is_streamed(
+    sizes: "_Sizes",
+    test_examples: int,
+    shape: tuple[int, int, int],
+    memory_bytes: int | None,
+) -> bool:
+    """Whether training images in files are too many for memory.
+
+    Raises:
+      ValueError: what stays in memory would not fit, or grain is missing.
+    """
+    needed = sizes.train * math.prod(shape)
+    streamed = memory_bytes is not None and needed > memory_bytes
+    in_memory = {
+        "training": 0 if streamed else sizes.train,
+        "calibration": sizes.calibration,
+        "validation": sizes.validation,
+        "test": test_examples,
+    }
+    checks.check_memory(in_memory, shape)
+    if streamed:
+        streaming.check_grain()
+        _log.info(
+            "%s training images take %.2g GiB when decoded: they are streamed.",
+            f"{sizes.train:,}",
+            needed / 2**30,
+        )
+    return streamed
 
 
 def _take(images: Images, examples: np.ndarray) -> np.ndarray:
@@ -227,13 +288,17 @@ def _count_examples(
     calibration = _count_kept(total, "calibration", calibration_fraction)
     available = total - validation - calibration
     if available < num_classes:
-        given = f"validation_fraction={validation_fraction}"
-        if calibration:
-            given += f" and calibration_fraction={calibration_fraction}"
+        fractions = {
+            "validation_fraction": validation_fraction,
+            "calibration_fraction": calibration_fraction,
+        }
+        given = " and ".join(
+            f"{name}={value}" for name, value in fractions.items() if value
+        )
         raise ValueError(
-            f"{given} leaves {max(available, 0)} of {total} images to train on, "
-            f"expected at least one for each of {num_classes} classes. Give a smaller "
-            "fraction or add images."
+            f"{given or 'keeping none'} leaves {max(available, 0)} of {total} images "
+            f"to train on, expected at least one for each of {num_classes} classes. "
+            "Give a smaller fraction or add images."
         )
     if train_examples is None:
         train_examples = available
@@ -265,7 +330,7 @@ def _count_kept(total: int, purpose: str, fraction: float) -> int:
     return count
 
 
-def _stratified_order(labels: np.ndarray) -> np.ndarray:
+def stratified_order(labels: np.ndarray) -> np.ndarray:
     """A fixed ordering of all examples; each beginning is stratified by class.
 
     The k-th of a class's m examples, in random order, is placed at k/m. Cutting at

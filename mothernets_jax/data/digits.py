@@ -48,4 +48,4 @@ def load_digits_fold(fold: int, num_folds: int = 5) -> Arrays:
     folds = StratifiedKFold(num_folds, shuffle=True, random_state=_FOLD_SEED)
     train, test = list(folds.split(images, labels))[fold]
     class_names = tuple("0123456789")
-    return images[train], labels[train], images[test], labels[test], class_names
+    return Arrays(images[train], labels[train], images[test], labels[test], class_names)

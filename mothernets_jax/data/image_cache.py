@@ -1,8 +1,17 @@
 """Decoded images on disk: one file for each folder and way of resizing, without pickle.
 
 The file is named by a hash of the folder and of how its images are resized, and holds
-a fingerprint of the images it was made from. When the images change it is replaced, so
-that the cache never grows by more than the data that is in use.
+a fingerprint of the images it was made from: a hash of their names and of all their
+bytes. When the images change it is replaced, so that the cache never grows by more than
+the data that is in use.
+
+Their bytes, since nothing less tells whether a file is the same. Size and time of
+change are kept by `tar`, `rsync -t` and `cp -p`, or come from the archive; the time at
+which the system saw the last change, and the inode, cannot be set, but a mounted image
+(squashfs, ISO 9660), a network's file system or a restored disk may give a file the
+same as another has had, and a file written twice within a tick of the clock keeps them
+as well. Hashing costs less than a tenth of decoding: for 60,000 small files less than
+a second (`benchmarks/folder_check.py`).
 
 A cache is a convenience: whatever is wrong with it is a warning, never an error.
 """
@@ -11,16 +20,20 @@ import hashlib
 import logging
 import os
 import tempfile
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 
+from mothernets_jax.data.image_files import Decoded
 from mothernets_jax.user_cache import user_cache_folder
 
 _log = logging.getLogger(__name__)
 
 # Raise whenever the same files would decode to other arrays.
-_VERSION = 2
+_VERSION = 3
+_READ_BYTES, _CHUNK_FILES = 2**17, 256
 
 
 def path_for(root: Path, image_size: int | None, resize: str) -> Path:
@@ -30,7 +43,55 @@ def path_for(root: Path, image_size: int | None, resize: str) -> Path:
     return user_cache_folder() / f"folder-{key[:16]}.npz"
 
 
-def read(path: Path, fingerprint: str) -> np.ndarray | None:
+def fingerprint(root: Path, files: Sequence[str]) -> str | None:
+    """Changes when a file is added, removed, renamed, replaced or written.
+
+    A folder that is moved or copied as it is keeps it, and so does a file that is
+    touched; another version of Pillow, which may decode to other pixels, changes it.
+
+    Args:
+      root: the folder of the data set.
+      files: paths below it, in the order of the images.
+
+    Returns:
+      64 hexadecimal digits; None where a file cannot be read.
+    """
+    import PIL
+
+    chunks = [
+        files[start : start + _CHUNK_FILES]
+        for start in range(0, len(files), _CHUNK_FILES)
+    ]
+    whole = hashlib.sha256(f"{PIL.__version__}\n".encode())
+    try:
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            for chunk, digests in zip(chunks, pool.map(_digests, chunks), strict=True):
+                for path, digest in zip(chunk, digests, strict=True):
+                    relative = os.fsencode(path.removeprefix(str(root)))
+                    whole.update(b"%d\0%b%b" % (len(relative), relative, digest))
+    except OSError:
+        return None
+    return whole.hexdigest()
+
+
+def _digests(files: Sequence[str]) -> list[bytes]:
+    return [_digest(path) for path in files]
+
+
+def _digest(path: str) -> bytes:
+    """SHA-256 of a file's content."""
+    digest = hashlib.sha256()
+    # Without Python's own buffers, which take twice the time for small files.
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        while part := os.read(descriptor, _READ_BYTES):
+            digest.update(part)
+    finally:
+        os.close(descriptor)
+    return digest.digest()
+
+
+def read(path: Path, fingerprint: str) -> Decoded | None:
     """Reads the images, or nothing where they must be decoded.
 
     Args:
@@ -38,15 +99,15 @@ def read(path: Path, fingerprint: str) -> np.ndarray | None:
       fingerprint: of the files as they are now.
 
     Returns:
-      uint8 [examples, height, width, channels], or None: there is no cache, it was
-      made from other files, or it is damaged (which is logged).
+      The images and what was noted when they were decoded; None: there is no cache, it
+      was made from other files, or it is damaged (which is logged).
     """
     try:
         # Opened here: np.load leaves a damaged file open.
         with open(path, "rb") as file, np.load(file, allow_pickle=False) as arrays:
             if str(arrays["fingerprint"]) != fingerprint:
                 return None
-            return arrays["images"]
+            return Decoded(arrays["images"], tuple(map(str, arrays["notes"])))
     except FileNotFoundError:
         return None
     # By the bytes that are damaged: BadZipFile, ValueError, KeyError, EOFError, ...
@@ -57,14 +118,19 @@ def read(path: Path, fingerprint: str) -> np.ndarray | None:
         return None
 
 
-def write(path: Path, fingerprint: str, images: np.ndarray) -> None:
+def write(path: Path, fingerprint: str, decoded: Decoded) -> None:
     """Writes the images, atomically; warns where that is not possible.
 
     Args:
       path: from `path_for`.
       fingerprint: of the files that were decoded.
-      images: uint8 [examples, height, width, channels].
+      decoded: the images and what was noted.
     """
+    content = {
+        "fingerprint": np.array(fingerprint),
+        "images": decoded.images,
+        "notes": np.array(decoded.notes, np.str_),
+    }
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         # In the same folder, so that moving it into place is atomic: another run
@@ -72,7 +138,7 @@ def write(path: Path, fingerprint: str, images: np.ndarray) -> None:
         descriptor, temporary = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
         try:
             with os.fdopen(descriptor, "wb") as file:
-                np.savez(file, fingerprint=np.array(fingerprint), images=images)
+                np.savez(file, **content)  # type: ignore[arg-type]
             os.replace(temporary, path)
         except BaseException:  # An interrupt too must not leave it behind.
             os.unlink(temporary)

@@ -1,33 +1,36 @@
-"""A folder of images, `train/<class>/*` and `test/<class>/*`, as arrays in memory.
+"""A folder of images, such as `train/<class>/*` and `test/<class>/*`, as arrays.
 
 Decoding takes 10 to 20 seconds for 60,000 small images, so it is done once: the
 arrays are kept in the user's cache folder until a file is added, removed or changed.
 Where the training images are too many for memory they stay in their files.
 
+`folder_splits` tells which folder is which split, `folder_listing` what an image is.
+
 Axes: examples, height, width, channels.
 """
 
-import hashlib
-import os
-from collections.abc import Iterable
+import contextlib
+import logging
+import math
+from collections.abc import Iterable, Sequence
 from functools import partial
-from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
 from mothernets_jax.data import decoding, image_cache
-from mothernets_jax.data.dataset import Arrays
+from mothernets_jax.data.dataset import Arrays, Images
+from mothernets_jax.data.folder_classes import (
+    TEST_FRACTION,
+    FoundImages,
+    find_images,
+)
+from mothernets_jax.data.folder_listing import describe_skipped, list_images
+from mothernets_jax.data.folder_splits import find_folder, split_folders
+from mothernets_jax.data.image_files import Decoded
 
-_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif", ".ppm")
-_LAYOUT = "expected DIR/train/<class>/ and DIR/test/<class>/ with the images in them"
-_HINT_DIRECTORY = "Set --config.data.dir=PATH."
+_log = logging.getLogger(__name__)
 
-
-class _File(NamedTuple):
-    path: str
-    size_bytes: int
-    modified_ns: int
+_MOST_NAMED = 20  # of files that are refused
 
 
 def load_image_folder(
@@ -37,16 +40,18 @@ def load_image_folder(
     crop: str = "shift",
     resize: str = "crop",
     memory_bytes: int | None = None,
+    test_fraction: float = TEST_FRACTION,
 ) -> Arrays:
     """Loads all images of a folder, decoding them on the first call only.
 
-    Images directly in `train/<class>/` and `test/<class>/` are taken by their suffix;
-    hidden and other files are skipped. Of an animation the first frame is taken;
-    transparency is dropped. Where every image is grey there is one channel, else
-    all become RGB.
+    Images at any depth below a class's folder are taken, by their content and whatever
+    their names; what is skipped is said in a note. Of an animation the first frame is
+    taken; transparency is dropped. Where every image is grey there is one channel,
+    else all become RGB.
 
     Args:
-      directory: the folder that holds train/ and test/.
+      directory: the folder that holds train/ and test/, and may hold val/;
+        `folder_splits` says what else is understood.
       image_size: height and width, in pixels, to resize to (bilinear, antialiased);
         None where all have one size already.
       crop: one of `crops.CROPS`.
@@ -54,134 +59,159 @@ def load_image_folder(
       memory_bytes: training images that would take more than this stay in their
         files, all with three channels, since no one has seen yet whether any has
         colours; None: they never do.
+      test_fraction: the part of each class, in (0, 1), that becomes the test set
+        where the folder has none.
 
     Returns:
-      train_images uint8 [examples, height, width, channels],
-      train_labels int32 [examples], test_images, test_labels (likewise), class_names
-      (the sorted names of the folders in train/).
+      Images uint8 [examples, height, width, channels] and labels int32 [examples];
+      class_names are the sorted names of the class folders.
 
     Raises:
-      FileNotFoundError: no such folder, or no train/ or test/ in it.
-      ValueError: an empty `directory`, an `image_size` below 1, no classes, other
-        classes in test/ than in train/, a class without images, an image that cannot
-        be read, or images of different sizes.
+      ValueError: an empty `directory`, an `image_size` below 1, what
+        `folder_classes.find_images` refuses, an image that cannot be read, or images
+        of different sizes.
+      FileNotFoundError: no such folder, or no train/ in it.
     """
     decoding.check_size(image_size)
-    root = _find_folder(directory)
-    train, test = _list_classes(root / "train"), _list_classes(root / "test")
-    _check_classes(root, train, test)
-    files = [file for split in (train, test) for of in split.values() for file in of]
-    train_labels, test_labels = _labels(train), _labels(test)
-    num_train = len(train_labels)
+    found = find_images(directory, test_fraction)
+    for note in found.notes:
+        _log.info("%s", note)
+    images, notes = None, ()
     if memory_bytes is not None:
-        first = decoding.Encoded(files[0].path, files[0].path)
-        height, width, _ = decoding.decode(first, image_size).shape
-        if num_train * height * width * 3 > memory_bytes:
-            images = decoding.EncodedImages(
-                partial(_open, [file.path for file in files]),
-                np.arange(len(files)),
-                (height, width, 3),
-                image_size,
-                crop,
-                resize=resize,
-            )
-            numbers = np.split(images.numbers, [num_train])
-            encoded = [images.take(split) for split in numbers]
-            return encoded[0], train_labels, encoded[1], test_labels, tuple(train)
-
-    cache_file = image_cache.path_for(root, image_size, resize)
-    fingerprint = _fingerprint(root, files)
-    images = image_cache.read(cache_file, fingerprint)
+        in_files = _in_files(found.paths, image_size, crop, resize)
+        if len(found.train) * math.prod(in_files.image_shape) > memory_bytes:
+            _refuse_bad(found.bad)
+            images = in_files
     if images is None:
-        images = decoding.decode_all(
-            partial(_open, [file.path for file in files]),
-            len(files),
-            image_size=image_size,
-            resize=resize,
-            purpose=" (once; then they are cached)",
-        )
-        image_cache.write(cache_file, fingerprint, images)
-    train_images, test_images = images[:num_train], images[num_train:]
-    return train_images, train_labels, test_images, test_labels, tuple(train)
+        images, notes = _decode(found, image_size, resize)
+
+    validation = found.validation
+    return Arrays(
+        _take(images, found.train),
+        found.labels[found.train],
+        _take(images, found.test),
+        found.labels[found.test],
+        found.class_names,
+        None if validation is None else _take(images, validation),
+        None if validation is None else found.labels[validation],
+        (*found.notes, *notes),
+    )
 
 
-# Finding the files.
+def load_test_images(
+    directory: str,
+    *,
+    image_size: int | None = None,
+    crop: str = "shift",
+    resize: str = "crop",
+) -> np.ndarray:
+    """The test images of a folder, or all images of one that has no splits.
+
+    Args:
+      directory: a folder with a test/, else a val/; or one with images at any depth.
+      image_size: height and width, in pixels, to resize to; None where all have one
+        size already.
+      crop: one of `crops.CROPS`.
+      resize: one of `resizing.RESIZES`, for images that are not square.
+
+    Returns:
+      uint8 [images, height, width, 3].
+
+    Raises:
+      ValueError: an empty `directory`, no images, an image that cannot be read, or
+        images of different sizes.
+      FileNotFoundError: no such folder.
+    """
+    root = find_folder(directory)
+    splits = split_folders(root)
+    folder = splits.get("test", splits.get("validation", root))
+    listing = list_images(folder)
+    note = describe_skipped(root, listing.skipped)
+    if not listing.images:
+        raise ValueError(f"no images in {folder}. {note}".rstrip())
+    if note:
+        _log.info("%s", note)
+    return _in_files(listing.images, image_size, crop, resize).read()
 
 
-def _find_folder(directory: str) -> Path:
-    if not directory:
-        raise ValueError(f"no image folder is given; {_LAYOUT}. {_HINT_DIRECTORY}")
-    root = Path(directory).expanduser().resolve()
-    if not root.is_dir():
-        raise FileNotFoundError(f"no folder {root}; {_LAYOUT}. {_HINT_DIRECTORY}")
-    for name in ("train", "test"):
-        if not (root / name).is_dir():
-            found = sorted(p.name for p in root.iterdir() if p.is_dir())
-            raise FileNotFoundError(
-                f"no folder {name}/ in {root} (found: {', '.join(found) or 'none'}); "
-                f"{_LAYOUT}. {_HINT_DIRECTORY}"
-            )
-    return root
+def _in_files(
+    paths: Sequence[str], image_size: int | None, crop: str, resize: str
+) -> decoding.EncodedImages:
+    """Images that stay in their files, all of one form.
+
+    Raises:
+      ValueError: none of the first can be read.
+    """
+    height, width = _size(paths, image_size)
+    return decoding.EncodedImages(
+        partial(_open, list(paths)),
+        np.arange(len(paths)),
+        (height, width, 3),
+        image_size,
+        crop,
+        resize=resize,
+    )
 
 
-def _list_classes(split: Path) -> dict[str, list[_File]]:
-    """The images of each class in `train/` or `test/`, both in sorted order."""
-    with os.scandir(split) as entries:
-        names = sorted(e.name for e in entries if e.is_dir() and e.name[0] != ".")
-    return {name: _list_images(split / name) for name in names}
+def _size(paths: Sequence[str], image_size: int | None) -> tuple[int, int]:
+    """(height, width) of the images: of the first that can be read."""
+    if image_size is not None:
+        return image_size, image_size
+    *others, last = paths[:_MOST_NAMED]
+    for path in others:
+        with contextlib.suppress(ValueError):  # It is named with all that are bad.
+            height, width, _ = decoding.decode(decoding.Encoded(path, path), None).shape
+            return height, width
+    height, width, _ = decoding.decode(decoding.Encoded(last, last), None).shape
+    return height, width
 
 
-def _list_images(folder: Path) -> list[_File]:
-    # os.scandir, as pathlib would take seconds for 60,000 files.
-    files = []
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            hidden = entry.name.startswith(".")
-            if hidden or not entry.name.lower().endswith(_SUFFIXES) or entry.is_dir():
-                continue
-            # A broken link is listed too: skipped, it would shrink the data silently.
-            status = entry.stat(follow_symlinks=entry.is_file())
-            files.append(_File(entry.path, status.st_size, status.st_mtime_ns))
-    return sorted(files)
+def _decode(found: FoundImages, image_size: int | None, resize: str) -> Decoded:
+    """All images, from the cache where they are in it."""
+    cache_file = image_cache.path_for(found.root, image_size, resize)
+    files = found.root, found.paths
+    fingerprint = image_cache.fingerprint(*files)
+    if fingerprint is not None:
+        cached = image_cache.read(cache_file, fingerprint)
+        if cached is not None:
+            for note in cached.notes:
+                _log.info("%s.", note)
+            return cached
+    decoded = decoding.decode_with_notes(
+        partial(_open, found.paths),
+        len(found.paths),
+        image_size=image_size,
+        resize=resize,
+        purpose=" (once; then they are cached)",
+    )
+    if fingerprint is None or fingerprint != image_cache.fingerprint(*files):
+        _log.warning("Images changed while they were read: they are not cached.")
+    else:
+        image_cache.write(cache_file, fingerprint, decoded)
+    return decoded
 
 
-def _check_classes(
-    root: Path, train: dict[str, list[_File]], test: dict[str, list[_File]]
-) -> None:
-    if not train:
-        raise ValueError(f"no class folders in {root / 'train'}; {_LAYOUT}.")
-    for here, there, of_here, of_there in (
-        ("train", "test", train, test),
-        ("test", "train", test, train),
-    ):
-        missing = [name for name in of_here if name not in of_there]
-        if missing:
-            raise ValueError(
-                f"class {', '.join(map(repr, missing))} is in {root / here} but not in "
-                f"{root / there}; both need the same class folders. Add or remove it."
-            )
-        for name, files in of_here.items():
-            if not files:
-                raise ValueError(
-                    f"no images in {root / here / name}; expected files directly in "
-                    f"it that end in {' '.join(_SUFFIXES)}. Add some or remove the "
-                    "class from both train/ and test/."
-                )
+def _take(images: Images, places: np.ndarray) -> Images:
+    """The images at these places; a view of them where they are next to each other."""
+    if isinstance(images, decoding.EncodedImages):
+        return images.take(places)
+    first, last = places[0], places[-1]
+    if last - first + 1 == len(places):
+        return images[first : last + 1]
+    return images[places]
 
 
-def _open(paths: list[str], numbers: Iterable[int]) -> list[decoding.Encoded]:
+def _open(paths: Sequence[str], numbers: Iterable[int]) -> list[decoding.Encoded]:
     return [decoding.Encoded(paths[number], paths[number]) for number in numbers]
 
 
-def _labels(classes: dict[str, list[_File]]) -> np.ndarray:
-    counts = [len(files) for files in classes.values()]
-    return np.repeat(np.arange(len(counts), dtype=np.int32), counts)
-
-
-def _fingerprint(root: Path, files: list[_File]) -> str:
-    """Changes when a file is added, removed, renamed or written."""
-    digest = hashlib.sha256()
-    for path, size_bytes, modified_ns in files:
-        relative = path.removeprefix(str(root))
-        digest.update(os.fsencode(f"{relative}\0{size_bytes}\0{modified_ns}\n"))
-    return digest.hexdigest()
+def _refuse_bad(paths: Sequence[str]) -> None:
+    """Refuses images that could not be read, before a stream comes upon them."""
+    if paths:
+        more = len(paths) - _MOST_NAMED
+        named = ", ".join(paths[:_MOST_NAMED]) + (f" and {more:,} more" * (more > 0))
+        raise ValueError(
+            f"cannot read {len(paths):,} image{'s' if len(paths) > 1 else ''}: "
+            f"{named}. They are empty, of no format that is read, or links that lead "
+            f"nowhere; expected {', '.join(decoding.FORMATS)}. Replace or remove them."
+        )

@@ -37,7 +37,8 @@ def load_tfds(
     """Opens a data set of TFDS, downloading and preparing it where that is possible.
 
     The test set is the split "test", or "validation" where there is no other or TFDS
-    has no labels for "test" (ImageNet).
+    has no labels for "test" (ImageNet). Beside "test", "validation" is the validation
+    split.
 
     Args:
       name: one of `tfds_builder.TFDS_NAMES`, or "tfds:NAME[/CONFIG][:VERSION]".
@@ -48,8 +49,8 @@ def load_tfds(
       resize: one of `resizing.RESIZES`, for images that are not square.
 
     Returns:
-      train_images, of [examples, height, width, channels], train_labels int64
-      [examples], test_images, test_labels (likewise; none is read yet), class_names.
+      Images [examples, height, width, channels] and labels int64 [examples], of which
+      none is read yet.
 
     Raises:
       FileNotFoundError: it is not there and cannot be fetched; says what to do.
@@ -78,9 +79,23 @@ def load_tfds(
         labels = LazyLabels(len(numbers), partial(_read_labels, records, label_key))
         return images, labels
 
-    names = tuple(builder.info.features[label_key].names)
-    test = images_and_labels(_test_split(builder, name))
-    return *images_and_labels("train"), *test, names
+    tested = _test_split(builder, name)
+    arrays = Arrays(
+        *images_and_labels("train"),
+        *images_and_labels(tested),
+        tuple(builder.info.features[label_key].names),
+    )
+    if tested == "validation":
+        note = "is the test set, and the validation split is drawn from train"
+    elif "validation" in _filled_splits(builder):
+        images, labels = images_and_labels("validation")
+        arrays = arrays._replace(validation_images=images, validation_labels=labels)
+        note = "is the validation split: validation_fraction is not applied"
+    else:
+        return arrays
+    note = f"The split validation of {builder.name} {note}."
+    _log.info("%s", note)
+    return arrays._replace(notes=(note,))
 
 
 # What the data set holds.
@@ -107,8 +122,12 @@ def _keys(builder: Any, name: str) -> tuple[str, str]:
     return keys
 
 
+def _filled_splits(builder: Any) -> list[str]:
+    return [name for name, info in builder.info.splits.items() if info.num_examples]
+
+
 def _test_split(builder: Any, name: str) -> str:
-    found = [split for split, info in builder.info.splits.items() if info.num_examples]
+    found = _filled_splits(builder)
     wanted = _TEST_SPLITS.get(builder.name)
     for test in (wanted,) if wanted else ("test", "validation"):
         if {"train", test} <= set(found):

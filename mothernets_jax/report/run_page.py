@@ -65,6 +65,7 @@ def _page(results: dict, pictures: dict[str, str]) -> str:
         "classes": len(data["class_names"]),
         "shape": " × ".join(map(str, data["input_shape"])),
         "copies": _copies(data),
+        "notes": html.escape(" ".join(data.get("notes", ()))),  # none in older runs
         "worth": html_table(comparison(methods, WORTH), colours=colours),
         "costs": html_table(comparison(methods, COSTS), colours=colours),
         "differences": html_table(comparison(methods, DIFFERENCES), colours=colours),

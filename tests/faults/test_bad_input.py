@@ -79,8 +79,9 @@ def settings_of(networks=None, preset="digits", **changes):
 
 
 def start(workdir, *args, plan=False, **changes):
-    """What launch.py does with a config."""
-    settings, console = settings_of(*args, **changes), Console(file=StringIO())
+    """What launch.py does with a config; returns what it shows."""
+    settings, shown = settings_of(*args, **changes), StringIO()
+    console = Console(file=shown)
     with explained(settings, workdir):
         if plan:
             experiment.show_plan(settings, console)
@@ -88,6 +89,7 @@ def start(workdir, *args, plan=False, **changes):
             experiment.train_and_evaluate(
                 settings, name="", workdir=workdir, command="", console=console
             )
+    return shown.getvalue()
 
 
 def rows(given, table):
@@ -119,6 +121,8 @@ FIELDS = [
     ({"data__crop_padding": 10**12}, "data.crop_padding is 1000", "at most 16,384"),
     ({"data__image_size": 10**9}, "data.image_size is 1000000000", "at most 16,384"),
     ({"data__workers": 10**9}, "data.workers is 1000000000", "at most 1,024"),
+    ({"data__test_fraction": 0}, "config.data.test_fraction is 0.0", "more than 0"),
+    ({"data__test_fraction": 1.0}, "data.test_fraction is 1.0", "less than 1"),
     ({"data__train_examples": 0}, "data.train_examples is 0", "expected 1 or more"),
     ({"treenets__shared_blocks": 10**9}, "shared_blocks is 1000000000", "at most 1,0"),
     ({"prices": {"cpu": float("inf")}}, "config.prices.cpu is inf", "0 or more"),
@@ -258,7 +262,7 @@ def test_bad_images(train, test, parts, tmp_path):
 
 
 def plan_folder(tmp_path):
-    start(
+    return start(
         tmp_path / "run",
         preset="folder",
         plan=True,
@@ -275,6 +279,16 @@ def test_a_few_test_images_that_train_are_a_warning(tmp_path, caplog):
     (warning,) = [r for r in caplog.records if r.levelno == logging.WARNING]
     assert "2 of 20 test images are training images, too" in warning.getMessage()
     assert "the test error is too good" in warning.getMessage()
+
+
+def test_the_plan_says_how_the_data_were_read(tmp_path):
+    write_images(tmp_path / "images", MANY_PICTURES, {})
+    (tmp_path / "images/labels.csv").write_text("0.png,ant")
+    shown = plan_folder(tmp_path)
+    assert (
+        "data: There is no test/: the test set is 16 of the 80 images, 0.2 of " in shown
+    )
+    assert "data: Skipped in the folder: 1 outside the class folders (labels." in shown
 
 
 def test_test_images_of_their_own_are_no_warning(tmp_path, caplog):
