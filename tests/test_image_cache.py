@@ -8,7 +8,7 @@ import pytest
 from image_folders import random_pixels, write_folder
 from PIL import Image
 
-from mothernets_jax.data import decoding, image_cache
+from mothernets_jax.data import decoding, image_cache, image_files
 from mothernets_jax.data.image_folder import load_image_folder
 
 pytestmark = pytest.mark.usefixtures("cache_home")
@@ -28,7 +28,7 @@ def no_decoding(monkeypatch):
     def refuse(encoded, *how):
         raise RuntimeError(f"decoded {encoded.name}")
 
-    return lambda: monkeypatch.setattr(decoding, "decode", refuse)
+    return lambda: monkeypatch.setattr(image_files, "decode_image", refuse)
 
 
 def test_cache_spares_decoding(folder, cache_home, no_decoding):
@@ -94,13 +94,13 @@ CHANGES += ["grown", "added", "removed", "renamed", "class renamed"]
 def test_a_changed_folder_is_decoded_again(folder, cache_home, monkeypatch, how):
     load_image_folder(str(folder))
     change_file(folder, how)
-    decode, decoded = decoding.decode, []
+    decode, decoded = image_files.decode_image, []
 
     def record(encoded, *how):
         decoded.append(encoded.name)
         return decode(encoded, *how)
 
-    monkeypatch.setattr(decoding, "decode", record)
+    monkeypatch.setattr(image_files, "decode_image", record)
     changed = load_image_folder(str(folder))
     images = [str(p) for p in folder.rglob("*") if p.is_file()]
     assert set(decoded) == set(images)
@@ -142,14 +142,14 @@ def test_another_version_of_pillow_decodes_again(folder, monkeypatch, no_decodin
 def test_what_changes_while_it_is_decoded_is_not_cached(
     folder, cache_home, monkeypatch, caplog
 ):
-    decode_all = decoding.decode_all
+    decode_all = decoding.decode_with_notes
 
     def decode_and_change(*args, **options):
         images = decode_all(*args, **options)
         change_file(folder, "swapped")
         return images
 
-    monkeypatch.setattr(decoding, "decode_all", decode_and_change)
+    monkeypatch.setattr(decoding, "decode_with_notes", decode_and_change)
     load_image_folder(str(folder))
     assert "changed while they were read" in caplog.text
     assert not list(cache_home.rglob("*.npz"))

@@ -3,8 +3,9 @@
 | name | what | options |
 |---|---|---|
 | `digits` | scikit-learn's handwritten digits, 8x8 | `fold` |
-| `folder` | your own images | `directory`, `image_size`, `crop`, `resize`, `test_fraction` |
-| `cifar10`, `cifar100` | TFDS, same names | `directory`, `image_size`, `crop`, `resize` |
+| `folder` | your own images | those of `cifar10`, `test_fraction` |
+| `cifar10` | TFDS, same names | `directory`, `image_size`, `crop`, `resize` |
+| `cifar100` | TFDS, same names | likewise |
 | `mnist`, `fashion_mnist` | TFDS, same names | likewise |
 | `svhn` | TFDS's `svhn_cropped`, without its split "extra" | likewise |
 | `imagenet` | TFDS's `imagenet2012`, tested on "validation" | likewise |
