@@ -23,7 +23,7 @@ from mothernets_jax.config import from_config
 from mothernets_jax.methods import METHODS
 
 STORE = ProgramStore()  # one compilation of each program for all tests here
-SCORES = {"error", "nll", "brier", "ece"}
+SCORES = {"error", "balanced_error", "nll", "brier", "ece"}
 NETWORKS = {"A": "mlp 8; batch_norm", "B": "mlp 12 10; batch_norm"}
 
 
