@@ -85,7 +85,7 @@ def interval(results: dict) -> str:
     half = math.sqrt(squared * (error * (1 - error) + squared / 4)) / (1 + squared)
     low, high = (percent(max(0.0, bound)) for bound in (middle - half, middle + half))
     return (
-        f"Of only {count:,} test images, an average error of {percent(error)} has a "
+        f"On {count:,} test images, an average error of {percent(error)} has a "
         f"95% confidence interval of {low} to {high}."
     )
 
