@@ -86,6 +86,7 @@ def get_config(preset: str = "digits") -> ConfigDict:
                 "learning_rate": 0.1,
                 "weight_decay": 5e-4,
                 "label_smoothing": 0.0,
+                "class_weights": "none",  # "balanced": rare classes count as much
                 "schedule": "cosine",
                 "warmup_epochs": 1.0,
                 "stop": "epochs",

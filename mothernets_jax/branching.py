@@ -86,26 +86,29 @@ def make_branching_step(
     """
     options = {"dtype": dtype, "batch_axis": batch_axis}
 
-    def branch_loss(params, batch_stats, features, labels, inputs):
+    def branch_loss(params, batch_stats, features, labels, class_weights, inputs):
         variables = {"params": params, "batch_stats": batch_stats}
         logits, stats = apply_and_update(
             architecture, variables, features, first=branches_at, **options
         )
-        losses = smoothed_cross_entropy(logits, labels, inputs.label_smoothing)
+        losses = smoothed_cross_entropy(
+            logits, labels, inputs.label_smoothing, class_weights
+        )
         return losses.mean(), Forward(
             Metrics(losses.mean(), accuracy(logits, labels)), stats
         )
 
-    def branch_losses(params, batch_stats, features, labels, inputs):
+    def branch_losses(params, batch_stats, features, labels, class_weights, inputs):
+        shared = features, labels, class_weights
         if vmapped:
-            mapped = jax.vmap(branch_loss, in_axes=(0, 0, None, None, 0))
-            return mapped(params, batch_stats, features, labels, inputs)
+            mapped = jax.vmap(branch_loss, in_axes=(0, 0, None, None, None, 0))
+            return mapped(params, batch_stats, *shared, inputs)
         members = inputs.active.shape[0]
         each = zip(
             *(unstack(tree, members) for tree in (params, batch_stats, inputs)),
             strict=True,
         )
-        return stack([branch_loss(p, s, features, labels, i) for p, s, i in each])
+        return stack([branch_loss(p, s, *shared, i) for p, s, i in each])
 
     def step(states, data, inputs):
         members = inputs.active.shape[0]
@@ -126,7 +129,12 @@ def make_branching_step(
             fixed = jax.lax.stop_gradient(features)
             features = fixed + (features - fixed) / members
             losses, forward = branch_losses(
-                params, states.batch_stats, features, labels, inputs
+                params,
+                states.batch_stats,
+                features,
+                labels,
+                data.class_weights,
+                inputs,
             )
             if batch_axis is not None:
                 losses, metrics = jax.lax.pmean((losses, forward.metrics), batch_axis)

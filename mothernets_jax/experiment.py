@@ -14,14 +14,16 @@ from rich.console import Console
 from mothernets_jax import hosts, run_folder
 from mothernets_jax.architectures import Architecture
 from mothernets_jax.capacity import check_memory, check_steps
+from mothernets_jax.class_balance import is_imbalanced
 from mothernets_jax.compilation import Executables, ProgramStore
+from mothernets_jax.data.counts import class_counts
 from mothernets_jax.devices import device_name
 from mothernets_jax.ensemble import ENSEMBLES_FOLDER, Ensemble, Member
 from mothernets_jax.execution import Execution, Trained, read_records, run_stages
 from mothernets_jax.interruption import Interruption
 from mothernets_jax.methods import METHODS
 from mothernets_jax.methods.budget import budget_flops
-from mothernets_jax.plan import describe_clusters, print_plan
+from mothernets_jax.plan import describe_clusters, print_plan, remarks_on_classes
 from mothernets_jax.progress import RunProgress
 from mothernets_jax.report import write_report
 from mothernets_jax.report.tables import comparison_table
@@ -128,6 +130,8 @@ def train_and_evaluate(
         ood_images = hosts.on_every(lambda: read_ood_images(task, settings))
         compositions = _compositions(task, settings)
         check_memory((s for c in compositions.values() for s in c.stages), task)
+        for sentence in remarks_on_classes(task):
+            _log.info("%s", sentence)
         # A new folder is made only now that all that could be refused was looked at.
         hosts.on_first(lambda: owner.claim(settings))
         if store is None:
@@ -197,9 +201,17 @@ def _train_methods(
             )
             methods[method] = hosts.on_first(evaluate)
             interruption.check()
-            error = methods[method]["ensemble"][settings.combine]["error"]
-            progress.message(f"{method}: ensemble error {error:.2%} on the test set")
+            figures = methods[method]["ensemble"][settings.combine]
+            progress.message(f"{method}: {_errors_in_words(figures, task)}")
     return methods
+
+
+def _errors_in_words(figures: Mapping[str, Any], task: Task) -> str:
+    """An ensemble's test error, with the balanced one where classes are unequal."""
+    text = f"ensemble error {figures['error']:.2%} on the test set"
+    if is_imbalanced(class_counts(task.dataset)):
+        text += f", {figures['balanced_error']:.2%} as the mean over its classes"
+    return text
 
 
 def _calibrate_and_evaluate(

@@ -15,7 +15,14 @@ from mothernets_jax.compilation import Executables, ProgramStore
 from mothernets_jax.groups import StepsInputs
 from mothernets_jax.models import Variables, abstract_variables
 from mothernets_jax.placement import fetch, place, put
-from mothernets_jax.stages import Stage, Task, settled, stage_rates, steps_per_epoch
+from mothernets_jax.stages import (
+    Stage,
+    Task,
+    class_weights,
+    settled,
+    stage_rates,
+    steps_per_epoch,
+)
 from mothernets_jax.training import (
     MemberState,
     Metrics,
@@ -73,7 +80,10 @@ class GroupTrainer:
         rows = 1 if stage.branches_at else self._size  # branches stay with their trunk
         self._placement = place(task.devices, rows, recipe.batch_size)
         self._chunks = make_chunks(stage, task, self._placement)
-        self._teacher = put(teacher, self._placement.everywhere)
+        self._beside_images = put(
+            {"teacher": teacher, "class_weights": class_weights(recipe, task)},
+            self._placement.everywhere,
+        )
         self.load(states, sums)
         self._call_steps = 1  # until it is known how long a step takes
         function = groups.make_steps(
@@ -87,7 +97,7 @@ class GroupTrainer:
             branches_at=stage.branches_at,
         )
         inputs = self._inputs(0, 0, [True] * len(states), None)
-        shapes = self._chunks.shapes._replace(teacher=self._teacher)
+        shapes = self._chunks.shapes._replace(**self._beside_images)
         args = (self._groups[0], shapes, inputs, *_bounds(0, 1))
         self._program = executables.get(function, *args, often_run=True)
         seconds = executables.store.program(function, *args).seconds
@@ -226,7 +236,7 @@ class GroupTrainer:
         How many steps the next call does depends on them: one clock for all hosts.
         """
         started = time.perf_counter()
-        data = data._replace(teacher=self._teacher)
+        data = data._replace(**self._beside_images)
         state = self._program(self._groups[group], data, inputs, *_bounds(first, stop))
         self._groups[group] = jax.block_until_ready(state)
         return hosts.first_clock(time.perf_counter() - started)
@@ -309,6 +319,7 @@ def prepare_training(
     state, inputs = jax.eval_shape(arguments, variables, keys)
     placement = place(task.devices[:1], members, batch_size)
     data = make_chunks(stage, task, placement).shapes
+    data = data._replace(class_weights=class_weights(stage.recipe, task))
     if stage.distillation is not None:
         of_teacher = stage.distillation.architecture, task.input_shape, task.num_classes
         data = data._replace(teacher=abstract_variables(*of_teacher))

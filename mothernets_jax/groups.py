@@ -170,7 +170,7 @@ def _make_steps(
             mesh=mesh,
             in_specs=(
                 by_member,
-                TrainingData(examples, examples, same, same, same),  # type: ignore[arg-type]
+                TrainingData(examples, examples, same, same, same, same),  # type: ignore[arg-type]
                 by_member,
                 same,
                 same,

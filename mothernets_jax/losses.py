@@ -6,6 +6,7 @@ Axes: [batch, classes] logits.
 from typing import NamedTuple
 
 import jax
+import numpy as np
 import optax
 
 from mothernets_jax.architectures import Architecture
@@ -15,7 +16,9 @@ class Distillation(NamedTuple):
     """How a trained network teaches others; static.
 
     The loss is (1 - share) of the labels' cross-entropy, plus share x temperature^2 x
-    the divergence KL(teacher || student) of both softmaxes at the temperature.
+    the divergence KL(teacher || student) of both softmaxes at the temperature. Class
+    weights apply to the labels' part alone: the divergence has no label, and is least
+    where the student answers as its teacher, which was trained with the weights.
 
     Attributes:
         teacher: the trained network's name.
@@ -33,15 +36,48 @@ class Distillation(NamedTuple):
     share: float
 
 
+def balanced_class_weights(labels: np.ndarray, num_classes: int) -> np.ndarray:
+    """Weights of the classes with which all of them count the same in a loss.
+
+    A class's weight is examples / (classes x examples of the class), so that the mean
+    weight of the examples is 1, and a loss keeps its size.
+
+    Args:
+        labels: int [examples], each class at least once.
+        num_classes: number of classes.
+
+    Returns:
+        float32 [classes].
+
+    References: King and Zeng 2001, "Logistic Regression in Rare Events Data";
+    scikit-learn's `class_weight="balanced"`.
+
+    >>> balanced_class_weights(np.array([0, 0, 0, 1]), 2).round(3).tolist()
+    [0.667, 2.0]
+    """
+    counts = np.bincount(labels, minlength=num_classes)
+    assert counts.min() > 0, "a class without examples has no weight"
+    return (len(labels) / (num_classes * counts)).astype(np.float32)
+
+
 def smoothed_cross_entropy(
-    logits: jax.Array, labels: jax.Array, smoothing: jax.typing.ArrayLike
+    logits: jax.Array,
+    labels: jax.Array,
+    smoothing: jax.typing.ArrayLike,
+    class_weights: jax.Array | None = None,
 ) -> jax.Array:
     """Cross-entropy against labels of which a share is spread over all classes.
+
+    The mean of weighted losses over a batch is their sum divided by the number of
+    examples, not by the sum of their weights: its expectation is then the weighted loss
+    over the whole data set, whichever examples a batch happens to hold.
 
     Args:
         logits: [batch, classes].
         labels: int [batch].
         smoothing: that share, 0 to below 1; may be traced.
+        class_weights: [classes], a factor on the loss of each example by its label's
+            class; None for no factor, and for the program that has none.
 
     Returns:
         [batch].
@@ -49,7 +85,8 @@ def smoothed_cross_entropy(
     losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
     spread = -jax.nn.log_softmax(logits).mean(-1)
     # So written, a share of 0 changes no bit.
-    return losses + smoothing * (spread - losses)
+    losses = losses + smoothing * (spread - losses)
+    return losses if class_weights is None else losses * class_weights[labels]
 
 
 def accuracy(logits: jax.Array, labels: jax.Array) -> jax.Array:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from scipy.special import softmax
 
-from mothernets_jax import calibration, diversity, metrics, ood
+from mothernets_jax import calibration, class_errors, diversity, metrics, ood
 from mothernets_jax.combine import COMBINATIONS, combined, oracle_error
 
 
@@ -28,24 +28,26 @@ def of_combinations(
         temperatures: of each combination by name; empty for none.
 
     Returns:
-        By the combination's name, `error, nll, brier, ece, ece_adaptive`, and with a
-        temperature that and, under `calibrated`, those of the rescaled probabilities
-        (but for the error, which stays).
+        By the combination's name, `error, balanced_error, nll, brier, ece,
+        ece_adaptive`, and with a temperature that and, under `calibrated`, those of the
+        rescaled probabilities (but for the errors, which stay).
     """
     figures = {}
     for name in (*COMBINATIONS, *weights):
         scores = combined(name, logits, weights)
-        figures[name] = {"error": metrics.error(scores, labels)}
-        figures[name] |= _scores(scores, labels)
+        figures[name] = _errors(scores, labels) | _scores(scores, labels)
         if name in temperatures:
             rescaled = calibration.rescale(scores, temperatures[name])
             figures[name]["temperature"] = temperatures[name]
             figures[name]["calibrated"] = _scores(rescaled, labels)
-    return {**figures, "oracle": {"error": oracle_error(logits, labels)}}
+    missed = (logits.argmax(axis=-1) != labels).all(axis=0)
+    balanced = class_errors.balanced_error(missed, labels)
+    oracle = {"error": oracle_error(logits, labels), "balanced_error": balanced}
+    return {**figures, "oracle": oracle}
 
 
 def of_member(logits: np.ndarray, labels: np.ndarray) -> dict[str, float]:
-    """What one network's predictions are worth: `error, nll, brier, ece`.
+    """One network's `error, balanced_error, nll, brier, ece`.
 
     Args:
         logits: [examples, classes].
@@ -53,7 +55,7 @@ def of_member(logits: np.ndarray, labels: np.ndarray) -> dict[str, float]:
     """
     scores = _scores(softmax(logits, axis=1), labels)
     del scores["ece_adaptive"]
-    return {"error": metrics.error(logits, labels), **scores}
+    return {**_errors(logits, labels), **scores}
 
 
 def of_diversity(logits: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
@@ -111,6 +113,14 @@ def of_detection(inside: np.ndarray, outside: np.ndarray) -> dict[str, float]:
     return {
         "auroc_max_probability": ood.auroc_max_probability(inside, outside),
         "auroc_entropy": ood.auroc_entropy(inside, outside),
+    }
+
+
+def _errors(scores: np.ndarray, labels: np.ndarray) -> dict[str, float]:
+    wrong = scores.argmax(axis=1) != labels
+    return {
+        "error": metrics.error(scores, labels),
+        "balanced_error": class_errors.balanced_error(wrong, labels),
     }
 
 

@@ -9,8 +9,10 @@ from rich.table import Table
 from rich.text import Text
 
 from mothernets_jax.architectures import Architecture, named_units
+from mothernets_jax.class_balance import class_remarks
 from mothernets_jax.clustering import Cluster
 from mothernets_jax.costs import num_params, train_flops
+from mothernets_jax.data.counts import class_counts
 from mothernets_jax.methods.mothernets import mothernet_name
 from mothernets_jax.mothernet import matched_units, obstacle
 from mothernets_jax.stages import (
@@ -124,6 +126,8 @@ def print_plan(
     """
     for note in task.dataset.notes:
         console.print(f"data: {note}\n", soft_wrap=True, highlight=False, markup=False)
+    for sentence in remarks_on_classes(task):
+        console.print(Text(sentence + "\n", style="yellow"))
     number = clusters["num_clusters"]
     if number:
         console.print(
@@ -139,6 +143,11 @@ def print_plan(
         console.print(_remark_on_equals(cluster, noise))
     console.print(_stages_table(stages, task, strategy))
     console.print(_costs(stages, task, budget))
+
+
+def remarks_on_classes(task: Task) -> list[str]:
+    """Sentences on classes of unequal size or without images; none if all is well."""
+    return class_remarks(task.dataset.class_names, class_counts(task.dataset))
 
 
 def _cluster_table(cluster: Mapping[str, Any]) -> Table:

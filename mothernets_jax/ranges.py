@@ -70,6 +70,7 @@ _CHOICES: dict[str, Sequence[str]] = {
     "hatch.schedule": tuple(SCHEDULES),
     "mother.schedule": ("", *SCHEDULES),
     "train.stop": STOP_RULES,
+    "train.class_weights": ("none", "balanced"),
     "hatch.split": ("random", "equal"),
 }
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from mothernets_jax import measures, metrics
+from mothernets_jax import class_errors, measures, metrics
 from mothernets_jax.combine import COMBINATIONS
 from mothernets_jax.compilation import Executables
 from mothernets_jax.costs import forward_flops, num_params
@@ -103,6 +103,7 @@ def summarise(
         "validation": validation,
         "mean_member_error": float(np.mean([m["error"] for m in members.values()])),
         "members": members,
+        **class_errors.describe(averaged, labels, task.dataset.class_names),
         "weights": {
             name: dict(zip(members, weights.tolist(), strict=True))
             for name, weights in ensemble.weights.items()

@@ -47,7 +47,10 @@ class DataSettings:
 
 @dataclasses.dataclass(frozen=True)
 class Recipe:
-    """How networks are trained; as `train`, for those that start from scratch."""
+    """How networks are trained; as `train`, for those that start from scratch.
+
+    `class_weights`: `none`, or `balanced` for losses in which all classes count alike.
+    """
 
     epochs: int
     batch_size: int
@@ -58,6 +61,7 @@ class Recipe:
     warmup_epochs: float
     stop: str
     patience_epochs: int
+    class_weights: str = "none"
 
 
 @dataclasses.dataclass(frozen=True)

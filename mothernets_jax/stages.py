@@ -18,7 +18,7 @@ from mothernets_jax.compilation import Executables, ProgramStore
 from mothernets_jax.costs import forward_flops, train_flops
 from mothernets_jax.data import Dataset
 from mothernets_jax.devices import Device
-from mothernets_jax.losses import Distillation
+from mothernets_jax.losses import Distillation, balanced_class_weights
 from mothernets_jax.schedules import learning_rates
 from mothernets_jax.settings import Recipe
 from mothernets_jax.training import (
@@ -207,6 +207,16 @@ def stage_rates(stage: Stage, task: Task) -> np.ndarray:
         total_steps=steps * recipe.epochs,
         warmup_steps=round(steps * recipe.warmup_epochs),
     ).reshape(recipe.epochs, steps)
+
+
+def class_weights(recipe: Recipe, task: Task) -> np.ndarray | None:
+    """Factors on the loss by class, float32 [classes]; None for a plain loss.
+
+    They are of the whole training split, for members that draw bags of it too.
+    """
+    if recipe.class_weights == "none":
+        return None
+    return balanced_class_weights(task.dataset.train_labels, task.num_classes)
 
 
 def settled(requested: str, stage: Stage) -> str | None:

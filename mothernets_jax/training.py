@@ -46,6 +46,8 @@ class TrainingData(NamedTuple):
         mean: [channels], pixel units; its dtype is that of the computation.
         std: [channels], pixel units.
         teacher: variables of the network that is distilled; None without one.
+        class_weights: float32 [classes], factors on the loss of an example by its
+            label; None for none.
     """
 
     images: jax.Array
@@ -53,6 +55,7 @@ class TrainingData(NamedTuple):
     mean: jax.Array
     std: jax.Array
     teacher: Variables | None = None
+    class_weights: jax.Array | None = None
 
 
 class Augmentation(NamedTuple):
@@ -85,7 +88,12 @@ class StepInputs(NamedTuple):
 
 
 class Metrics(NamedTuple):
-    """Means over the images of a step, or their sums over steps."""
+    """Means over the images of a step, or their sums over steps.
+
+    Attributes:
+        loss: that is minimised, with class weights where there are any.
+        accuracy: share of the images that are classified rightly, each counted once.
+    """
 
     loss: jax.Array
     accuracy: jax.Array
@@ -165,7 +173,9 @@ def make_member_step(
             dtype=dtype,
             batch_axis=batch_axis,
         )
-        losses = smoothed_cross_entropy(logits, labels, inputs.label_smoothing)
+        losses = smoothed_cross_entropy(
+            logits, labels, inputs.label_smoothing, data.class_weights
+        )
         if distillation is not None:
             taught = apply(distillation.architecture, data.teacher, images, dtype=dtype)
             losses = distilled(losses, logits, taught, distillation)

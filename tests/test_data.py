@@ -243,6 +243,8 @@ def test_classes_and_copies_are_counted_and_logged(caplog):
             "validation": [1, 0, 2],
             "test": [0, 4, 0],
         },
+        # Class 2 trains most often, and no test image is of it.
+        "majority_error": 1.0,
         "calibration_images_in_train": 2,
         "test_images_in_train": 2,
         "validation_images_in_train": 2,

@@ -13,7 +13,13 @@ import pytest
 from fake_runs import without_clocks
 from PIL import Image
 from rich.console import Console
-from sklearn.metrics import accuracy_score, log_loss, roc_auc_score
+from sklearn.metrics import (
+    accuracy_score,
+    balanced_accuracy_score,
+    confusion_matrix,
+    log_loss,
+    roc_auc_score,
+)
 
 import mothernets_jax as mn
 from configs.vgg_ensemble import get_config
@@ -23,7 +29,7 @@ from mothernets_jax.config import from_config
 from mothernets_jax.methods import METHODS
 
 STORE = ProgramStore()  # one compilation of each program for all tests here
-SCORES = {"error", "nll", "brier", "ece"}
+SCORES = {"error", "balanced_error", "nll", "brier", "ece"}
 NETWORKS = {"A": "mlp 8; batch_norm", "B": "mlp 12 10; batch_norm"}
 
 
@@ -129,8 +135,19 @@ def test_a_loaded_ensemble_repeats_the_errors_exactly(finished, method):
         scores = ensemble.predict(dataset.test_images, combine=combine)
         assert scores.dtype == np.float32
         np.testing.assert_allclose(scores.sum(axis=1), 1, rtol=1e-5)
-        error = np.mean(scores.argmax(axis=1) != dataset.test_labels)
-        assert error == entry["ensemble"][combine]["error"]
+        answers, labels = scores.argmax(axis=1), dataset.test_labels
+        assert np.mean(answers != labels) == entry["ensemble"][combine]["error"]
+        balanced = 1 - balanced_accuracy_score(labels, answers)
+        found = entry["ensemble"][combine]["balanced_error"]
+        assert found == pytest.approx(balanced, abs=1e-12)
+        if combine == "average":
+            matrix = confusion_matrix(labels, answers)
+            assert entry["confusion"] == [
+                [*pair, matrix[tuple(pair)]] for pair in np.argwhere(matrix).tolist()
+            ]
+            errors = 1 - matrix.diagonal() / matrix.sum(axis=1)
+            assert list(entry["class_errors"]) == list(dataset.class_names)
+            assert list(entry["class_errors"].values()) == pytest.approx(errors)
     logits = ensemble.member_logits(dataset.test_images)
     for member, scores in zip(ensemble.members, logits, strict=True):
         error = np.mean(scores.argmax(axis=1) != dataset.test_labels)
@@ -407,6 +424,7 @@ def test_all_methods_at_one_budget(tmp_path):
             "budget.epochs": 16.0,
             "budget.reference": "B",
             "fge.cycle_epochs": 2,
+            "train.class_weights": "balanced",
             "prices": {"cpu": 0.5},
         }
     )

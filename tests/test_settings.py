@@ -125,6 +125,7 @@ BAD = [
     ({"combine": "greedy"}, "config.combine is 'greedy'", "calibration_fraction is 0"),
     ({"train__schedule": "cos"}, "config.train.schedule is 'cos'", "mean 'cosine'?"),
     ({"hatch__schedule": "line"}, "config.hatch.schedule is 'line'", "'constant'"),
+    ({"train__class_weights": "balance"}, "class_weights is 'balance'", "'balanced'?"),
     ({"train__stop": "never"}, "config.train.stop is 'never'", "'epochs', 'plateau'"),
     ({"hatch__split": "half"}, "config.hatch.split is 'half'", "'random', 'equal'"),
     ({"methods": ()}, "config.methods is empty", "mothernets, full_data"),
@@ -274,6 +275,7 @@ def test_hatched_members_train_by_train_where_hatch_says_nothing():
         train__batch_size=17,
         train__weight_decay=0.3,
         train__label_smoothing=0.2,
+        train__class_weights="balanced",
         train__stop="plateau",
         train__patience_epochs=4,
         hatch__epochs=3,
@@ -291,6 +293,7 @@ def test_hatched_members_train_by_train_where_hatch_says_nothing():
         warmup_epochs=0.25,
         stop="plateau",
         patience_epochs=4,
+        class_weights="balanced",
     )
 
 
@@ -328,6 +331,7 @@ OTHERS = {
     "train__learning_rate": 0.2,
     "train__weight_decay": 1e-4,
     "train__label_smoothing": 0.1,
+    "train__class_weights": "balanced",
     "train__schedule": "step",
     "train__warmup_epochs": 2.0,
     "train__stop": "plateau",

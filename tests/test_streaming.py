@@ -1,6 +1,7 @@
 """Streamed images: which are read, when, by whom, and how they are cropped."""
 
 import contextlib
+import dataclasses
 import json
 import subprocess
 import sys
@@ -238,20 +239,29 @@ RECIPE = Recipe(2, BATCH, 0.05, 1e-4, 0.0, "constant", 0.0, "epochs", 1)
 VARIED = {"crop_padding": 1, "crop_border": "black", "flip": "random"}
 
 
-def make_problem(folder):
-    data = stream(folder)
+def unequal(data):
+    """The same images, a quarter of which have moved to the first class."""
+    places = np.arange(len(data.train_labels))
+    return data._replace(train_labels=np.where(places % 4, data.train_labels, 0))
+
+
+def make_problem(folder, **recipe):
+    data = unequal(stream(folder))
     task = make_task(data, **VARIED, seed=3, batch_size=BATCH)
-    stage = Stage("m", "s", NETWORK, ("a", "b"), RECIPE, lambda *_: Start({}, {}))
+    own = dataclasses.replace(RECIPE, **recipe)
+    stage = Stage("m", "s", NETWORK, ("a", "b"), own, lambda *_: Start({}, {}))
     keys = jax.random.split(jax.random.key(0), 2)
     starts = [new_state(init(NETWORK, key, data.input_shape, 3)) for key in keys]
     return task, stage, starts
 
 
-@pytest.mark.parametrize("strategy", ["vmap", "loop"])
+@pytest.mark.parametrize(
+    ("strategy", "weights"), [("vmap", "balanced"), ("loop", "none")]
+)
 def test_streaming_trains_as_memory_does_in_the_same_order(
-    folder, monkeypatch, strategy
+    folder, monkeypatch, strategy, weights
 ):
-    task, stage, starts = make_problem(folder)
+    task, stage, starts = make_problem(folder, class_weights=weights)
     # Chunks of four steps, the last of two, as an epoch has six.
     monkeypatch.setattr(chunks, "_CHUNK_BYTES", 4 * BATCH * 8 * 8 * 3)
     executables = Executables(ProgramStore())
@@ -260,8 +270,12 @@ def test_streaming_trains_as_memory_does_in_the_same_order(
     assert min(trained) > 0
     assert executables.store.count("train_steps") == 1
 
-    memory = load("folder", directory=folder)
-    inside = make_task(memory, **VARIED, seed=3, batch_size=BATCH)
+    memory = unequal(load("folder", directory=folder))
+    inside = make_task(memory, **VARIED, seed=3, batch_size=BATCH).training_data
+    if weights == "balanced":
+        counts = np.bincount(memory.train_labels)
+        assert counts.tolist() == [108, 54, 54]
+        inside = inside._replace(class_weights=jnp.asarray(72 / counts, jnp.float32))
     step = make_steps(NETWORK, task.augmentation, "vmap")
     state = new_group(starts)
     key = named_key(task.key, "m", "s", "stream")
@@ -283,7 +297,7 @@ def test_streaming_trains_as_memory_does_in_the_same_order(
             Sides(jnp.stack(keys), jnp.zeros(2, jnp.int32)),
             jnp.ones(2, bool),
         )
-        state = step(state, inside.training_data, inputs, np.int32(0), np.int32(6))
+        state = step(state, inside, inputs, np.int32(0), np.int32(6))
     found = trainer.states()
     for i, name in enumerate(stage.members):
         expected = jax.tree.map(lambda leaf, i=i: leaf[i], state.members)

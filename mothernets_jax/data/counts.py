@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from mothernets_jax.class_errors import majority_error
 from mothernets_jax.data.dataset import Dataset
 from mothernets_jax.data.decoding import EncodedImages
 
@@ -20,21 +21,14 @@ def describe(dataset: Dataset) -> dict[str, Any]:
 
     Returns:
       By name, as in `results.json`: `class_counts`, for each split the number of
-      images of each class, in the order of `class_names`; `test_images_in_train`,
-      `validation_images_in_train` and `calibration_images_in_train`, how many have an
-      exact copy among the training images (with whatever label); None where those are
-      streamed, as that would take reading all of them.
+      images of each class, in the order of `class_names`; `majority_error`, the test
+      error of always answering the most frequent training class;
+      `test_images_in_train`, `validation_images_in_train` and
+      `calibration_images_in_train`, how many have an exact copy among the training
+      images (with whatever label); None where those are streamed, as that would take
+      reading all of them.
     """
-    splits = {
-        "train": dataset.train_labels,
-        "calibration": dataset.calibration_labels,
-        "validation": dataset.validation_labels,
-        "test": dataset.test_labels,
-    }
-    counts = {
-        name: np.bincount(labels, minlength=dataset.num_classes)
-        for name, labels in splits.items()
-    }
+    counts = class_counts(dataset)
     _log.info(
         "Images of each class: %s; %d classes.",
         ", ".join(_spread(name, of_class) for name, of_class in counts.items()),
@@ -42,8 +36,23 @@ def describe(dataset: Dataset) -> dict[str, Any]:
     )
     copies = _count_copies(dataset)
     return {
-        "class_counts": {name: of_class.tolist() for name, of_class in counts.items()},
+        "class_counts": counts,
+        "majority_error": majority_error(counts["train"], counts["test"]),
         **{f"{name}_images_in_train": count for name, count in copies.items()},
+    }
+
+
+def class_counts(dataset: Dataset) -> dict[str, list[int]]:
+    """Number of images of each class, in the order of `class_names`, by split."""
+    splits = {
+        "train": dataset.train_labels,
+        "calibration": dataset.calibration_labels,
+        "validation": dataset.validation_labels,
+        "test": dataset.test_labels,
+    }
+    return {
+        name: np.bincount(labels, minlength=dataset.num_classes).tolist()
+        for name, labels in splits.items()
     }
 
 
@@ -125,9 +134,9 @@ def _copies(images: np.ndarray, *others: np.ndarray) -> list[int]:
     return [sum(digest in seen for digest in _digests(images)) for images in others]
 
 
-def _spread(split: str, counts: np.ndarray) -> str:
+def _spread(split: str, counts: list[int]) -> str:
     """For example "train 4,499 to 4,501"."""
-    least, most = counts.min(), counts.max()
+    least, most = min(counts), max(counts)
     return f"{split} {least:,}" + (f" to {most:,}" if least != most else "")
 
 

@@ -44,6 +44,8 @@ def _bytes(number: float) -> str:
 
 
 AVERAGE = Column("average error", "ensemble.average.error", percent)
+BALANCED = Column("balanced error", "ensemble.average.balanced_error", percent)
+VOTE = Column("vote error", "ensemble.vote.error", percent)
 ORACLE = Column("oracle error", "ensemble.oracle.error", percent)
 MEMBER = Column("member error", "mean_member_error", percent)
 FLOPS = Column("train FLOPs", "cost.train_flops", quantity)
@@ -89,7 +91,7 @@ COSTS = (
 )
 TERMINAL = (
     AVERAGE,
-    Column("vote error", "ensemble.vote.error", percent),
+    VOTE,
     ORACLE,
     MEMBER,
     FLOPS,
@@ -97,6 +99,19 @@ TERMINAL = (
     EPOCHS,
     *CLOCKS,
 )
+
+
+def worth_columns(*, unequal_classes: bool) -> tuple[Column, ...]:
+    """`WORTH`; with unequal classes the balanced error stands beside the error."""
+    return (AVERAGE, BALANCED, *WORTH[1:]) if unequal_classes else WORTH
+
+
+def terminal_columns(*, unequal_classes: bool) -> tuple[Column, ...]:
+    """`TERMINAL`; with unequal classes the balanced error takes the vote's place.
+
+    There is no room for both in 80 characters.
+    """
+    return tuple(BALANCED if c == VOTE and unequal_classes else c for c in TERMINAL)
 
 
 def figure(method: Mapping[str, Any], path: str) -> float | None:

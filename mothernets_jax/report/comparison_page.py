@@ -11,13 +11,19 @@ from typing import Any, NamedTuple
 
 from mothernets_jax.files import write_whole
 from mothernets_jax.report import style
+from mothernets_jax.report.class_tables import (
+    BALANCED_NOTE,
+    has_unequal_classes,
+    remarks_on_classes,
+    with_baseline,
+)
 from mothernets_jax.report.columns import (
     COSTS,
     DETECTION,
     DIFFERENCES,
-    WORTH,
     Column,
     cells,
+    worth_columns,
 )
 from mothernets_jax.report.findings import comparison_headline, comparison_remarks
 from mothernets_jax.report.page import draw_pictures, fill, html_table
@@ -131,7 +137,12 @@ def _page(
     data, runs = comparison["data"], comparison["runs"]
     labels, colours = [row.label for row in rows], [row.look[0] for row in rows]
     means, stds = [row.mean for row in rows], [row.std for row in rows]
-    combined = combination_tables(labels, means, stds, colours=colours)
+    unequal = has_unequal_classes(data)
+    combined = combination_tables(
+        labels, means, stds, colours=colours, unequal_classes=unequal
+    )
+    worth = _table(rows, worth_columns(unequal_classes=unequal))
+    worth = with_baseline(_with_seeds(rows, worth), data)
     errors = [(row.label, row.mean, row.std, len(row.seeds)) for row in rows]
     several = any(row.std for row in rows)
     differ = any(run["differs"] for run in runs)
@@ -152,7 +163,9 @@ def _page(
             if len({run.get("device") for run in runs}) > 1
             else ""
         ),
-        "worth": html_table(_with_seeds(rows, _table(rows, WORTH)), colours=colours),
+        "unequal": html.escape(" ".join(remarks_on_classes(data))),
+        "balanced": BALANCED_NOTE if unequal else "",
+        "worth": html_table(worth, colours=[*colours, style.FAINT]),
         "costs": html_table(_table(rows, COSTS), colours=colours),
         "differences": html_table(_table(rows, DIFFERENCES), colours=colours),
         "detection": html_table(_table(rows, DETECTION), colours=colours),

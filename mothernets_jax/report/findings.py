@@ -6,6 +6,9 @@ from collections.abc import Iterable, Sequence
 from mothernets_jax.report.columns import share
 from mothernets_jax.report.style import method_label, percent
 
+# Of a normal distribution, within which 95% of it lie.
+_DEVIATIONS = 1.96
+
 
 def headline(results: dict) -> str:
     """The run's finding in one sentence, whichever way it falls."""
@@ -67,6 +70,24 @@ def remarks(results: dict) -> Iterable[str]:
             f"errors: {percent(errors[best], 1)}, with "
             f"{share_of_full_data(methods, best)} of full-data training’s FLOPs."
         )
+
+
+def interval(results: dict) -> str:
+    """How far chance among the test images alone may have moved the least error.
+
+    References: Wilson 1927, "Probable Inference, the Law of Succession, and Statistical
+    Inference".
+    """
+    count = results["data"]["test_examples"]
+    error = min(average_error(method) for method in results["methods"].values())
+    squared = _DEVIATIONS**2 / count
+    middle = (error + squared / 2) / (1 + squared)
+    half = math.sqrt(squared * (error * (1 - error) + squared / 4)) / (1 + squared)
+    low, high = (percent(max(0.0, bound)) for bound in (middle - half, middle + half))
+    return (
+        f"On {count:,} test images, an average error of {percent(error)} has a "
+        f"95% confidence interval of {low} to {high}."
+    )
 
 
 def warnings(results: dict) -> Iterable[str]:

@@ -6,8 +6,17 @@ from pathlib import Path
 
 from mothernets_jax.files import write_whole
 from mothernets_jax.report import style
-from mothernets_jax.report.columns import COSTS, DETECTION, DIFFERENCES, WORTH
-from mothernets_jax.report.findings import headline, remarks, warnings
+from mothernets_jax.report.class_tables import (
+    BALANCED_NOTE,
+    MOST_CLASSES,
+    confusion_tables,
+    error_rows,
+    has_unequal_classes,
+    remarks_on_classes,
+    with_baseline,
+)
+from mothernets_jax.report.columns import COSTS, DETECTION, DIFFERENCES, worth_columns
+from mothernets_jax.report.findings import headline, interval, remarks, warnings
 from mothernets_jax.report.page import Drawing, draw_pictures, fill, html_table
 from mothernets_jax.report.plot_anytime import anytime
 from mothernets_jax.report.plot_curves import curves_of, learning_curves, metric_of
@@ -49,14 +58,23 @@ def _page(results: dict, pictures: dict[str, str]) -> str:
     methods, data = results["methods"], results["data"]
     colours = [colour for colour, _ in style.method_styles(methods).values()]
     labels = [style.method_label(name) for name in methods]
-    combined = combination_tables(labels, [*methods.values()], colours=colours)
+    unequal = has_unequal_classes(data)
+    combined = combination_tables(
+        labels, [*methods.values()], colours=colours, unequal_classes=unequal
+    )
+    worth = comparison(methods, worth_columns(unequal_classes=unequal))
+    worth = with_baseline(worth, data)
+    by_class = _class_values(results)
     shown = {*pictures, *(["combinations"] if combined else [])}
+    shown |= {"classes"} if by_class["class_errors"] else set()
+    shown |= {"confusions"} if by_class["confusions"] else set()
     if any(method["hatching"] for method in methods.values()):
         shown.add("hatching")
     others = [m["ood"]["name"] for m in methods.values() if m.get("ood")]
     if others:
         shown.add("detection")
-    values = pictures | {
+    values = pictures | by_class
+    values |= {
         "name": html.escape(results["name"]),
         "headline": html.escape(headline(results)),
         "remarks": html.escape(" ".join(remarks(results))),
@@ -66,7 +84,10 @@ def _page(results: dict, pictures: dict[str, str]) -> str:
         "shape": " × ".join(map(str, data["input_shape"])),
         "copies": _copies(data),
         "notes": html.escape(" ".join(data.get("notes", ()))),  # none in older runs
-        "worth": html_table(comparison(methods, WORTH), colours=colours),
+        "unequal": html.escape(" ".join(remarks_on_classes(data))),
+        "interval": interval(results),
+        "balanced": BALANCED_NOTE if unequal else "",
+        "worth": html_table(worth, colours=[*colours, style.FAINT]),
         "costs": html_table(comparison(methods, COSTS), colours=colours),
         "differences": html_table(comparison(methods, DIFFERENCES), colours=colours),
         "detection": html_table(comparison(methods, DETECTION), colours=colours),
@@ -86,6 +107,28 @@ def _page(results: dict, pictures: dict[str, str]) -> str:
         values[f"{split}_examples"] = f"{data[f'{split}_examples']:,}"
     title = f"{results['name']}: ensemble report"
     return fill("run_template.html", shown, title, values)
+
+
+def _class_values(results: dict) -> dict[str, str]:
+    """What the sections of classes and confusions are filled with."""
+    rows = error_rows(results)
+    shown = ""
+    confusions = (
+        "The number of test images of each class (a row) that the averaged ensemble "
+        "took for each class (a column)."
+    )
+    if len(results["data"]["class_names"]) > MOST_CLASSES:
+        shown = f"Shown are the {len(rows)} classes with the largest."
+        confusions = (
+            "The most frequent confusions of each averaged ensemble; all are in "
+            "results.json."
+        )
+    return {
+        "class_errors": html_table(rows) if rows else "",
+        "classes_shown": shown,
+        "confusions": confusion_tables(results),
+        "confusions_shown": confusions,
+    }
 
 
 def _copies(data: dict) -> str:

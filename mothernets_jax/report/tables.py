@@ -8,7 +8,13 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from mothernets_jax.report.columns import TERMINAL, Column, cells, with_shares
+from mothernets_jax.report.class_tables import has_unequal_classes, with_baseline
+from mothernets_jax.report.columns import (
+    Column,
+    cells,
+    terminal_columns,
+    with_shares,
+)
 from mothernets_jax.report.findings import average_error
 from mothernets_jax.report.page import html_table
 from mothernets_jax.report.style import decimals, method_label, percent, quantity
@@ -26,7 +32,9 @@ COMBINATIONS = {
 
 def comparison_table(results: dict) -> Table:
     """The methods as rows: errors, cost and seconds, for the terminal."""
-    rows = comparison(results["methods"], TERMINAL)
+    data = results["data"]
+    columns = terminal_columns(unequal_classes=has_unequal_classes(data))
+    rows = with_baseline(comparison(results["methods"], columns), data)
     table = Table(
         title=Text(results["name"]), box=box.SIMPLE, show_edge=False, padding=0
     )
@@ -55,6 +63,7 @@ def combination_tables(
     spreads: Sequence[Mapping] = (),
     *,
     colours: Sequence[str] = (),
+    unequal_classes: bool = False,
 ) -> str:
     """What each combination of the members is worth, a table for each measure.
 
@@ -63,6 +72,7 @@ def combination_tables(
         means: the methods' entries in `results.json`, or means of such.
         spreads: as `report_columns.cells` takes them.
         colours: of the rows' dots.
+        unequal_classes: whether balanced errors are shown, too.
 
     Returns:
         HTML; tables, rows and columns that there are no figures for are left out.
@@ -70,6 +80,7 @@ def combination_tables(
     tables = []
     for title, path, text in (
         ("Error", "error", percent),
+        *([("Balanced error", "balanced_error", percent)] if unequal_classes else ()),
         ("NLL", "nll", decimals),
         ("ECE", "ece", percent),
         ("NLL at the temperature", "calibrated.nll", decimals),
@@ -92,11 +103,14 @@ def combination_tables(
 
 def member_tables(results: dict) -> Iterable[str]:
     """A table of networks for each method, with its ensemble in the last row."""
+    unequal = has_unequal_classes(results["data"])
     planned = {m["name"]: m for c in planned_clusters(results) for m in c["members"]}
     for name, method in results["methods"].items():
         rows = []
         for member, record in method["members"].items():
             row = {"network": member, "test error": percent(record["error"])}
+            if unequal and "balanced_error" in record:
+                row["balanced error"] = percent(record["balanced_error"])
             if "nll" in record:
                 row |= {
                     "NLL": decimals(record["nll"]),
@@ -119,6 +133,8 @@ def member_tables(results: dict) -> Iterable[str]:
             "test error": percent(average_error(method)),
         }
         average = method["ensemble"]["average"]
+        if unequal and "balanced_error" in average:
+            total["balanced error"] = percent(average["balanced_error"])
         if "nll" in average:
             total |= {"NLL": decimals(average["nll"]), "ECE": percent(average["ece"])}
         if method["validation"]:

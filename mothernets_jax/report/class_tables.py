@@ -1,0 +1,149 @@
+"""What a report shows class by class, and beside errors where classes are unequal.
+
+A confusion is a list of [true class, predicted class, number of test images]. Results
+of earlier versions have none, nor counts: nothing is shown for them.
+"""
+
+import html
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from mothernets_jax.class_balance import class_remarks, is_imbalanced
+from mothernets_jax.class_errors import distinct_names
+from mothernets_jax.report.columns import AVERAGE, BALANCED
+from mothernets_jax.report.page import html_table
+from mothernets_jax.report.style import method_label, percent
+
+# Up to so many classes all are shown, with all their confusions; else the worst.
+MOST_CLASSES = 20
+_WORST = 10
+BALANCED_NOTE = (
+    "Balanced error: the mean over the classes of each class’s error, in which a rare "
+    "class counts as much as a frequent one; the last row is what the same answer to "
+    "every image would reach."
+)
+
+
+def has_unequal_classes(data: Mapping[str, Any]) -> bool:
+    """Whether a run's classes differ so much in size that its errors hide something."""
+    return is_imbalanced(data.get("class_counts", {}))
+
+
+def remarks_on_classes(data: Mapping[str, Any]) -> list[str]:
+    """Sentences on classes of unequal size or without images; none if all is well."""
+    return class_remarks(data["class_names"], data.get("class_counts", {}))
+
+
+def with_baseline(
+    rows: Sequence[dict[str, str]], data: Mapping[str, Any]
+) -> list[dict[str, str]]:
+    """The methods' rows, and that of always answering the most frequent class.
+
+    Args:
+        rows: the text of each cell by its column's name; the first column names the
+            row.
+        data: the entry in `results.json`; rows of equal classes stay as they are.
+    """
+    if not has_unequal_classes(data) or "majority_error" not in data:
+        return list(rows)
+    train, test = (data["class_counts"][split] for split in ("train", "test"))
+    answer = max(range(len(train)), key=train.__getitem__)
+    classes = sum(count > 0 for count in test)
+    balanced = (classes - (test[answer] > 0)) / classes
+    baseline = dict.fromkeys(rows[0], "–")
+    baseline[next(iter(rows[0]))] = f"always “{data['class_names'][answer]}”"
+    errors = {AVERAGE: data["majority_error"], BALANCED: balanced}
+    baseline |= {c.label: c.text(e) for c, e in errors.items() if c.label in rows[0]}
+    return [*rows, baseline]
+
+
+def error_rows(results: Mapping[str, Any]) -> list[dict[str, str]]:
+    """A row for each class: its images, and each method's error on them.
+
+    Of more than `MOST_CLASSES` the worst, by the mean of the methods' errors.
+
+    Args:
+        results: the content of `results.json`.
+
+    Returns:
+        The text of each cell by its column's name; nothing where no method's errors by
+        class are known.
+    """
+    data = results["data"]
+    methods = {n: m for n, m in results["methods"].items() if m.get("class_errors")}
+    if not methods:
+        return []
+    names = distinct_names(data["class_names"])
+    errors = [[m["class_errors"][name] for m in methods.values()] for name in names]
+    order = list(range(len(names)))
+    if len(names) > MOST_CLASSES:
+        known = [label for label in order if None not in errors[label]]
+        order = sorted(known, key=lambda label: -sum(errors[label]))[:_WORST]
+    counts = data["class_counts"]
+    return [
+        {
+            "class": names[label],
+            "training images": f"{counts['train'][label]:,}",
+            "test images": f"{counts['test'][label]:,}",
+        }
+        | {
+            method_label(method): percent(error)
+            for method, error in zip(methods, errors[label], strict=True)
+        }
+        for label in order
+    ]
+
+
+def confusion_tables(results: Mapping[str, Any]) -> str:
+    """Which class each method's averaged ensemble took for which.
+
+    Returns:
+        HTML: a matrix of counts for each method, or of more than `MOST_CLASSES` classes
+        its most frequent confusions; empty where none is known.
+    """
+    names = distinct_names(results["data"]["class_names"])
+    as_rows = _matrix_rows if len(names) <= MOST_CLASSES else _frequent_rows
+    tables = []
+    for name, method in results["methods"].items():
+        rows = as_rows(method.get("confusion", ()), names)
+        if "confusion" in method and rows:
+            label = html.escape(method_label(name))
+            table = f'<div class="scroll">\n{html_table(rows)}\n</div>'
+            tables.append(f"<h3>{label}</h3>\n{table}")
+    return "\n".join(tables)
+
+
+def _matrix_rows(
+    entries: Sequence[Sequence[int]], names: Sequence[str]
+) -> list[dict[str, str]]:
+    """A row for each true class, a column for each predicted; dots for none."""
+    counts = {(true, predicted): count for true, predicted, count in entries}
+    return [
+        {"true class": name}
+        | {
+            f"as {other}": f"{counts[true, predicted]:,}"
+            if (true, predicted) in counts
+            else "·"
+            for predicted, other in enumerate(names)
+        }
+        for true, name in enumerate(names)
+    ]
+
+
+def _frequent_rows(
+    entries: Sequence[Sequence[int]], names: Sequence[str]
+) -> list[dict[str, str]]:
+    """A row for each of the most frequent confusions."""
+    wrong = [entry for entry in entries if entry[0] != entry[1]]
+    totals = dict.fromkeys(range(len(names)), 0)
+    for true, _, count in entries:
+        totals[true] += count
+    frequent = sorted(wrong, key=lambda entry: -entry[2])[:_WORST]
+    return [
+        {
+            "true class": names[true],
+            "taken for": names[predicted],
+            "test images": f"{count:,} of {totals[true]:,}",
+        }
+        for true, predicted, count in frequent
+    ]
