@@ -4,7 +4,6 @@ A saved ensemble is a folder with `variables/` and a sealed `record.json`, as
 `checkpoints` writes them; see `saved_ensemble` for what is in them.
 """
 
-import re
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +13,6 @@ from mothernets_jax.wording import shown
 
 ENSEMBLES_FOLDER = "ensembles"  # of a run's folder
 _RECORD, _VARIABLES = "record.json", "variables"
-# Names that `checkpoints.remove` deletes, and those that an interrupted save leaves.
-_DELETED = re.compile(rf"{_VARIABLES}.*", re.DOTALL)
-_UNFINISHED = re.compile(
-    rf"{_VARIABLES}(\.orbax-checkpoint-tmp.*)?|\.{_RECORD}\.[0-9]+\.tmp"
-)
 _NAMED = 5  # files that a message lists
 
 
@@ -39,8 +33,8 @@ def as_path(path: Any) -> Path:
 def check_free(folder: Path) -> None:
     """Refuses a place where a save would mix with, or delete, what is not its own.
 
-    Free is what does not exist yet, an empty folder, a saved ensemble (other files
-    beside it stay), and what an interrupted save has left.
+    Free is what does not exist yet, an empty folder, and a saved ensemble, beside which
+    other files stay.
 
     Args:
         folder: where an ensemble is to be saved.
@@ -55,16 +49,12 @@ def check_free(folder: Path) -> None:
         within = "" if there is folder else f"in {there}, which is "
         raise ValueError(f"{folder} is {within}a file: expected the path of a folder")
     names = [path.name for path in folder.iterdir()] if there is folder else []
-    if _RECORD in names:
-        others = _others_in_ensemble(folder, names)
-    elif not _is_orbax_or_missing(folder / _VARIABLES):
-        others = [_VARIABLES]
-    else:
-        others = [name for name in names if not _UNFINISHED.fullmatch(name)]
+    others = _others_in_ensemble(folder, names) if _RECORD in names else names
     if others:
         raise ValueError(
             f"{folder} is neither empty nor just a saved ensemble: found "
-            f"{_listed(others)}. Choose another path, or move these files"
+            f"{_listed(others)}. Choose another path, or move what is there (delete "
+            "what a save has left that was killed)"
         )
 
 
@@ -81,15 +71,9 @@ def _others_in_ensemble(folder: Path, names: list[str]) -> list[str]:
     others = [p for p in found if p not in own and (p.is_symlink() or not p.is_dir())]
     return [
         *(path.relative_to(folder).as_posix() for path in others),
-        *(n for n in names if _DELETED.fullmatch(n) and not _UNFINISHED.fullmatch(n)),
+        # `checkpoints.remove` deletes them, taking them for what a save left undone.
+        *(n for n in names if n.startswith(_VARIABLES) and n != _VARIABLES),
     ]
-
-
-def _is_orbax_or_missing(variables: Path) -> bool:
-    """Whether nothing is there, or what was saved and has no record yet."""
-    if variables.is_symlink():
-        return False
-    return not variables.exists() or (variables / "manifest.ocdbt").is_file()
 
 
 def find(path: Any, method: str | None) -> Path:

@@ -3,6 +3,7 @@
 They are a save of `checkpoints`, in a folder of their own.
 """
 
+import contextlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -25,6 +26,8 @@ def write(
 ) -> None:
     """Saves an ensemble; one that was there before is replaced.
 
+    Where that is interrupted, nothing is left of either.
+
     Args:
         folder: of its own; those above it are made.
         record: everything but its variables.
@@ -45,7 +48,12 @@ def write(
         name: {"params": own["params"], "batch_stats": own.get("batch_stats", {})}
         for name, own in variables.items()
     }
-    checkpoints.save(folder, saved, plain)
+    try:
+        checkpoints.save(folder, saved, plain)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            checkpoints.remove(folder)
+        raise
 
 
 def _check_shapes(name: str, variables: Variables, template: Variables) -> None:
