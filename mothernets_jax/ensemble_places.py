@@ -109,7 +109,7 @@ def find(path: Any, method: str | None) -> Path:
     if method is None and len(finished) > 1:
         raise ValueError(
             f"{folder} holds the ensembles of {', '.join(finished)}: name one, as "
-            f"in Ensemble.load(path, {finished[0]!r})"
+            f"in Ensemble.load(workdir, {finished[0]!r})"
         )
     if method is not None and method not in finished:
         raise ValueError(
