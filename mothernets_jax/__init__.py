@@ -20,6 +20,7 @@ from mothernets_jax.ensemble import Ensemble, Member
 from mothernets_jax.hatching import hatch
 from mothernets_jax.models import apply, init
 from mothernets_jax.mothernet import mothernet
+from mothernets_jax.training_pass import apply_train
 
 __all__ = [
     "Architecture",
@@ -27,6 +28,7 @@ __all__ = [
     "Ensemble",
     "Member",
     "apply",
+    "apply_train",
     "cluster",
     "densenet",
     "hatch",

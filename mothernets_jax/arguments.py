@@ -4,8 +4,6 @@ import numbers
 import re
 from typing import Any
 
-import numpy as np
-
 from mothernets_jax.architectures import Architecture
 from mothernets_jax.wording import shown
 
@@ -40,6 +38,12 @@ def check_task(input_shape: Any, num_classes: Any) -> None:
             f"input_shape is {shown(input_shape)}: expected (height, width, channels) "
             "of one image, whole numbers from 1 on, such as (32, 32, 3)"
         )
+    if _channels_first(input_shape):
+        channels, *sides = input_shape
+        raise ValueError(
+            f"input_shape is {shown(input_shape)}, which has the channels first: "
+            f"expected (height, width, channels) of one image, {(*sides, channels)}"
+        )
     if not is_whole(num_classes) or num_classes < 1:
         raise ValueError(
             f"num_classes is {shown(num_classes)}: expected a whole number from 1 on"
@@ -47,10 +51,10 @@ def check_task(input_shape: Any, num_classes: Any) -> None:
 
 
 def check_images(images: Any, what: str = "images") -> None:
-    """Raises ValueError unless it is a batch of images, of finite numbers if known.
+    """Raises ValueError unless it is a batch of images that may be normalised.
 
     Args:
-        images: to be checked; traced arrays by their shape only.
+        images: to be checked, by shape and dtype only, as they may be traced.
         what: they are, for the message.
     """
     shape = getattr(images, "shape", None)
@@ -60,9 +64,30 @@ def check_images(images: Any, what: str = "images") -> None:
             f"{what} are {found}: expected (batch, height, width, channels), none of "
             "them 0"
         )
-    # Traced arrays are not known yet.
-    if isinstance(images, np.ndarray) and images.dtype.kind not in "fiub":
-        raise ValueError(f"{what} are {images.dtype}: expected normalised numbers")
+    dtype = getattr(images, "dtype", None)
+    name = getattr(dtype, "name", str(dtype))
+    if "float" not in name:
+        raise ValueError(
+            f"{what} are {name}, and so not normalised: expected floats, (pixels - "
+            "mean) / std with the mean and std of the training images"
+        )
+    if _channels_first(shape[1:]):
+        raise ValueError(
+            f"{what} are of shape {tuple(shape)}, which has the channels first: "
+            "expected (batch, height, width, channels), as of images.transpose(0, 2, "
+            "3, 1)"
+        )
+
+
+def _channels_first(shape: Any) -> bool:
+    """Whether (height, width, channels) of an image is plainly another order.
+
+    An image of 1, 3 or 4 rows, and as many channels as columns, which are more, is one
+    of as many channels, square. Features, (1, 1, features), are not, and what is not
+    square may be anything.
+    """
+    first, second, third = shape
+    return first in (1, 3, 4) and second == third > 4
 
 
 def is_whole(value: Any) -> bool:

@@ -18,7 +18,8 @@ from mothernets_jax.class_balance import is_imbalanced
 from mothernets_jax.compilation import Executables, ProgramStore
 from mothernets_jax.data.counts import class_counts
 from mothernets_jax.devices import device_name
-from mothernets_jax.ensemble import ENSEMBLES_FOLDER, Ensemble, Member
+from mothernets_jax.ensemble import Ensemble, Member, write_ensemble
+from mothernets_jax.ensemble_places import ENSEMBLES_FOLDER
 from mothernets_jax.execution import Execution, Trained, read_records, run_stages
 from mothernets_jax.interruption import Interruption
 from mothernets_jax.methods import METHODS
@@ -233,7 +234,7 @@ def _calibrate_and_evaluate(
     if len(labels):
         ensemble = ensemble.calibrate(predictions.calibration, labels)
     with interruption.shielded():
-        ensemble.save(folder)
+        write_ensemble(folder, ensemble)
     results = summarise(
         ensemble,
         predictions,

@@ -161,7 +161,8 @@ def init(
         num_classes: outputs of the linear head.
 
     Raises:
-        ValueError: no architecture, key or shape, or a number of classes below 1.
+        ValueError: no architecture or key, a shape that is none or has its channels
+            first, or a number of classes below 1.
     """
     check_architecture(architecture)
     check_task(input_shape, num_classes)
@@ -234,7 +235,7 @@ def check_variables(architecture: Architecture, variables: Any) -> None:
 
 
 @contextlib.contextmanager
-def _explained(architecture: Architecture, images: Any) -> Iterator[None]:
+def misfits_explained(architecture: Architecture, images: Any) -> Iterator[None]:
     """Says in our words where variables and images do not fit each other."""
     try:
         yield
@@ -275,17 +276,19 @@ def apply(
         architecture: the network.
         variables: `{"params": ..., "batch_stats": ...}`.
         images: float [batch, height, width, channels], already normalised.
-        train: normalise by the batch's own statistics instead of the running ones.
+        train: batch normalisation by the batch's own statistics instead of the running
+            ones. New running statistics are dropped: to train, call `apply_train`,
+            which returns them.
         dtype: in which hidden layers compute; None for that of the variables.
 
     Raises:
-        ValueError: no batch of images, or variables of another network or for images
-            of another shape.
+        ValueError: no batch of normalised images, or variables of another network or
+            for images of another shape.
     """
     check_architecture(architecture)
     check_variables(architecture, variables)
     check_images(images)
-    with _explained(architecture, images):
+    with misfits_explained(architecture, images):
         logits, _ = _forward(
             architecture, variables, images, train, mutable=train, dtype=dtype
         )
@@ -362,7 +365,7 @@ def measured_moments(
         axes = tuple(range(value.ndim - 1))
         return Moments(value.mean(axes), value.var(axes))
 
-    with _explained(architecture, images):
+    with misfits_explained(architecture, images):
         values = shown_values(architecture, variables, images)
     return {name: moments(value) for name, value in values.items()}
 

@@ -12,7 +12,7 @@ from mothernets_jax.combine import COMBINATIONS
 from mothernets_jax.compilation import Executables
 from mothernets_jax.costs import forward_flops, num_params
 from mothernets_jax.ensemble import Ensemble
-from mothernets_jax.stages import EVALUATION_BATCH, Composition, Task
+from mothernets_jax.stages import Composition, Task
 
 
 class Predictions(NamedTuple):
@@ -47,7 +47,10 @@ def predict_all(
     started = time.perf_counter()
     test, validation, calibration, ood = (
         ensemble.member_logits(
-            images, batch_size=EVALUATION_BATCH, executables=executables
+            images,
+            batch_size=task.evaluation_batch,
+            smallest_batch=task.evaluation_batch,
+            executables=executables,
         )
         for images in (
             dataset.test_images,

@@ -24,7 +24,6 @@ from mothernets_jax.stage_position import (
     still_training,
 )
 from mothernets_jax.stages import (
-    EVALUATION_BATCH,
     Stage,
     Task,
     epoch_flops,
@@ -238,7 +237,7 @@ class StageRun:
                 self._stage.architecture,
                 state.variables,
                 self._task.dataset,
-                batch_size=EVALUATION_BATCH,
+                batch_size=self._task.evaluation_batch,
                 executables=self._executables,
             ),
             "learning_rate": rate,

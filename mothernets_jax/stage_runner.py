@@ -9,7 +9,7 @@ from mothernets_jax.interruption import Interruption
 from mothernets_jax.models import abstract_variables
 from mothernets_jax.progress import RunProgress
 from mothernets_jax.stage_run import StageResult, StageRun
-from mothernets_jax.stages import EVALUATION_BATCH, Stage, Task
+from mothernets_jax.stages import Stage, Task
 from mothernets_jax.strategies import StrategyMemory
 from mothernets_jax.training import MemberState
 from mothernets_jax.unfinished import UnfinishedWork
@@ -25,7 +25,7 @@ def prepare_stage(stage: Stage, task: Task, strategy: str, store: ProgramStore) 
     )
     prepare_training(stage, task, variables, strategy, store)
     prepare_prediction(
-        stage.architecture, variables, task.input_shape, EVALUATION_BATCH, store
+        stage.architecture, variables, task.input_shape, task.evaluation_batch, store
     )
 
 

@@ -18,6 +18,7 @@ from mothernets_jax.compilation import Executables, ProgramStore
 from mothernets_jax.costs import forward_flops, train_flops
 from mothernets_jax.data import Dataset
 from mothernets_jax.devices import Device
+from mothernets_jax.evaluation import filled_size
 from mothernets_jax.losses import Distillation, balanced_class_weights
 from mothernets_jax.schedules import learning_rates
 from mothernets_jax.settings import Recipe
@@ -27,7 +28,9 @@ from mothernets_jax.training import (
     TrainingData,
 )
 
+# Images at a time in evaluations: at most these, and at least those.
 EVALUATION_BATCH = 512
+_SMALLEST_EVALUATION_BATCH = 16
 
 
 class Task(NamedTuple):
@@ -61,6 +64,18 @@ class Task(NamedTuple):
     def num_classes(self) -> int:
         """Number of labels."""
         return self.dataset.num_classes
+
+    @property
+    def evaluation_batch(self) -> int:
+        """Images at a time in all of a run's evaluations, by one program a network.
+
+        The validation split goes into as few batches as possible, filled up to a power
+        of two: a network is evaluated on it after every epoch, on other images once.
+        """
+        evaluated = self.dataset.validation_labels, self.dataset.test_labels
+        images = next((len(labels) for labels in evaluated if len(labels)), 1)
+        most = min(images, EVALUATION_BATCH)
+        return filled_size(most, EVALUATION_BATCH, _SMALLEST_EVALUATION_BATCH)
 
 
 class Start(NamedTuple):

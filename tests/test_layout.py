@@ -16,7 +16,7 @@ FLOORS = [
     + " diversity ood weighting settings losses",
     "models best_alignment combine interruption unfinished",
     "meeting ensemble_record moments mothernet training evaluation measures",
-    "walk reuse branching",
+    "walk reuse branching ensemble_places saved_ensemble" + " training_pass",
     "hatching momentum groups clustering",
     "ranges ensemble report",
     "config",

@@ -61,14 +61,17 @@ def start_hatched(
     images = task.dataset.train_images[:EVALUATION_BATCH]
     mean, std = jnp.asarray(task.dataset.mean), jnp.asarray(task.dataset.std)
 
+    batch_size = task.evaluation_batch  # whose program is compiled in any case on CPUs
+
     def logits_of(network: Architecture, variables: Variables) -> np.ndarray:
         return predict_logits(
             network,
             variables,
-            images,
+            images[:batch_size],
             task.dataset.mean,
             task.dataset.std,
-            batch_size=EVALUATION_BATCH,
+            batch_size=batch_size,
+            smallest_batch=batch_size,
             executables=executables,
             exact=True,
         )
@@ -123,7 +126,7 @@ def prepare_hatching(
     store.prepare(grow, shapes, task.key, images)
     hatched = abstract_variables(architecture, task.input_shape, task.num_classes)
     for network, variables in ((parent.architecture, shapes), (architecture, hatched)):
-        of_check = task.input_shape, EVALUATION_BATCH, store
+        of_check = task.input_shape, task.evaluation_batch, store
         prepare_prediction(network, variables, *of_check, exact=True)
     if settings.hatch.momentum:
         grow_momentum = _make_hatch_momentum(parent.architecture, architecture)

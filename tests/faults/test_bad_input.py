@@ -506,6 +506,14 @@ def predict(images=PIXELS, **options):
     return ensemble().predict(images, **options)
 
 
+def logits(**options):
+    return ensemble().member_logits(PIXELS, **options)
+
+
+def train(architecture, images, of=MLP):
+    return mn.apply_train(architecture, variables(of), images)
+
+
 def fit(logits=LOGITS, labels=(0, 1, 2, 0)):
     return ensemble().calibrate(logits, np.asarray(labels))
 
@@ -513,6 +521,9 @@ def fit(logits=LOGITS, labels=(0, 1, 2, 0)):
 WITH_HOLES = np.full_like(IMAGES, np.nan)
 OF_ONE = "expected one random key"
 WHOLE = "expected a whole number from 1"
+RAW = "not normalised: expected floats, (pixels - mean) / std"
+FIRST = "has the channels first: expected ("
+CHANNELS_FIRST = IMAGES.transpose(0, 3, 1, 2)
 CALLS = [
     # Networks.
     (lambda: mn.vgg([[(3, 8.5)]]), "number of filters is 8.5", WHOLE),
@@ -525,6 +536,8 @@ CALLS = [
     (lambda: mn.num_params(MLP, (8, 8), 3), "input_shape is (8, 8)", "channels)"),
     (lambda: mn.train_flops(MLP, (8, -8, 1), 3), "input_shape is (8, -8, 1)"),
     (lambda: mn.train_flops(MLP, SHAPE, 2.5), "num_classes is 2.5", WHOLE),
+    (lambda: mn.num_params(MLP, (3, 8, 8), 3), "input_shape is (3, 8, 8)", FIRST),
+    (lambda: mn.train_flops(MLP, [1, 28, 28], 3), "is [1, 28, 28]", FIRST, "(28, 28, "),
     # MotherNets and clusters.
     (lambda: mn.mothernet(None), "found None", "expected several architectures"),
     (lambda: mn.mothernet("mlp 8"), "found 'mlp 8'", "expected several architectures"),
@@ -538,6 +551,7 @@ CALLS = [
     (lambda: cluster(num_clusters=True), "num_clusters is True", "expected 1 to 2"),
     (lambda: cluster(min_shared="x"), "min_shared is 'x'", "a share from 0 to 1"),
     (lambda: cluster(input_shape=(0, 8, 1)), "input_shape is (0, 8, 1)", "from 1 on"),
+    (lambda: cluster(input_shape=(4, 8, 8)), "input_shape is (4, 8, 8)", FIRST),
     (lambda: cluster(input_shape=5), "input_shape is 5", "(height, width, channels)"),
     (lambda: cluster(num_classes=0), "num_classes is 0", WHOLE),
     # Variables.
@@ -545,6 +559,12 @@ CALLS = [
     (lambda: init(key=0), "key is 0", OF_ONE),
     (lambda: init(key=jax.random.split(KEY)), "key is Array", OF_ONE),
     (lambda: init(shape=(8, 8, 0)), "input_shape is (8, 8, 0)", "from 1 on"),
+    (
+        lambda: init(shape=(3, 32, 32)),
+        "is (3, 32, 32)",
+        FIRST,
+        "one image, (32, 32, 3)",
+    ),
     (lambda: init(classes=0), "num_classes is 0", WHOLE),
     (lambda: init(classes=-1), "num_classes is -1", WHOLE),
     (lambda: mn.apply(MLP, variables(MLP), IMAGES[0]), "of shape (8, 8, 1)", "(batch,"),
@@ -555,6 +575,26 @@ CALLS = [
     (lambda: mn.apply(MLP, None, IMAGES), "variables are None", "as mn.init makes"),
     (lambda: mn.apply(MLP, variables(CONV), IMAGES), "not those of 'mlp 8'", "layer"),
     (lambda: mn.apply(mn.mlp((9,)), variables(MLP), IMAGES), "8 wide", "expected 9"),
+    (lambda: mn.apply(MLP, variables(MLP), PIXELS), "images are uint8", RAW),
+    (lambda: mn.apply(MLP, variables(MLP), PIXELS > 0), "images are bool", RAW),
+    (lambda: mn.apply(MLP, variables(MLP), jnp.asarray(PIXELS)), "uint8", RAW),
+    (lambda: mn.apply(MLP, variables(MLP), CHANNELS_FIRST), "(4, 1, 8, 8)", FIRST),
+    (lambda: train(MLP, IMAGES[0]), "of shape (8, 8, 1)", "expected (batch,"),
+    (lambda: train(MLP, PIXELS), "images are uint8", RAW),
+    (
+        lambda: train(MLP, CHANNELS_FIRST),
+        "(4, 1, 8, 8)",
+        FIRST,
+        "transpose(0, 2, 3, 1)",
+    ),
+    (lambda: train(MLP, IMAGES[:, 1:]), "dense1", "(7, 8, 1)"),
+    (lambda: train("mlp 8", IMAGES), "the architecture is 'mlp 8'", "expected an arch"),
+    (lambda: train(MLP, IMAGES, of=CONV), "not those of 'mlp 8'", "as mn.init makes"),
+    (
+        lambda: mn.apply_train(CONV, {"params": variables(CONV)["params"]}, IMAGES),
+        "lack the running statistics of 'block1_conv1_norm'",
+        "those of mn.init or mn.hatch",
+    ),
     # Hatching.
     (lambda: grow(of=MLP), "not those of 'vgg (3:8); batch_norm'", "as mn.init makes"),
     (lambda: grow(member=MLP), "cannot be hatched from", "of the family vgg"),
@@ -564,6 +604,8 @@ CALLS = [
     (lambda: grow(noise=float("nan")), "noise is nan", "expected 0 or more"),
     (lambda: grow(split="half"), "split is 'half'", "'random' or 'equal'"),
     (lambda: grow(images=WITH_HOLES), "no finite numbers", "expected normalised"),
+    (lambda: grow(images=PIXELS), "images are uint8", RAW),
+    (lambda: grow(images=CHANNELS_FIRST), "(4, 1, 8, 8)", FIRST),
     (lambda: grow(images=IMAGES[:0]), "of shape (0, 8, 8, 1)", "none of them 0"),
     (
         lambda: grow(images=np.zeros((4, 8, 8, 3))),
@@ -585,13 +627,15 @@ CALLS = [
     (lambda: predict(batch_size=0), "batch_size is 0", "from 1 to 1,000,000"),
     (lambda: predict(batch_size=2.5), "batch_size is 2.5", WHOLE),
     (lambda: predict(batch_size=10**12), "batch_size is 1000000000000", "1,000,000"),
+    (lambda: logits(smallest_batch=0), "smallest_batch is 0", "from 1 to batch_size"),
+    (lambda: logits(batch_size=8, smallest_batch=9), "smallest_batch is 9", "is 8"),
     (lambda: predict(combine="avrage"), "combine is 'avrage'", "one of average, vote"),
     (lambda: fit(labels=(0, 1, 2, 9)), "labels are int64 from 0 to 9", "from 0 to 2"),
     (lambda: fit(labels=(0.0, 1.0, 2.0, 1.0)), "labels are float64", "whole numbers"),
     (lambda: fit(labels=(0, 1)), "labels of shape (2,)", "one label an example"),
     (lambda: fit(logits=LOGITS * np.nan), "no finite numbers", "Leave it out"),
     (lambda: fit(LOGITS[:, :0], ()), "of shape (1, 0, 3)", "expected floats"),
-    (lambda: mn.Ensemble.load(123), "workdir is 123", "the path of a run's folder"),  # type: ignore[arg-type]
+    (lambda: mn.Ensemble.load(123), "path is 123", "the path of a folder"),  # type: ignore[arg-type]
 ]
 
 
