@@ -90,6 +90,24 @@ def _channels_first(shape: Any) -> bool:
     return first in (1, 3, 4) and second == third > 4
 
 
+def check_values(name: str, count: int) -> None:
+    """Raises ValueError where a batch normalisation has the statistics of one value.
+
+    Its mean is the value itself: whatever comes in, what comes out is the bias. Two are
+    poor statistics, but some.
+
+    Args:
+        name: of the normalisation.
+        count: values of a channel in the whole batch: its images times their pixels.
+    """
+    if count == 1:
+        raise ValueError(
+            f"the batch normalisation {name!r} sees one value a channel, one pixel of "
+            "one image, of which it would make a constant: expected two or more. Give "
+            "at least two images to train on, or to measure statistics on"
+        )
+
+
 def is_whole(value: Any) -> bool:
     """Whether something is a whole number, of Python or of NumPy."""
     return isinstance(value, numbers.Integral) and not isinstance(value, bool)

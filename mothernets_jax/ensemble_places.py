@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from mothernets_jax import checkpoints, sealed_record
-from mothernets_jax.ensemble_record import from_json
+from mothernets_jax.ensemble_record import from_json, is_failure
+from mothernets_jax.files import DamagedError
 from mothernets_jax.wording import shown
 
 ENSEMBLES_FOLDER = "ensembles"  # of a run's folder
@@ -95,11 +96,13 @@ def find(path: Any, method: str | None) -> Path:
             f"leave out the method, which is {shown(method)}"
         )
     ensembles = folder / ENSEMBLES_FOLDER
-    finished = sorted(
+    saved = sorted(
         own.name
         for own in (ensembles.iterdir() if ensembles.is_dir() else ())
         if checkpoints.is_finished(own)
     )
+    # Methods that have no member are named only where nothing else is there.
+    finished = [name for name in saved if not _has_failed(ensembles / name)] or saved
     if not finished:
         raise ValueError(
             f"{folder} holds no trained ensemble: {_described(folder)}. Expected a "
@@ -111,12 +114,20 @@ def find(path: Any, method: str | None) -> Path:
             f"{folder} holds the ensembles of {', '.join(finished)}: name one, as "
             f"in Ensemble.load(workdir, {finished[0]!r})"
         )
-    if method is not None and method not in finished:
+    if method is not None and method not in saved:
         raise ValueError(
             f"{folder} holds no ensemble of {shown(method)}: found "
             f"{', '.join(finished)}"
         )
     return ensembles / (method or finished[0])
+
+
+def _has_failed(folder: Path) -> bool:
+    """Whether a method's record says that none of its members could be trained."""
+    try:
+        return is_failure(checkpoints.read_record(folder))
+    except (DamagedError, OSError):
+        return False  # it is named when it is loaded
 
 
 def _described(folder: Path) -> str:

@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import math
 
 import jax
 import jax.numpy as jnp
@@ -118,6 +119,8 @@ def validation_error(
 ) -> float | None:
     """The share of the validation images that a member gets wrong; None without any.
 
+    NaN where it predicts something that is not finite.
+
     Args:
         architecture: the member's.
         variables: `{"params": ..., "batch_stats": ...}`.
@@ -137,6 +140,8 @@ def validation_error(
         smallest_batch=batch_size,
         executables=executables,
     )
+    if not np.isfinite(logits).all():
+        return math.nan
     return metrics.error(logits, dataset.validation_labels)
 
 

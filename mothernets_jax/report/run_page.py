@@ -32,6 +32,7 @@ from mothernets_jax.report.tables import (
     comparison,
     member_tables,
     planned_clusters,
+    with_failed,
 )
 
 
@@ -56,13 +57,17 @@ def write_report(results: dict, workdir: Path) -> Path:
 def _page(results: dict, pictures: dict[str, str]) -> str:
     """The template, filled in; sections that there is nothing for are left out."""
     methods, data = results["methods"], results["data"]
-    colours = [colour for colour, _ in style.method_styles(methods).values()]
+    everyone = with_failed(results)
+    styles = style.method_styles(everyone)
+    colours, of_everyone = (
+        [styles[name][0] for name in group] for group in (methods, everyone)
+    )
     labels = [style.method_label(name) for name in methods]
     unequal = has_unequal_classes(data)
     combined = combination_tables(
         labels, [*methods.values()], colours=colours, unequal_classes=unequal
     )
-    worth = comparison(methods, worth_columns(unequal_classes=unequal))
+    worth = comparison(everyone, worth_columns(unequal_classes=unequal))
     worth = with_baseline(worth, data)
     by_class = _class_values(results)
     shown = {*pictures, *(["combinations"] if combined else [])}
@@ -87,8 +92,8 @@ def _page(results: dict, pictures: dict[str, str]) -> str:
         "unequal": html.escape(" ".join(remarks_on_classes(data))),
         "interval": interval(results),
         "balanced": BALANCED_NOTE if unequal else "",
-        "worth": html_table(worth, colours=[*colours, style.FAINT]),
-        "costs": html_table(comparison(methods, COSTS), colours=colours),
+        "worth": html_table(worth, colours=[*of_everyone, style.FAINT]),
+        "costs": html_table(comparison(everyone, COSTS), colours=of_everyone),
         "differences": html_table(comparison(methods, DIFFERENCES), colours=colours),
         "detection": html_table(comparison(methods, DETECTION), colours=colours),
         "others": html.escape(", ".join(dict.fromkeys(others))),

@@ -34,7 +34,7 @@ def comparison_table(results: dict) -> Table:
     """The methods as rows: errors, cost and seconds, for the terminal."""
     data = results["data"]
     columns = terminal_columns(unequal_classes=has_unequal_classes(data))
-    rows = with_baseline(comparison(results["methods"], columns), data)
+    rows = with_baseline(comparison(with_failed(results), columns), data)
     table = Table(
         title=Text(results["name"]), box=box.SIMPLE, show_edge=False, padding=0
     )
@@ -44,6 +44,11 @@ def comparison_table(results: dict) -> Table:
     for row in rows:
         table.add_row(*map(Text, row.values()))  # as Text: a "[" in a name is no markup
     return table
+
+
+def with_failed(results: dict) -> dict[str, dict]:
+    """The methods, last those without an ensemble, of which only the cost is known."""
+    return {**results["methods"], **results.get("failed", {})}
 
 
 def comparison(
