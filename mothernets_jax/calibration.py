@@ -10,7 +10,7 @@ References: Guo, Pleiss, Sun, Weinberger, On Calibration of Modern Neural Networ
 from typing import NamedTuple
 
 import numpy as np
-from scipy.optimize import brentq
+from scipy.optimize import root_scalar
 from scipy.special import softmax
 
 from mothernets_jax import metrics
@@ -131,4 +131,7 @@ def fit_temperature(probabilities: np.ndarray, labels: np.ndarray) -> float:
         return 1 / MOST_TEMPERATURE
     if flattest >= -_FLAT:
         return MOST_TEMPERATURE
-    return float(np.exp(brentq(slope, -most, most)))  # raises where it fails
+    found = root_scalar(slope, bracket=(-most, most))
+    if not found.converged:
+        raise RuntimeError(f"no temperature was found: {found.flag}")
+    return float(np.exp(found.root))

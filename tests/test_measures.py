@@ -213,10 +213,10 @@ def test_where_all_temperatures_are_as_good_none_changes_anything():
 
 
 def test_a_search_that_does_not_converge_is_an_error(monkeypatch):
-    search = functools.partial(scipy.optimize.brentq, maxiter=1)
-    monkeypatch.setattr(calibration, "brentq", search)
+    search = functools.partial(scipy.optimize.root_scalar, maxiter=1)
+    monkeypatch.setattr(calibration, "root_scalar", search)
     probabilities, labels = draw(3, 200, 4)
-    with pytest.raises(RuntimeError, match="converge"):
+    with pytest.raises(RuntimeError, match="no temperature was found: conv"):
         fit_temperature(probabilities, labels)
 
 

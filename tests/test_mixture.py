@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from scipy.optimize import brentq, minimize
+from scipy.optimize import minimize, root_scalar
 from scipy.special import logsumexp
 
 from mothernets_jax import mixture
@@ -79,10 +79,11 @@ def test_two_members_are_weighted_as_by_bisection(logs):
     def slope(w):  # of the mean log-likelihood, by the second member's weight
         return np.mean((odds - 1) / ((1 - w) + w * odds))
 
-    if slope(0.0) <= 0:
-        best = 0.0
-    else:
-        best = brentq(slope, 0, 1, xtol=1e-15) if slope(1.0) < 0 else 1.0
+    best = 0.0 if slope(0.0) <= 0 else 1.0
+    if slope(0.0) > 0 > slope(1.0):
+        found = root_scalar(slope, bracket=(0, 1), xtol=1e-15)
+        assert found.converged
+        best = found.root
     expected = mean_log_likelihood(np.array([1 - best, best]), logs)
     found = mean_log_likelihood(fit_mixture(logs), logs)
     assert found == pytest.approx(expected, rel=1e-12, abs=1e-9)
