@@ -21,6 +21,7 @@ from mothernets_jax.hatching import hatch
 from mothernets_jax.models import apply, init
 from mothernets_jax.mothernet import mothernet
 from mothernets_jax.training_pass import apply_train
+from mothernets_jax.trees import named_key
 
 __all__ = [
     "Architecture",
@@ -35,6 +36,7 @@ __all__ = [
     "init",
     "mlp",
     "mothernet",
+    "named_key",
     "num_params",
     "parse",
     "presets",

@@ -10,15 +10,18 @@ References: Guo, Pleiss, Sun, Weinberger, On Calibration of Modern Neural Networ
 from typing import NamedTuple
 
 import numpy as np
-from scipy.optimize import minimize_scalar
+from scipy.optimize import root_scalar
 from scipy.special import softmax
 
 from mothernets_jax import metrics
+from mothernets_jax.probabilities import remaining_probability, with_winner
 
 NUM_BINS = 15
 # A temperature is looked for from 1/10 to 10. Without bounds it would fall to 0 where
 # every example is right, and make certainties of all predictions.
 MOST_TEMPERATURE = 10.0
+# Slopes of the NLL below this, in nats, are due to rounding.
+_FLAT = 1e-13
 
 
 class Bins(NamedTuple):
@@ -44,7 +47,8 @@ def reliability(
         probabilities: [examples, classes].
         labels: int [examples].
         adaptive: bins that hold equally many examples (equal confidences are never
-            parted), rather than bins of equal width. The upper edge belongs to a bin.
+            parted, confidences near 1 only where what they leave to the other classes
+            is equal), rather than bins of equal width. The upper edge belongs to a bin.
 
     References: adaptive bins: Nguyen and O'Connor, EMNLP 2015; Nixon et al., CVPR
     Workshops 2019.
@@ -53,8 +57,10 @@ def reliability(
     right = probabilities.argmax(axis=1) == labels
     edges = np.linspace(0, 1, NUM_BINS + 1)
     if adaptive:
-        edges = np.quantile(confidence, edges)
-    place = np.searchsorted(edges[1:-1], confidence)
+        order = -remaining_probability(probabilities)
+        place = np.searchsorted(np.quantile(order, edges[1:-1]), order)
+    else:
+        place = np.searchsorted(edges[1:-1], confidence)
     count = np.bincount(place, minlength=NUM_BINS)
     filled = np.maximum(count, 1)
     return Bins(
@@ -87,10 +93,10 @@ def rescale(probabilities: np.ndarray, temperature: float) -> np.ndarray:
         temperature: above 0.
 
     Returns:
-        float32 [examples, classes], rows summing to 1.
+        float64 [examples, classes], rows summing to 1; the likeliest class stays.
     """
     logits = metrics.log_probabilities(probabilities) / temperature
-    return softmax(logits, axis=1).astype(np.float32)
+    return with_winner(softmax(logits, axis=1), probabilities.argmax(axis=1))
 
 
 def fit_temperature(probabilities: np.ndarray, labels: np.ndarray) -> float:
@@ -99,14 +105,33 @@ def fit_temperature(probabilities: np.ndarray, labels: np.ndarray) -> float:
     Args:
         probabilities: [examples, classes], of images that trained nothing.
         labels: int [examples].
+
+    Returns:
+        One of the bounds where the NLL falls up to it; 1 where all are as good.
+
+    Raises:
+        RuntimeError: the search has not converged.
     """
     logs = metrics.log_probabilities(probabilities)
+    of_labels = logs[np.arange(len(labels)), labels]
 
-    def nll(log_temperature: float) -> float:
+    def slope(log_temperature: float) -> float:
+        """The NLL's derivative by b = 1/T: the mean of log p less that of the labels.
+
+        In b the NLL is convex, so that this rises with b and falls with T.
+        """
         scaled = softmax(logs * np.exp(-log_temperature), axis=1)
-        return metrics.nll(scaled, labels)
+        return float(np.mean(np.sum(scaled * logs, axis=1) - of_labels))
 
-    # In 1/T the NLL is convex, so in log T it has one valley.
     most = np.log(MOST_TEMPERATURE)
-    found = minimize_scalar(nll, bounds=(-most, most), method="bounded")
-    return float(np.exp(found.x))
+    sharpest, flattest = slope(-most), slope(most)
+    if max(abs(sharpest), abs(flattest)) <= _FLAT:
+        return 1.0
+    if sharpest <= _FLAT:
+        return 1 / MOST_TEMPERATURE
+    if flattest >= -_FLAT:
+        return MOST_TEMPERATURE
+    found = root_scalar(slope, bracket=(-most, most))
+    if not found.converged:
+        raise RuntimeError(f"no temperature was found: {found.flag}")
+    return float(np.exp(found.root))

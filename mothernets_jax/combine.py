@@ -1,10 +1,19 @@
-"""Combine the members' predictions. Axes: [members, examples, classes]."""
+"""Combine the members' predictions. Axes: [members, examples, classes].
+
+What members predict together is float64, to the last bit in the order of the likeliest
+classes: members that are all but certain differ by less than float32 can tell.
+"""
 
 from collections.abc import Callable, Mapping
 
 import numpy as np
-from scipy.special import softmax
 
+from mothernets_jax.probabilities import (
+    SplitSum,
+    likeliest,
+    split_sum,
+    with_winner,
+)
 from mothernets_jax.weighting import FITS
 
 
@@ -15,9 +24,10 @@ def average(logits: np.ndarray) -> np.ndarray:
         logits: [members, examples, classes].
 
     Returns:
-        float32 [examples, classes], rows summing to 1.
+        float64 [examples, classes], rows summing to 1.
     """
-    return softmax(logits, axis=-1).mean(axis=0).astype(np.float32)
+    parts = split_sum(logits, np.ones(len(logits)))
+    return _settled(_total(parts) / len(logits), parts)
 
 
 def vote(logits: np.ndarray) -> np.ndarray:
@@ -29,11 +39,12 @@ def vote(logits: np.ndarray) -> np.ndarray:
         logits: [members, examples, classes].
 
     Returns:
-        float32 [examples, classes], rows summing to 1.
+        float64 [examples, classes], rows summing to 1.
     """
-    members, _, classes = logits.shape
-    votes = np.eye(classes)[logits.argmax(axis=-1)].sum(axis=0)
-    return ((votes + 0.5 * average(logits)) / (members + 0.5)).astype(np.float32)
+    members = len(logits)
+    parts = split_sum(logits, np.ones(members))
+    shares = parts.votes + 0.5 * _total(parts) / members
+    return _settled(shares / (members + 0.5), parts)
 
 
 def weighted_average(logits: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -44,10 +55,19 @@ def weighted_average(logits: np.ndarray, weights: np.ndarray) -> np.ndarray:
         weights: [members], none negative, summing to 1.
 
     Returns:
-        float32 [examples, classes], rows summing to 1.
+        float64 [examples, classes], rows summing to 1.
     """
-    probabilities = softmax(logits, axis=-1)
-    return np.tensordot(weights, probabilities, axes=1).astype(np.float32)
+    parts = split_sum(logits, weights)
+    return _settled(_total(parts), parts)
+
+
+def _total(parts: SplitSum) -> np.ndarray:
+    return parts.votes + parts.rest
+
+
+def _settled(probabilities: np.ndarray, parts: SplitSum) -> np.ndarray:
+    """Ties for the likeliest class that are due to rounding are broken."""
+    return with_winner(probabilities, likeliest(probabilities, parts))
 
 
 # Those that need nothing but logits.
@@ -70,7 +90,7 @@ def combined(
         weights: [members], of each learned combination by name.
 
     Returns:
-        float32 [examples, classes], rows summing to 1.
+        float64 [examples, classes], rows summing to 1.
     """
     if name in COMBINATIONS:
         return COMBINATIONS[name](logits)

@@ -7,7 +7,8 @@ None.
 import numpy as np
 from scipy.special import softmax
 
-from mothernets_jax.metrics import entropy, label_probabilities
+from mothernets_jax.metrics import entropy
+from mothernets_jax.probabilities import label_log_probabilities
 
 
 def disagreement(logits: np.ndarray) -> np.ndarray:
@@ -42,7 +43,8 @@ def covariance(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
     References: Ueda and Nakano, Generalization error of ensemble estimators. ICNN 1996.
     Brown, Wyatt, Tino, Managing diversity in regression ensembles. JMLR 2005.
     """
-    of_labels = label_probabilities(logits, labels)
+    # Less 1, which keeps what parts probabilities near 1.
+    of_labels = np.expm1(label_log_probabilities(logits, labels))
     centred = of_labels - of_labels.mean(axis=1, keepdims=True)
     return centred @ centred.T / len(labels)
 
@@ -76,4 +78,5 @@ def mutual_information(logits: np.ndarray) -> float:
         probabilities = softmax(own.astype(np.float64), axis=1)
         mean += probabilities / members
         mean_entropy += entropy(probabilities) / members
-    return float(np.mean(entropy(mean) - mean_entropy))
+    # Rounding alone would make it less than 0.
+    return max(0.0, float(np.mean(entropy(mean) - mean_entropy)))

@@ -17,6 +17,7 @@ from mothernets_jax.ensemble_places import as_path, check_free, find
 from mothernets_jax.ensemble_record import EnsembleRecord
 from mothernets_jax.evaluation import predict_logits
 from mothernets_jax.models import Variables
+from mothernets_jax.probabilities import rounded
 from mothernets_jax.weighting import FITS
 from mothernets_jax.wording import shown
 
@@ -90,7 +91,8 @@ class Ensemble:
                 of two, whose program is compiled when such a number is first met.
 
         Returns:
-            float32 [batch, classes], rows summing to 1.
+            float32 [batch, classes], rows summing to 1. A probability that has become
+            1 hides what it leaves to the other classes: add up theirs.
 
         Raises:
             ValueError: images of another shape or dtype, an unknown combination, or
@@ -117,7 +119,9 @@ class Ensemble:
             )
         logits = self.member_logits(images, batch_size=batch_size)
         scores = combined(combine, logits, self.weights)
-        return rescale(scores, self.temperatures[combine]) if calibrated else scores
+        if calibrated:
+            scores = rescale(scores, self.temperatures[combine])
+        return rounded(scores)
 
     def calibrate(self, logits: np.ndarray, labels: np.ndarray) -> "Ensemble":
         """Fits the weights of learned combinations, and every one's temperature.

@@ -56,12 +56,22 @@ def hatch(
     not heard. Pure; can be jitted with `mother`, `member` and `split` static. Computes
     in the dtype of the variables.
 
+    A run's members start so, too. With the MotherNet's variables and the images that
+    the run took (the first 512 that it trains on, normalised), with its noise and its
+    split, and with the key
+
+        named_key(jax.random.key(seed), method, name)
+
+    of its seed, as in `("mothernets", "V13_1")`, it is the run's member: bit for bit on
+    a CPU, unless this call is part of a larger jitted program, which may round
+    otherwise.
+
     Args:
         variables: the mother's `{"params": ..., "batch_stats": ...}`.
         mother: its architecture.
         member: the architecture to grow.
         key: a typed key; members hatched with different keys copy different channels
-            with different shares.
+            with different shares, and get different noise.
         images: normalised [batch, height, width, channels], for the statistics of the
             normalisation behind inserted layers; with them the function is kept in
             train mode, too, on that very batch. None estimates them from the preceding
@@ -91,6 +101,34 @@ def hatch(
     if images is not None:
         check_images(images)
         _check_finite(images)
+    grown = _jitted_grow(variables, mother, member, key, images, split)
+    if isinstance(noise, float | int) and noise == 0:
+        return grown
+    return perturb(grown, key, noise)
+
+
+def grow(
+    variables: Variables,
+    mother: Architecture,
+    member: Architecture,
+    key: jax.Array,
+    images: jax.Array | None,
+    split: Split,
+) -> Variables:
+    """The member before noise, from arguments that were checked.
+
+    Args:
+        variables: the mother's `{"params": ..., "batch_stats": ...}`.
+        mother: its architecture.
+        member: the architecture to grow.
+        key: the same as for `hatch`.
+        images: normalised [batch, height, width, channels], or None, see `hatch`.
+        split: how copies share a channel's outgoing weight.
+
+    Raises:
+        ValueError: the member cannot be grown from the mother.
+    """
+    key = named_key(key, "hatch")
     params, dtype = variables["params"], jax.tree.leaves(variables["params"])[0].dtype
     walk = walk_along(params, mother, member, named_key(key, "copies"))
     shares = draw_shares(
@@ -116,11 +154,14 @@ def hatch(
         for weight in weights
     }
     grown_norms = _grow_norms(variables, mother, member, walk, images, dtype)
-    hatched = {
+    return {
         "params": grown | {name: scale for name, (scale, _) in grown_norms.items()},
         "batch_stats": {name: stats for name, (_, stats) in grown_norms.items()},
     }
-    return perturb(hatched, named_key(key, "noise"), noise)
+
+
+# As in a run: operation by operation, statistics of images would round otherwise.
+_jitted_grow = jax.jit(grow, static_argnames=("mother", "member", "split"))
 
 
 def _check_finite(images: jax.Array) -> None:
@@ -136,17 +177,21 @@ def _check_finite(images: jax.Array) -> None:
         )
 
 
-def perturb(variables: Variables, key: jax.Array, noise: float) -> Variables:
+@jax.jit
+def perturb(
+    variables: Variables, key: jax.Array, noise: jax.typing.ArrayLike
+) -> Variables:
     """Gaussian noise on every parameter; running statistics stay as they are.
+
+    A program of its own, since a run looks at what was hatched before it adds noise,
+    and one program of both would round otherwise.
 
     Args:
         variables: `{"params": ..., "batch_stats": ...}`.
-        key: a typed key.
+        key: the typed key that the member was hatched with.
         noise: standard deviation, relative to that of each tensor's entries.
     """
-
-    if isinstance(noise, float | int) and noise == 0:
-        return variables
+    key = named_key(key, "noise")
     flat, unravel = ravel_pytree(variables["params"])
     draws = unravel(jax.random.normal(key, flat.shape, flat.dtype))
     params = jax.tree.map(

@@ -53,7 +53,7 @@ def of_member(logits: np.ndarray, labels: np.ndarray) -> dict[str, float]:
         logits: [examples, classes].
         labels: int [examples].
     """
-    scores = _scores(softmax(logits, axis=1), labels)
+    scores = _scores(softmax(logits.astype(np.float64), axis=1), labels)
     del scores["ece_adaptive"]
     return {**_errors(logits, labels), **scores}
 

@@ -52,7 +52,8 @@ def hatch_momentum(
         ValueError: the member cannot be grown from the mother.
     """
     dtype = jax.tree.leaves(momentum)[0].dtype
-    walk = walk_along(momentum, mother, member, named_key(key, "copies"))
+    copies = named_key(key, "hatch", "copies")
+    walk = walk_along(momentum, mother, member, copies)
     grown = {}
     for operation in member.operations():
         if isinstance(operation, Weight):

@@ -7,6 +7,7 @@ import numpy as np
 from scipy.stats import rankdata
 
 from mothernets_jax.metrics import entropy
+from mothernets_jax.probabilities import remaining_probability
 
 
 def auroc(inside: np.ndarray, outside: np.ndarray) -> float:
@@ -24,7 +25,7 @@ def auroc(inside: np.ndarray, outside: np.ndarray) -> float:
 
 
 def auroc_max_probability(inside: np.ndarray, outside: np.ndarray) -> float:
-    """The same with 1 - the highest probability as score.
+    """The same with 1 - the highest probability, the sum of the others, as score.
 
     Args:
         inside: [examples, classes].
@@ -33,7 +34,7 @@ def auroc_max_probability(inside: np.ndarray, outside: np.ndarray) -> float:
     References: Hendrycks and Gimpel, A baseline for detecting misclassified and
     out-of-distribution examples in neural networks. ICLR 2017.
     """
-    return auroc(*(1 - np.max(p, axis=1).astype(np.float64) for p in (inside, outside)))
+    return auroc(remaining_probability(inside), remaining_probability(outside))
 
 
 def auroc_entropy(inside: np.ndarray, outside: np.ndarray) -> float:

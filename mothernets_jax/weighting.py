@@ -3,15 +3,16 @@
 A fit takes logits [members, examples, classes] and labels int [examples], and returns
 float64 [members], none negative, summing to 1. What they weigh is probabilities. The
 likelihood of the labels then depends on the members' probabilities of the true classes
-alone: `of_labels`, [members, examples].
+alone, of which the logarithms are kept: `log_of_labels`, [members, examples].
 """
 
 from collections.abc import Callable
 
 import numpy as np
-from scipy.optimize import minimize
 
 from mothernets_jax import metrics
+from mothernets_jax.mixture import fit_mixture
+from mothernets_jax.probabilities import label_log_probabilities
 
 GREEDY_ROUNDS = 50
 
@@ -45,9 +46,11 @@ def greedy(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
     libraries of models. ICML 2004, sections 2.1 and 2.2 (without the bags of
     members of its section 2.3; the measure is NLL).
     """
-    of_labels = metrics.label_probabilities(logits, labels)
-    members = len(of_labels)
-    ranked = np.argsort(_nll(of_labels), kind="stable")
+    log_of_labels = label_log_probabilities(logits, labels)
+    members = len(log_of_labels)
+    ranked = np.argsort(-log_of_labels.mean(axis=1), kind="stable")
+    # An example's common factor changes no choice: its best member's becomes 1.
+    of_labels = np.exp(log_of_labels - log_of_labels.max(axis=0))
     sizes = np.arange(1, members + 1)
     together = _nll(np.cumsum(of_labels[ranked], axis=0) / sizes[:, None])
     counts = np.zeros(members)
@@ -66,37 +69,16 @@ def greedy(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 
 def super_learner(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """The weights under which the labels are the most likely: a convex problem.
+    """The weights under which the labels are the most likely, see `mixture`.
 
     Args:
         logits: [members, examples, classes].
         labels: int [examples].
 
     References: van der Laan, Polley, Hubbard, Super learner. Statistical Applications
-    in Genetics and Molecular Biology, 2007. Kim, Carbonetto, Stephens, Anitescu, A fast
-    algorithm for maximum likelihood estimation of mixture proportions. JCGS 2020,
-    proposition 3.2: why the sum needs no constraint.
+    in Genetics and Molecular Biology, 2007.
     """
-    of_labels = metrics.label_probabilities(logits, labels)
-    of_labels = np.maximum(of_labels, metrics.LEAST_PROBABILITY)
-    members, examples = of_labels.shape
-
-    # Adding the sum of the weights w to their NLL makes the least point sum to 1: along
-    # w the derivative of NLL(w) = -mean log(w . p) is -1, and that of the sum is sum w.
-    def objective(weights: np.ndarray) -> tuple[float, np.ndarray]:
-        mixed = np.maximum(weights @ of_labels, metrics.LEAST_PROBABILITY)
-        gradient = 1 - of_labels @ (1 / mixed) / examples
-        return float(weights.sum() - np.mean(np.log(mixed))), gradient
-
-    found = minimize(
-        objective,
-        np.full(members, 1 / members),
-        jac=True,
-        method="L-BFGS-B",
-        bounds=[(0, 1)] * members,
-        options={"maxiter": 10_000, "maxfun": 20_000, "ftol": 1e-15, "gtol": 1e-9},
-    )
-    return _normalised(found.x)
+    return fit_mixture(label_log_probabilities(logits, labels))
 
 
 # What `predict` and the configs may ask for where there is a calibration split.
@@ -108,7 +90,7 @@ FITS: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
 
 
 def _nll(of_labels: np.ndarray) -> np.ndarray:
-    """[...], of probabilities [..., examples] of the true classes."""
+    """[...], of likelihoods [..., examples] of the true classes."""
     return -np.mean(metrics.log_probabilities(of_labels), axis=-1)
 
 

@@ -4,6 +4,7 @@ Axes: [members, examples, classes] logits.
 """
 
 import itertools
+from decimal import Decimal, localcontext
 
 import numpy as np
 import pytest
@@ -22,6 +23,7 @@ from mothernets_jax.combine import (
     vote,
     weighted_average,
 )
+from mothernets_jax.probabilities import rounded
 from mothernets_jax.weighting import (
     FITS,
     GREEDY_ROUNDS,
@@ -84,6 +86,46 @@ def test_votes_by_hand(members, expected):
     np.testing.assert_allclose(vote(logits), [expected], rtol=1e-5)
 
 
+def equally_weighted(logits):
+    return weighted_average(logits, np.full(len(logits), 1 / len(logits)))
+
+
+@pytest.mark.parametrize("combine", [average, vote, equally_weighted])
+@pytest.mark.parametrize("margins", [(20, 24), (45, 50), (499, 500)], ids=str)
+def test_of_two_members_that_are_all_but_certain_the_surer_wins(combine, margins):
+    """It leaves e^-margin to the others; 1 - e^-20 is 1 in float32, 1 - e^-45 ever."""
+    logits = np.zeros((2, 1, 3), np.float32)
+    logits[0, 0, 1], logits[1, 0, 2] = margins
+    scores = combine(logits)
+    assert scores.argmax() == rounded(scores).argmax() == 2
+    assert combine(logits[::-1]).argmax() == 2  # whoever of them comes first
+    np.testing.assert_allclose(scores, [[0, 0.5, 0.5]], atol=1e-8)
+    assert combine(np.zeros((2, 1, 3))).argmax() == 0  # a real tie: the lower class
+
+
+@pytest.mark.parametrize("members", [2, 3])
+def test_the_likeliest_class_is_that_of_300_digits(members):
+    generator = np.random.default_rng(members)
+    logits = generator.normal(0, 1, (members, 40, 3)).astype(np.float32)
+    winners = generator.integers(0, 3, (members, 40))
+    sure = np.eye(3)[winners] * generator.uniform(20, 300, (members, 40, 1))
+    logits += sure.astype(np.float32)
+    expected = []
+    with localcontext() as context:
+        context.prec = 300
+        for rows in logits.transpose(1, 0, 2).tolist():
+            powers = [[Decimal(logit).exp() for logit in row] for row in rows]
+            shares = [[power / sum(row) for power in row] for row in powers]
+            sums = [sum(column) for column in zip(*shares, strict=True)]
+            expected.append(sums.index(max(sums)))
+    scores = average(logits)
+    np.testing.assert_array_equal(scores.argmax(axis=1), expected)
+    np.testing.assert_array_equal(rounded(scores).argmax(axis=1), expected)
+    # The control: float64 alone cannot tell some of them apart.
+    plain = softmax(logits.astype(np.float64), axis=-1).mean(axis=0)
+    assert (plain.argmax(axis=1) != expected).any()
+
+
 @given(
     arrays(
         np.float32,
@@ -94,7 +136,7 @@ def test_votes_by_hand(members, expected):
 def test_both_are_probabilities_that_do_not_depend_on_the_members_order(logits):
     for combine in COMBINATIONS.values():
         scores = combine(logits)
-        assert scores.dtype == np.float32
+        assert scores.dtype == np.float64
         assert scores.shape == logits.shape[1:]
         assert (scores >= 0).all()
         np.testing.assert_allclose(scores.sum(axis=1), 1, rtol=1e-5)
@@ -287,7 +329,7 @@ def test_the_weighted_average_by_hand():
     logits = logits_of([[0.5, 0.3, 0.2]], [[0.1, 0.7, 0.2]])
     weights = np.array([0.75, 0.25])
     scores = weighted_average(logits, weights)
-    assert scores.dtype == np.float32
+    assert scores.dtype == np.float64
     np.testing.assert_allclose(scores, [[0.4, 0.4, 0.2]], rtol=1e-6)
     np.testing.assert_array_equal(combined("mine", logits, {"mine": weights}), scores)
     np.testing.assert_array_equal(combined("vote", logits, {}), vote(logits))

@@ -126,6 +126,27 @@ def test_calibration_leaves_what_needs_none(calibrated, ensemble, images):
         np.testing.assert_allclose(found.sum(axis=1), 1, rtol=1e-5)
 
 
+def test_of_members_that_are_all_but_certain_the_surer_wins(images):
+    """Though their probabilities, rounded to float32, are equal: those of the run."""
+    members = {}
+    for name, predicted, margin in (("sure", 1, 20.0), ("surer", 2, 24.0)):
+        shapes = init(mn.mlp((4,)), jax.random.key(0), INPUT_SHAPE, 3)
+        constant = jax.tree.map(np.zeros_like, jax.device_get(shapes))
+        constant["params"]["head"]["bias"][predicted] = margin
+        members[name] = mn.Member(mn.mlp((4,)), constant)
+    ensemble = mn.Ensemble(
+        members, mean=MEAN, std=STD, class_names=CLASSES, input_shape=INPUT_SHAPE
+    )
+    logits = ensemble.member_logits(images)
+    ensemble = ensemble.calibrate(logits, np.arange(10) % 2 + 1)
+    assert ensemble.weights["weighted"].tolist() == [0.5, 0.5]
+    for combine in ("average", "vote", "weighted"):
+        for calibrated in (False, True):
+            scores = ensemble.predict(images, combine=combine, calibrated=calibrated)
+            assert scores.dtype == np.float32
+            assert scores.argmax(axis=1).tolist() == [2] * 10
+
+
 def test_weights_and_temperatures_are_saved(calibrated, tmp_path, images):
     calibrated.save(tmp_path / "ensembles" / "mine")
     loaded = mn.Ensemble.load(tmp_path)

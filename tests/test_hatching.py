@@ -56,6 +56,15 @@ class Mother(NamedTuple):
     logits: dict[bool, jax.Array]
 
 
+@pytest.fixture(autouse=True)
+def not_compiled(monkeypatch):
+    """Hatches operation by operation: each random network would be compiled anew.
+
+    And the control would meet a program that was compiled before it.
+    """
+    monkeypatch.setattr(hatching, "_jitted_grow", hatching.grow)
+
+
 @functools.cache  # tracing a network takes as long as hatching it
 def shapes_of(architecture: Architecture) -> dict:
     """Shapes and dtypes of its variables."""

@@ -8,9 +8,9 @@ ROOT = Path(__file__).parents[1]
 
 # A module imports lower floors only. A new one fails until it is given a floor here.
 FLOORS = [
-    "wording config_file files",
+    "wording config_file files probabilities",
     "architectures trees channels layers augment metrics class_errors schedules optim"
-    + " run_log progress devices user_cache freezing sealed_record",
+    + " run_log progress devices user_cache freezing sealed_record mixture",
     "arguments class_balance",
     "data presets costs alignment checkpoints compilation hosts calibration"
     + " diversity ood weighting settings losses",
@@ -39,7 +39,7 @@ JAX_FREE = set(
     "architectures presets costs alignment best_alignment mothernet reuse clustering "
     "arguments schedules settings config ranges wording freezing data combine metrics "
     "config_file files run_log progress user_cache report calibration diversity ood "
-    "weighting measures class_errors class_balance".split()
+    "weighting measures class_errors class_balance probabilities mixture".split()
 )
 JAX = {"jax", "jaxlib", "flax", "optax", "chex", "orbax"}
 

@@ -3,18 +3,20 @@
 Axes: [members, examples, classes] logits, [examples, classes] probabilities.
 """
 
+import functools
 import itertools
 import math
 
 import numpy as np
 import pytest
+import scipy.optimize
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.special import log_softmax, rel_entr, softmax
+from scipy.special import log_softmax, logsumexp, rel_entr, softmax
 from sklearn.calibration import calibration_curve
 from sklearn.metrics import log_loss, roc_auc_score
 
-from mothernets_jax import metrics
+from mothernets_jax import calibration, measures, metrics
 from mothernets_jax.calibration import (
     NUM_BINS,
     ece,
@@ -22,6 +24,7 @@ from mothernets_jax.calibration import (
     reliability,
     rescale,
 )
+from mothernets_jax.combine import COMBINATIONS
 from mothernets_jax.diversity import (
     covariance,
     disagreement,
@@ -70,10 +73,48 @@ def test_nll_is_that_of_scikit_learn_and_brier_that_of_a_loop(shape):
     assert metrics.brier(wide, labels) == pytest.approx(total / shape[0], rel=1e-12)
 
 
-def test_a_certain_mistake_costs_87_nats_and_two():
-    certain, wrong = np.array([[1, 0]], np.float32), np.array([1])
-    assert metrics.nll(certain, wrong) == pytest.approx(126 * math.log(2), rel=1e-12)
+@pytest.mark.parametrize(("dtype", "least"), [("f4", -126), ("f8", -1022)])
+def test_a_certain_mistake_costs_87_nats_or_708_and_two(dtype, least):
+    certain, wrong = np.array([[1, 0]], dtype), np.array([1])
+    expected = -least * math.log(2)
+    assert metrics.nll(certain, wrong) == pytest.approx(expected, rel=1e-12)
     assert metrics.brier(certain, wrong) == 2.0
+    # However sure a member was, up to there its mistake costs its margin.
+    logits = np.array([[500, 0]], np.float32)
+    assert measures.of_member(logits, wrong)["nll"] == pytest.approx(500, rel=1e-12)
+    combined = measures.of_combinations(logits[None], wrong, {}, {})["average"]
+    assert combined["nll"] == pytest.approx(500, rel=1e-12)
+
+
+SURE = np.array([[1.0, 1e-20, 2e-20]])  # the first is 1 - 3e-20
+
+
+def test_what_a_probability_near_1_leaves_to_others_counts():
+    expected = 3e-20 + 1e-20 * math.log(1e20) + 2e-20 * math.log(5e19)
+    assert metrics.entropy(SURE) == pytest.approx([expected], rel=1e-12, abs=0)
+    expected = (3e-20) ** 2 + (1e-20) ** 2 + (2e-20) ** 2
+    found = metrics.brier(SURE, np.array([0]))
+    assert found == pytest.approx(expected, rel=1e-12, abs=0)
+    # Probabilities of the true class of 1 - 2e-20 and 1 - 4e-20, deviations of 1e-20.
+    logits = -np.log([[[1e20, 1, 1], [5e19, 1, 1]]]) * [-1, 1, 1]
+    shared = covariance(logits, np.array([0, 0]))
+    np.testing.assert_allclose(shared, [[1e-40]], rtol=1e-9)
+    # By the definition, to the leading order: 1e-20 moves between two classes.
+    logits = np.log([[[1, 2e-20, 1e-30]], [[1, 1e-30, 2e-20]]])
+    expected = 2e-20 * math.log(2)
+    found = mutual_information(logits)
+    assert found == pytest.approx(expected, rel=1e-6, abs=0)
+    assert mutual_information(np.repeat(logits[:1], 7, axis=0)) >= 0
+
+
+def test_adaptive_bins_part_predictions_that_are_all_but_certain():
+    """Of 30 images that differ beyond the sixteenth digit each bin holds two."""
+    logits = np.zeros((1, 30, 2), np.float32)
+    logits[0, :, 0] = np.arange(40, 70)
+    probabilities = COMBINATIONS["average"](logits)
+    assert np.ptp(probabilities.max(axis=1)) == 0
+    bins = reliability(probabilities, np.zeros(30, int), adaptive=True)
+    assert bins.count.tolist() == [2] * 15
 
 
 # Calibration.
@@ -124,7 +165,7 @@ def test_rescaling_is_that_of_logits():
     for temperature in (0.5, 1.0, 3.0):
         expected = softmax(logits / temperature, axis=1)
         found = rescale(probabilities, temperature)
-        assert found.dtype == np.float32
+        assert found.dtype == np.float64
         np.testing.assert_allclose(found, expected, rtol=1e-5)
     assert np.isfinite(rescale(np.array([[1.0, 0.0]]), 0.1)).all()
 
@@ -144,12 +185,39 @@ def test_the_temperature_that_labels_were_drawn_with_is_found(temperature):
     assert best <= min(nlls) + 1e-9
 
 
+def test_the_temperature_of_members_that_are_far_too_sure_is_found():
+    """By hand: at T the odds of 1:3 for images that are right to 300 nats."""
+    logits = np.tile([300.0, 0.0], (1, 100, 1)).astype(np.float32)
+    logits[0, :50] /= 100  # by 3 nats, of which T = 10 makes 0.3
+    labels = (np.arange(100) % 50 >= 49).astype(int)  # 49 of 50 are right
+    found = fit_temperature(COMBINATIONS["average"](logits), labels)
+    grid = np.geomspace(0.1, 10, 4000)
+    nlls = [
+        np.logaddexp(0, np.where(labels, 1, -1) * m / t).mean()
+        for t in grid
+        for m in [logits[0, :, 0].astype(np.float64)]
+    ]
+    assert found == pytest.approx(grid[np.argmin(nlls)], rel=2e-3)
+
+
 @pytest.mark.parametrize(("label", "expected"), [(0, 0.1), (1, 10.0)])
-def test_a_temperature_stays_within_its_bounds(label, expected):
+@pytest.mark.parametrize("surest", [0.7, 1 - 1e-12])
+def test_a_temperature_stays_within_its_bounds(label, expected, surest):
     """All right: it would fall to 0. All wrong: it would rise without end."""
-    probabilities = np.array([[0.7, 0.3]] * 5)
-    found = fit_temperature(probabilities, np.full(5, label))
-    assert found == pytest.approx(expected, rel=1e-3)
+    probabilities = np.array([[surest, 1 - surest]] * 5)
+    assert fit_temperature(probabilities, np.full(5, label)) == expected
+
+
+def test_where_all_temperatures_are_as_good_none_changes_anything():
+    assert fit_temperature(np.full((4, 3), 1 / 3), np.array([0, 1, 2, 0])) == 1.0
+
+
+def test_a_search_that_does_not_converge_is_an_error(monkeypatch):
+    search = functools.partial(scipy.optimize.root_scalar, maxiter=1)
+    monkeypatch.setattr(calibration, "root_scalar", search)
+    probabilities, labels = draw(3, 200, 4)
+    with pytest.raises(RuntimeError, match="no temperature was found: conv"):
+        fit_temperature(probabilities, labels)
 
 
 # Diversity.
@@ -227,3 +295,32 @@ def test_doubt_tells_what_is_outside():
     assert found[0] != found[1] and min(found) > 0.5
     sure, unsure = np.array([[0.9, 0.1]]), np.array([[0.5, 0.5]])
     assert auroc_max_probability(sure, unsure) == auroc_entropy(sure, unsure) == 1.0
+
+
+def logs_of_doubt(logits):
+    """Logarithm of what the averaged members leave to others, never near 1."""
+    logs = log_softmax(logits.astype(np.float64), axis=-1)
+    together = logsumexp(logs, axis=0)
+    likeliest = together.argmax(axis=1)[:, None]
+    np.put_along_axis(together, likeliest, -np.inf, axis=1)
+    return logsumexp(together, axis=1)
+
+
+@pytest.mark.parametrize("margins", [(20, 17), (30, 25), (60, 55), (400, 390)], ids=str)
+def test_doubt_of_members_that_are_all_but_certain(margins):
+    generator = np.random.default_rng(0)
+
+    def predicted(margin):
+        logits = generator.normal(0, 1, (4, 300, 10))
+        logits[:, :, 0] += margin + generator.normal(0, 1.5, 300)
+        return logits.astype(np.float32)
+
+    both = [predicted(margin) for margin in margins]
+    expected = roc_auc_score(
+        [0] * 300 + [1] * 300, np.hstack(list(map(logs_of_doubt, both)))
+    )
+    assert expected > 0.85
+    found = measures.of_detection(*map(COMBINATIONS["average"], both))
+    assert found["auroc_max_probability"] == pytest.approx(expected, abs=1e-12)
+    # The entropy is about the doubt times its logarithm, which orders images alike.
+    assert found["auroc_entropy"] == pytest.approx(expected, abs=0.01)

@@ -15,7 +15,7 @@ from mothernets_jax.augment import normalise
 from mothernets_jax.channels import Split
 from mothernets_jax.compilation import Executables, ProgramStore
 from mothernets_jax.evaluation import predict_logits, prepare_prediction
-from mothernets_jax.hatching import hatch, perturb
+from mothernets_jax.hatching import grow, perturb
 from mothernets_jax.models import Variables, abstract_variables
 from mothernets_jax.momentum import hatch_momentum
 from mothernets_jax.settings import Settings
@@ -89,13 +89,13 @@ def start_hatched(
     mother, mother_state = parent.architecture, trained[parent.name]
     expected = logits_of(mother, mother_state.variables)
     statistics_batch = normalise(jnp.asarray(images), mean, std)
-    grow = _make_hatch(mother, architecture, settings.hatch.split)  # type: ignore[arg-type]
+    hatching = _make_hatch(mother, architecture, settings.hatch.split)  # type: ignore[arg-type]
     largest = float(np.abs(expected).max())  # NaN where one of them is
     states, checks, left_out = {}, {}, {}
     for name in names:
-        key = named_key(task.key, method, name, "hatch")
+        key = named_key(task.key, method, name)  # see `hatch`
         args = (mother_state.variables, key, statistics_batch)
-        hatched = executables.get(grow, *args)(*args)
+        hatched = executables.get(hatching, *args)(*args)
         with np.errstate(invalid="ignore"):  # of infinities
             differences = np.abs(logits_of(architecture, hatched) - expected)
         difference = float(differences.max())
@@ -118,9 +118,8 @@ def start_hatched(
             "relative_logit_difference": relative,
         }
         if settings.hatch.noise:
-            noise_key = named_key(task.key, method, name, "noise")
-            args = (hatched, noise_key, np.float32(settings.hatch.noise))
-            hatched = executables.get(_perturb, *args)(*args)
+            args = (hatched, key, np.float32(settings.hatch.noise))
+            hatched = executables.get(perturb, *args)(*args)
         momentum = None
         if settings.hatch.momentum:
             args = (mother_state.momentum, key)
@@ -147,8 +146,8 @@ def prepare_hatching(
     shapes = abstract_variables(parent.architecture, task.input_shape, task.num_classes)
     examples = min(EVALUATION_BATCH, len(task.dataset.train_labels))
     images = jax.ShapeDtypeStruct((examples, *task.input_shape), jnp.float32)
-    grow = _make_hatch(parent.architecture, architecture, settings.hatch.split)  # type: ignore[arg-type]
-    store.prepare(grow, shapes, task.key, images)
+    hatching = _make_hatch(parent.architecture, architecture, settings.hatch.split)  # type: ignore[arg-type]
+    store.prepare(hatching, shapes, task.key, images)
     hatched = abstract_variables(architecture, task.input_shape, task.num_classes)
     for network, variables in ((parent.architecture, shapes), (architecture, hatched)):
         of_check = task.input_shape, task.evaluation_batch, store
@@ -157,23 +156,20 @@ def prepare_hatching(
         grow_momentum = _make_hatch_momentum(parent.architecture, architecture)
         store.prepare(grow_momentum, shapes["params"], task.key)
     if settings.hatch.noise:
-        store.prepare(_perturb, hatched, task.key, np.float32(0))
-
-
-_perturb = jax.jit(perturb)
+        store.prepare(perturb, hatched, task.key, np.float32(0))
 
 
 @functools.cache
 def _make_hatch(mother: Architecture, member: Architecture, split: Split):
     def hatch_member(variables, key, images):
-        return hatch(variables, mother, member, key, images=images, split=split)
+        return grow(variables, mother, member, key, images, split)
 
     return jax.jit(hatch_member)
 
 
 @functools.cache
 def _make_hatch_momentum(mother: Architecture, member: Architecture):
-    def grow(momentum, key):
+    def grow_momentum(momentum, key):
         return hatch_momentum(momentum, mother, member, key)
 
-    return jax.jit(grow)
+    return jax.jit(grow_momentum)

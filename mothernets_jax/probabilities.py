@@ -1,0 +1,135 @@
+"""Arithmetic on probabilities near 0 and 1, where floats lose their order.
+
+No float64 lies between 1 - 1e-16 and 1, nor float32 between 1 - 6e-8 and 1, while near
+0 they reach down to 2e-308 and 1e-38. So what a probability near 1 leaves to others is
+added up from theirs, never subtracted from 1.
+
+Axes: [members, examples, classes] logits, [examples, classes] probabilities.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from scipy.special import logsumexp, softmax
+
+
+def remaining_probability(probabilities: np.ndarray) -> np.ndarray:
+    """Probability of all classes but the likeliest: 1 - max, however near 1 that is.
+
+    Args:
+        probabilities: [..., classes], rows summing to 1.
+
+    Returns:
+        float64 [...].
+    """
+    others = np.array(probabilities, np.float64)
+    likeliest = others.argmax(axis=-1)[..., None]
+    np.put_along_axis(others, likeliest, 0, axis=-1)
+    return others.sum(axis=-1)
+
+
+def label_log_probabilities(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Logarithm of every member's probability of the true class, neither end clipped.
+
+    Args:
+        logits: [members, examples, classes].
+        labels: int [examples].
+
+    Returns:
+        float64 [members, examples], in nats.
+    """
+    places = np.arange(len(labels))
+    logs = np.empty(logits.shape[:2])
+    for log, own in zip(logs, logits, strict=True):  # all in float64 might not fit
+        margins = own.astype(np.float64)
+        margins -= margins[places, labels][:, None]
+        margins[places, labels] = -np.inf
+        # The log odds of the other classes: -log(1 + odds) is exact near 0, too.
+        log[:] = -np.logaddexp(0, logsumexp(margins, axis=1))
+    return logs
+
+
+class SplitSum(NamedTuple):
+    """A weighted sum of members' probabilities, as a sum of two parts.
+
+    A member's probability of the class that it holds the likeliest is 1 less those of
+    the others. The ones are kept apart from the rest: added up, they would hide
+    differences below 1e-16.
+
+    Attributes:
+        votes: float64 [examples, classes], the weights of the members that hold a class
+            the likeliest.
+        rest: float64 [examples, classes], what is to be added to them.
+    """
+
+    votes: np.ndarray
+    rest: np.ndarray
+
+
+def split_sum(logits: np.ndarray, weights: np.ndarray) -> SplitSum:
+    """Adds up members' probabilities, a member at a time.
+
+    Args:
+        logits: [members, examples, classes].
+        weights: [members].
+    """
+    votes, rest = np.zeros(logits.shape[1:]), np.zeros(logits.shape[1:])
+    places = np.arange(logits.shape[1])
+    for own, weight in zip(logits, weights, strict=True):
+        likeliest = own.argmax(axis=1)
+        others = softmax(own.astype(np.float64), axis=1)
+        others[places, likeliest] = 0
+        others[places, likeliest] = -others.sum(axis=1)
+        votes[places, likeliest] += weight
+        rest += weight * others
+    return SplitSum(votes, rest)
+
+
+def likeliest(probabilities: np.ndarray, parts: SplitSum) -> np.ndarray:
+    """The likeliest class, where equal floats are told apart by what they came from.
+
+    Args:
+        probabilities: [examples, classes].
+        parts: of the sum that they were computed from.
+
+    Returns:
+        int [examples]; the lower class where the parts are equal, too.
+    """
+    winner = probabilities.argmax(axis=1)
+    tied = probabilities == probabilities.max(axis=1, keepdims=True)
+    rows = np.flatnonzero(tied.sum(axis=1) > 1)
+    tied = tied[rows]
+    for part in parts:
+        values = np.where(tied, part[rows], -np.inf)
+        tied &= values == values.max(axis=1, keepdims=True)
+    winner[rows] = tied.argmax(axis=1)
+    return winner
+
+
+def with_winner(probabilities: np.ndarray, winner: np.ndarray) -> np.ndarray:
+    """The same probabilities, the winner's raised by a last bit where it ties.
+
+    So `argmax` finds the class that was the likeliest before probabilities were
+    rounded.
+
+    Args:
+        probabilities: floats [examples, classes].
+        winner: int [examples].
+    """
+    rows = np.flatnonzero(probabilities.argmax(axis=1) != winner)
+    if not len(rows):
+        return probabilities
+    raised = probabilities.copy()
+    most = probabilities[rows].max(axis=1)
+    raised[rows, winner[rows]] = np.nextafter(most, np.inf, dtype=most.dtype)
+    return raised
+
+
+def rounded(probabilities: np.ndarray) -> np.ndarray:
+    """Probabilities as float32, with the same likeliest classes.
+
+    Args:
+        probabilities: float64 [examples, classes].
+    """
+    narrow = probabilities.astype(np.float32)
+    return with_winner(narrow, probabilities.argmax(axis=1))
