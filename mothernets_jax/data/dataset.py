@@ -15,6 +15,7 @@ import numpy as np
 
 from mothernets_jax.data import checks, streaming
 from mothernets_jax.data.decoding import EncodedImages
+from mothernets_jax.data.digests import Source, digest_of
 
 _log = logging.getLogger(__name__)
 
@@ -90,6 +91,8 @@ class Dataset(NamedTuple):
         random sample, stratified by class.
       std: float32 [channels], likewise; at least one pixel level.
       notes: sentences on how the data were read, for the report.
+      source: what else tells these images from others: their version, and where they
+        are streamed, their files.
     """
 
     train_images: Images
@@ -104,6 +107,7 @@ class Dataset(NamedTuple):
     mean: np.ndarray
     std: np.ndarray
     notes: tuple[str, ...] = ()
+    source: Source = Source()
 
     @property
     def input_shape(self) -> tuple[int, int, int]:
@@ -207,6 +211,12 @@ def split(
         validation_images, validation_labels = train_images, train_labels
     else:
         validation = np.arange(len(validation_images))
+    source = Source()
+    if isinstance(train_images, EncodedImages):
+        source = Source(train_images.source.version)
+        if streamed:
+            files = f"{train_images.source.files}, {digest_of(train)}"
+            source = source._replace(files=files, decoded=digest_of(sample))
     return Dataset(
         train_images=train_split,
         train_labels=train_labels[train].astype(np.int32),
@@ -221,6 +231,7 @@ def split(
         mean=mean,
         std=std,
         notes=tuple(notes),
+        source=source,
     )
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from mothernets_jax.data.crops import centre_box
+from mothernets_jax.data.digests import Source
 from mothernets_jax.data.image_file import Encoded, decode
 from mothernets_jax.data.image_files import Read, decode_with_notes
 from mothernets_jax.data.image_formats import FORMATS, image_format
@@ -44,6 +45,7 @@ class EncodedImages:
         what is read here are the middles, whatever `resize` is.
       purpose: what to say of these images beside their progress.
       resize: one of `resizing.RESIZES`, for images that are not square.
+      source: tells all that can be numbered from those of another data set.
     """
 
     files: Callable[[np.ndarray], Sequence[Encoded]]
@@ -53,6 +55,7 @@ class EncodedImages:
     crop: str = "shift"
     purpose: str = ""
     resize: str = "crop"
+    source: Source = dataclasses.field(default_factory=Source)
 
     @property
     def shape(self) -> tuple[int, int, int, int]:

@@ -10,8 +10,10 @@ Axes: examples, height, width, channels.
 """
 
 import contextlib
+import dataclasses
 import logging
 import math
+import os
 from collections.abc import Iterable, Sequence
 from functools import partial
 
@@ -19,6 +21,7 @@ import numpy as np
 
 from mothernets_jax.data import decoding, image_cache
 from mothernets_jax.data.dataset import Arrays, Images
+from mothernets_jax.data.digests import Source, digest_of_files
 from mothernets_jax.data.folder_classes import (
     TEST_FRACTION,
     FoundImages,
@@ -81,7 +84,7 @@ def load_image_folder(
         in_files = _in_files(found.paths, image_size, crop, resize)
         if len(found.train) * math.prod(in_files.image_shape) > memory_bytes:
             _refuse_bad(found.bad)
-            images = in_files
+            images = dataclasses.replace(in_files, source=_source(found))
     if images is None:
         images, notes = _decode(found, image_size, resize)
 
@@ -203,6 +206,14 @@ def _take(images: Images, places: np.ndarray) -> Images:
 
 def _open(paths: Sequence[str], numbers: Iterable[int]) -> list[decoding.Encoded]:
     return [decoding.Encoded(paths[number], paths[number]) for number in numbers]
+
+
+def _source(found: FoundImages) -> Source:
+    """Tells training images that stay in their files from others, wherever they are."""
+    paths = [found.paths[number] for number in found.train.tolist()]
+    root = str(found.root)
+    named = ((path.removeprefix(root), os.stat(path).st_size) for path in paths)
+    return Source(files=digest_of_files(named))
 
 
 def _refuse_bad(paths: Sequence[str]) -> None:
