@@ -35,7 +35,7 @@ def parse_flags(argv: list[str]) -> list[str]:
             raise ValueError("--config is missing, e.g. configs/vgg_ensemble.py")
         _CONFIG.value.to_dict()  # a missing file shows only when the config is touched
     except Exception as error:  # noqa: BLE001 (a config file may fail in any way)
-        from mothernets_jax.config_file import explain
+        from mothernets_jax.config.file_errors import explain
 
         print(f"error: {explain(error)}", file=sys.stderr)
         sys.exit(2)
@@ -43,10 +43,15 @@ def parse_flags(argv: list[str]) -> list[str]:
 
 
 def main(_argv: list[str]) -> None:
-    from mothernets_jax import compilation, experiment, meeting, methods, run_log
-    from mothernets_jax.config import from_config  # slow, hence after the flags
-    from mothernets_jax.interruption import InterruptedRunError
-    from mothernets_jax.troubles import explained
+    from mothernets_jax import methods
+    from mothernets_jax.config.validation import (
+        from_config,  # slow, hence after the flags
+    )
+    from mothernets_jax.runs import experiment
+    from mothernets_jax.runs.failures import explained
+    from mothernets_jax.runtime import compilation, distributed
+    from mothernets_jax.runtime.interruption import InterruptedRunError
+    from mothernets_jax.storage import run_log
 
     run_log.log_our_stages()
     compilation.use_persistent_cache()
@@ -59,7 +64,7 @@ def main(_argv: list[str]) -> None:
     try:
         frozen = from_config(_CONFIG.value, tuple(methods.METHODS))
         workdir = Path(_WORKDIR.value or f"runs/{name}-{frozen.digest()}")
-        with meeting.together(*own) as console, explained(frozen, workdir):
+        with distributed.together(*own) as console, explained(frozen, workdir):
             if _PLAN.value:
                 experiment.show_plan(frozen, console)
                 return
@@ -68,7 +73,7 @@ def main(_argv: list[str]) -> None:
     except (ValueError, OSError, InterruptedRunError) as error:
         if _DEBUG.value:
             traceback.print_exc()
-        meeting.end_at_once(str(error), getattr(error, "exit_code", 2))
+        distributed.end_at_once(str(error), getattr(error, "exit_code", 2))
 
 
 if __name__ == "__main__":

@@ -14,9 +14,9 @@ from benchmarks.random_networks import CLASSES, FAMILIES, SHAPE, random_members
 from benchmarks.turns import write_results
 from mothernets_jax import presets
 from mothernets_jax.architectures import Architecture
-from mothernets_jax.clustering import cluster
-from mothernets_jax.costs import num_params
-from mothernets_jax.mothernet import mothernet
+from mothernets_jax.architectures.costs import num_params
+from mothernets_jax.growth.clustering import cluster
+from mothernets_jax.growth.mothernet import mothernet
 
 _OUT = flags.DEFINE_string("out", None, "JSON file of results.", required=True)
 _CLUSTERS = flags.DEFINE_integer("clusters", 200, "Random clusters of each family.")

@@ -26,11 +26,12 @@ from absl import app, flags, logging
 from ml_collections import config_flags
 
 from benchmarks.turns import write_results
-from mothernets_jax import experiment, methods
-from mothernets_jax.compilation import ProgramStore, use_persistent_cache
-from mothernets_jax.config import from_config
-from mothernets_jax.settings import CheckpointSettings, Settings
-from mothernets_jax.unfinished import UnfinishedWork
+from mothernets_jax import methods
+from mothernets_jax.config.settings import CheckpointSettings, Settings
+from mothernets_jax.config.validation import from_config
+from mothernets_jax.runs import experiment
+from mothernets_jax.runtime.compilation import ProgramStore, use_persistent_cache
+from mothernets_jax.stages.autosave import UnfinishedWork
 
 _CONFIG = config_flags.DEFINE_config_file("config", "configs/vgg_ensemble.py")
 _OUT = flags.DEFINE_string("out", None, "JSON file of results.", required=True)

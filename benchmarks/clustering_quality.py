@@ -15,9 +15,9 @@ from absl import app, flags
 
 from benchmarks.random_networks import CLASSES, FAMILIES, SHAPE, random_members
 from benchmarks.turns import write_results
-from mothernets_jax import clustering
 from mothernets_jax.architectures import Architecture
-from mothernets_jax.costs import num_params
+from mothernets_jax.architectures.costs import num_params
+from mothernets_jax.growth import clustering
 
 _OUT = flags.DEFINE_string("out", None, "JSON file of results.", required=True)
 _ENSEMBLES = flags.DEFINE_list(

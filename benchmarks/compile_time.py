@@ -19,9 +19,9 @@ from absl import app, flags
 
 from benchmarks.jax_contestants import Work, make_data, start_group, steps_function
 from benchmarks.turns import write_results
-from mothernets_jax.compilation import ProgramStore, use_persistent_cache
-from mothernets_jax.mothernet import mothernet
+from mothernets_jax.growth.mothernet import mothernet
 from mothernets_jax.presets import v5
+from mothernets_jax.runtime.compilation import ProgramStore, use_persistent_cache
 
 _OUT = flags.DEFINE_string("out", None, "JSON file of results.", required=True)
 _WIDTH = flags.DEFINE_float("width", 1.0, "Of V5.")

@@ -13,9 +13,9 @@ from absl import app, flags
 
 from benchmarks.jax_contestants import CLASSES, Work, training_steps
 from benchmarks.turns import medians, take_turns, write_results
-from mothernets_jax.compilation import UNTUNED
-from mothernets_jax.costs import train_flops
+from mothernets_jax.architectures.costs import train_flops
 from mothernets_jax.presets import v5
+from mothernets_jax.runtime.compilation import UNTUNED
 
 _OUT = flags.DEFINE_string("out", None, "JSON file of results.", required=True)
 _NETWORK = flags.DEFINE_string("network", "V16", "Of V5.")

@@ -15,8 +15,8 @@ from absl import app, flags
 
 from benchmarks.torch_process import TorchProcess
 from benchmarks.turns import Contestant, medians, take_turns, timed, write_results
-from mothernets_jax.devices import compute_dtype
-from mothernets_jax.layers import conv
+from mothernets_jax.models.layers import conv
+from mothernets_jax.runtime.devices import compute_dtype
 
 _OUT = flags.DEFINE_string("out", None, "JSON file of results.", required=True)
 _SHAPES = flags.DEFINE_list(

@@ -16,10 +16,10 @@ from absl import app, flags
 from benchmarks.jax_contestants import CLASSES, Work, training_steps
 from benchmarks.turns import medians, take_turns, write_results
 from mothernets_jax.architectures import Architecture
-from mothernets_jax.clustering import Cluster, cluster
-from mothernets_jax.compilation import use_persistent_cache
-from mothernets_jax.costs import train_flops
+from mothernets_jax.architectures.costs import train_flops
+from mothernets_jax.growth.clustering import Cluster, cluster
 from mothernets_jax.presets import v5
+from mothernets_jax.runtime.compilation import use_persistent_cache
 
 _OUT = flags.DEFINE_string("out", None, "JSON file of results.", required=True)
 _EPOCHS = flags.DEFINE_integer("epochs", 200, "Of networks that start from scratch.")

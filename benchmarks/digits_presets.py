@@ -14,8 +14,10 @@ from pathlib import Path
 from absl import app, flags, logging
 
 from benchmarks.turns import write_results
-from mothernets_jax import compilation, experiment, methods
-from mothernets_jax.config import from_config
+from mothernets_jax import methods
+from mothernets_jax.config.validation import from_config
+from mothernets_jax.runs import experiment
+from mothernets_jax.runtime import compilation
 
 _CONFIGS = flags.DEFINE_list(
     "configs",

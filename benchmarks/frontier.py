@@ -32,15 +32,18 @@ from ml_collections import config_flags
 
 from benchmarks import frontier_plot
 from benchmarks.turns import write_results
-from mothernets_jax import compilation, experiment, files, methods
-from mothernets_jax.compilation import ProgramStore
-from mothernets_jax.config import from_config
-from mothernets_jax.settings import (
+from mothernets_jax import methods
+from mothernets_jax.config.settings import (
     Settings,
     digest_of,
     identifying,
     without_other_methods,
 )
+from mothernets_jax.config.validation import from_config
+from mothernets_jax.runs import experiment
+from mothernets_jax.runtime import compilation
+from mothernets_jax.runtime.compilation import ProgramStore
+from mothernets_jax.storage import files
 
 _CONFIG = config_flags.DEFINE_config_file("config")
 _PLAN = flags.DEFINE_string(

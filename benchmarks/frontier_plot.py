@@ -4,7 +4,7 @@ import matplotlib
 import numpy as np
 
 from benchmarks.plots import write_plot
-from mothernets_jax.report import plot_frontier, series, style
+from mothernets_jax.report.plots import frontier, series, style
 
 
 def draw(rows: list[dict], path: str) -> None:
@@ -25,9 +25,9 @@ def draw(rows: list[dict], path: str) -> None:
         )
         for row in rows
     ]
-    costs = {"train_flops": plot_frontier.COSTS["train_flops"]}
+    costs = {"train_flops": frontier.COSTS["train_flops"]}
     with matplotlib.rc_context(style.STYLE):
-        figure = plot_frontier.frontier(points, style.WIDE, costs)
+        figure = frontier.frontier(points, style.WIDE, costs)
         write_plot(path, figure)
 
 

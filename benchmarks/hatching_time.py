@@ -14,11 +14,11 @@ from absl import app, flags
 from benchmarks.jax_contestants import CLASSES, Work, training_steps
 from benchmarks.turns import Contestant, medians, take_turns, timed, write_results
 from mothernets_jax.architectures import Architecture
-from mothernets_jax.compilation import use_persistent_cache
-from mothernets_jax.hatching import hatch
-from mothernets_jax.models import init
-from mothernets_jax.mothernet import mothernet
+from mothernets_jax.growth.hatching import hatch
+from mothernets_jax.growth.mothernet import mothernet
+from mothernets_jax.models.models import init
 from mothernets_jax.presets import v5
+from mothernets_jax.runtime.compilation import use_persistent_cache
 
 _OUT = flags.DEFINE_string("out", None, "JSON file of results.", required=True)
 _WIDTH = flags.DEFINE_float("width", 1.0, "Of V5.")

@@ -8,9 +8,10 @@ import numpy as np
 
 from benchmarks.turns import Contestant, timed
 from mothernets_jax.architectures import Architecture
-from mothernets_jax.augment import Sides
-from mothernets_jax.devices import compute_dtype
-from mothernets_jax.groups import (
+from mothernets_jax.models.models import init
+from mothernets_jax.runtime.devices import compute_dtype
+from mothernets_jax.training.augment import Sides
+from mothernets_jax.training.group_step import (
     GroupState,
     StepsFunction,
     StepsInputs,
@@ -18,12 +19,7 @@ from mothernets_jax.groups import (
     make_steps,
     new_group,
 )
-from mothernets_jax.models import init
-from mothernets_jax.training import (
-    Augmentation,
-    TrainingData,
-    new_state,
-)
+from mothernets_jax.training.member_step import Augmentation, TrainingData, new_state
 
 CLASSES = 10
 CROP_PADDING = 4  # pixels

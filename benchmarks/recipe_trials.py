@@ -18,10 +18,12 @@ from absl import app, flags, logging
 from ml_collections import config_flags
 
 from benchmarks.turns import write_results
-from mothernets_jax import compilation, experiment, methods
-from mothernets_jax.compilation import ProgramStore
-from mothernets_jax.config import from_config
-from mothernets_jax.settings import Settings
+from mothernets_jax import methods
+from mothernets_jax.config.settings import Settings
+from mothernets_jax.config.validation import from_config
+from mothernets_jax.runs import experiment
+from mothernets_jax.runtime import compilation
+from mothernets_jax.runtime.compilation import ProgramStore
 
 _BASELINE = config_flags.DEFINE_config_file("baseline")
 _CANDIDATE = config_flags.DEFINE_config_file("candidate")

@@ -24,11 +24,13 @@ from ml_collections import config_flags
 from rich.console import Console
 
 from benchmarks.turns import write_results
-from mothernets_jax import checkpoints, data, experiment, methods
-from mothernets_jax.compilation import use_persistent_cache
-from mothernets_jax.config import from_config
-from mothernets_jax.ensemble import Ensemble
-from mothernets_jax.settings import Settings
+from mothernets_jax import data, methods
+from mothernets_jax.config.settings import Settings
+from mothernets_jax.config.validation import from_config
+from mothernets_jax.ensembles.ensemble import Ensemble
+from mothernets_jax.runs import experiment
+from mothernets_jax.runtime.compilation import use_persistent_cache
+from mothernets_jax.storage import checkpoints
 
 _CONFIG = config_flags.DEFINE_config_file("config", "configs/vgg_ensemble.py")
 _OUT = flags.DEFINE_string("out", None, "JSON file of results.", required=True)

@@ -19,11 +19,11 @@ from benchmarks.jax_contestants import CLASSES, Work, training_steps
 from benchmarks.torch_process import TorchProcess, torch_blocks
 from benchmarks.turns import Contestant, medians, take_turns, write_results
 from mothernets_jax.architectures import Architecture
-from mothernets_jax.compilation import use_persistent_cache
-from mothernets_jax.costs import train_flops
-from mothernets_jax.devices import compute_dtype, peak_flops
-from mothernets_jax.groups import STRATEGIES
+from mothernets_jax.architectures.costs import train_flops
 from mothernets_jax.presets import v5
+from mothernets_jax.runtime.compilation import use_persistent_cache
+from mothernets_jax.runtime.devices import compute_dtype, peak_flops
+from mothernets_jax.training.group_step import STRATEGIES
 
 _OUT = flags.DEFINE_string("out", None, "JSON file of results.", required=True)
 _WIDTH = flags.DEFINE_float("width", 0.25, "Of V16, the member that is timed.")

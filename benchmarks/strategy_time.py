@@ -17,9 +17,9 @@ from matplotlib.ticker import FixedLocator, NullLocator
 from benchmarks.jax_contestants import Work, training_steps
 from benchmarks.plots import write_plot
 from benchmarks.turns import medians, take_turns, write_results
-from mothernets_jax.groups import STRATEGIES
 from mothernets_jax.presets import v5
-from mothernets_jax.report import style
+from mothernets_jax.report.plots import style
+from mothernets_jax.training.group_step import STRATEGIES
 
 _OUT = flags.DEFINE_string("out", None, "JSON file of results.", required=True)
 _PLOT = flags.DEFINE_string("plot", None, "PNG file of the plot; default: none.")

@@ -14,7 +14,7 @@ from absl import flags
 
 from benchmarks.turns import Contestant
 from mothernets_jax.architectures import Architecture
-from mothernets_jax.costs import pooled_sides
+from mothernets_jax.architectures.costs import pooled_sides
 
 _TORCH_PYTHON = flags.DEFINE_string(
     "torch_python", sys.executable, "The Python that PyTorch is installed for."

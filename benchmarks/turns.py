@@ -10,8 +10,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from mothernets_jax import files, run_log
-from mothernets_jax.devices import device_name
+from mothernets_jax.runtime.devices import device_name
+from mothernets_jax.storage import files, run_log
 
 # Takes a turn, waits until its results are there, and returns the seconds it took.
 Contestant = Callable[[], float]

@@ -18,10 +18,11 @@ from absl import app, flags, logging
 from ml_collections import config_flags
 
 from benchmarks.turns import write_results
-from mothernets_jax import experiment, methods
-from mothernets_jax.compilation import ProgramStore
-from mothernets_jax.config import from_config
-from mothernets_jax.settings import Settings
+from mothernets_jax import methods
+from mothernets_jax.config.settings import Settings
+from mothernets_jax.config.validation import from_config
+from mothernets_jax.runs import experiment
+from mothernets_jax.runtime.compilation import ProgramStore
 
 _CONFIG = config_flags.DEFINE_config_file("config")
 _TRIALS = flags.DEFINE_string("trials", None, "JSON file of trials.", required=True)

@@ -14,14 +14,14 @@ from mothernets_jax.architectures import (
     vgg,
     wide_resnet,
 )
-from mothernets_jax.clustering import Cluster, cluster
-from mothernets_jax.costs import num_params, train_flops
-from mothernets_jax.ensemble import Ensemble, Member
-from mothernets_jax.hatching import hatch
-from mothernets_jax.models import apply, init
-from mothernets_jax.mothernet import mothernet
-from mothernets_jax.training_pass import apply_train
-from mothernets_jax.trees import named_key
+from mothernets_jax.architectures.costs import num_params, train_flops
+from mothernets_jax.ensembles.ensemble import Ensemble, Member
+from mothernets_jax.growth.clustering import Cluster, cluster
+from mothernets_jax.growth.hatching import hatch
+from mothernets_jax.growth.mothernet import mothernet
+from mothernets_jax.models.models import apply, init
+from mothernets_jax.models.training_pass import apply_train
+from mothernets_jax.utils.pytrees import named_key
 
 __all__ = [
     "Architecture",

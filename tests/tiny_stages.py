@@ -6,15 +6,15 @@ import jax.numpy as jnp
 import numpy as np
 
 from mothernets_jax.architectures import mlp
-from mothernets_jax.compilation import Executables
+from mothernets_jax.config.settings import Recipe
 from mothernets_jax.data import Dataset
-from mothernets_jax.interruption import Interruption
-from mothernets_jax.settings import Recipe
-from mothernets_jax.stage_runner import run_stage
-from mothernets_jax.stages import Stage, Start, make_task
-from mothernets_jax.strategies import StrategyMemory
-from mothernets_jax.training import new_state
-from mothernets_jax.unfinished import UnfinishedWork
+from mothernets_jax.runtime.compilation import Executables
+from mothernets_jax.runtime.interruption import Interruption
+from mothernets_jax.stages.autosave import UnfinishedWork
+from mothernets_jax.stages.run_stage import run_stage
+from mothernets_jax.stages.stage import Stage, Start, make_task
+from mothernets_jax.stages.strategy import StrategyMemory
+from mothernets_jax.training.member_step import new_state
 
 # Of one member's epoch: 6 x (4 pixels x 1 unit + 1 unit x 2 classes) x 16 images.
 EPOCH_FLOPS = 6 * 6 * 16

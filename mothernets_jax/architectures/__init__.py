@@ -10,7 +10,7 @@ from mothernets_jax.architectures.base import Architecture, named_units, scale_w
 from mothernets_jax.architectures.densenet import densenet, parse_densenet
 from mothernets_jax.architectures.plain import mlp, parse_mlp, parse_vgg, vgg
 from mothernets_jax.architectures.resnet import parse_resnet, resnet, wide_resnet
-from mothernets_jax.wording import shown
+from mothernets_jax.utils.messages import shown
 
 __all__ = [
     "PARSERS",

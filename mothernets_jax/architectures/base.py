@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, ClassVar, Self
 
 from mothernets_jax.architectures.operations import Operation
-from mothernets_jax.wording import shown
+from mothernets_jax.utils.messages import shown
 
 LARGEST_SIZE = 1_000_000  # of a filter or a width
 MOST_UNITS, MOST_ALL_UNITS = 250, 1_000  # in a section, and in a network

@@ -27,7 +27,7 @@ from mothernets_jax.architectures.operations import (
     Operation,
     Weight,
 )
-from mothernets_jax.wording import shown
+from mothernets_jax.utils.messages import shown
 
 
 @dataclasses.dataclass(frozen=True)

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 from mothernets_jax.architectures.base import LARGEST_SIZE, MOST_UNITS
-from mothernets_jax.wording import shown
+from mothernets_jax.utils.messages import shown
 
 _PAIR = r"\(\s*([0-9]+)\s*:\s*([0-9]+)\s*\)(?:\s*x\s*([0-9]+))?"
 _MOST_DIGITS = 12  # of a number; more are no size

@@ -33,7 +33,7 @@ from mothernets_jax.architectures.residual_units import (
     post_activation_unit,
     pre_activation_unit,
 )
-from mothernets_jax.wording import shown
+from mothernets_jax.utils.messages import shown
 
 UNITS, STEMS = ("basic", "bottleneck", "preact"), ("cifar", "imagenet")
 SHORTCUTS = ("identity", "projection")

@@ -28,7 +28,7 @@ from mothernets_jax.data.folder_classes import TEST_FRACTION
 from mothernets_jax.data.image_folder import load_image_folder, load_test_images
 from mothernets_jax.data.tfds_builder import PREFIX, TFDS_NAMES, is_tfds
 from mothernets_jax.data.tfds_source import load_tfds
-from mothernets_jax.wording import shown
+from mothernets_jax.utils.messages import shown
 
 __all__ = ["Dataset", "load", "load_ood_images"]
 

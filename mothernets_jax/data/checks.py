@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from mothernets_jax.wording import shown
+from mothernets_jax.utils.messages import shown
 
 # Of the machine's memory, for the images of a data set; the rest is for training.
 _MEMORY_SHARE = 0.5

@@ -11,7 +11,7 @@ import numpy as np
 
 from mothernets_jax.data.dataset import Dataset
 from mothernets_jax.data.digests import digest_of
-from mothernets_jax.wording import named
+from mothernets_jax.utils.messages import named
 
 _MOST_NAMES = 10  # of classes, in a message
 # What is compared of a split with as many images as before, and how it is told.

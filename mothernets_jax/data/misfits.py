@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from mothernets_jax.data.image_formats import FORMATS
-from mothernets_jax.wording import shown
+from mothernets_jax.utils.messages import shown
 
 # Of the images or sizes that a message lists, and of the images of one size.
 _MOST_LISTED, _MOST_OF_A_SIZE = 20, 3

@@ -19,7 +19,7 @@ from typing import Any
 
 import absl.logging
 
-from mothernets_jax.wording import shown
+from mothernets_jax.utils.messages import shown
 
 _log = logging.getLogger(__name__)
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 
 from mothernets_jax.architectures import Architecture
+from mothernets_jax.config.settings import Settings
 from mothernets_jax.methods import (
     bagging,
     distillation,
@@ -12,8 +13,7 @@ from mothernets_jax.methods import (
     snapshot,
     treenets,
 )
-from mothernets_jax.settings import Settings
-from mothernets_jax.stages import Composition, Task
+from mothernets_jax.stages.stage import Composition, Task
 
 Method = Callable[[Task, Settings, Mapping[str, Architecture]], Composition]
 

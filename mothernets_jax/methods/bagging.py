@@ -6,9 +6,9 @@ References: Breiman 1996, "Bagging predictors".
 from collections.abc import Mapping
 
 from mothernets_jax.architectures import Architecture
+from mothernets_jax.config.settings import Settings
 from mothernets_jax.methods.scratch import from_scratch
-from mothernets_jax.settings import Settings
-from mothernets_jax.stages import Composition, Task
+from mothernets_jax.stages.stage import Composition, Task
 
 
 def compose(

@@ -7,8 +7,8 @@ Network"; MotherNets (MLSys 2020), the baseline of that name.
 from collections.abc import Mapping, Sequence
 
 from mothernets_jax.architectures import Architecture
-from mothernets_jax.costs import num_params
-from mothernets_jax.losses import Distillation
+from mothernets_jax.architectures.costs import num_params
+from mothernets_jax.config.settings import Recipe, Settings
 from mothernets_jax.methods.budget import (
     affordable_recipe,
     budget_flops,
@@ -20,8 +20,8 @@ from mothernets_jax.methods.scratch import (
     same_architecture,
     start_at_random,
 )
-from mothernets_jax.settings import Recipe, Settings
-from mothernets_jax.stages import Composition, Stage, Task, epoch_flops
+from mothernets_jax.stages.stage import Composition, Stage, Task, epoch_flops
+from mothernets_jax.training.losses import Distillation
 
 NAME = "distillation"
 TEACHER = "teacher"

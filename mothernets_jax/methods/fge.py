@@ -14,6 +14,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from mothernets_jax.architectures import Architecture
+from mothernets_jax.config.settings import FgeSettings, Settings
 from mothernets_jax.methods.budget import (
     affordable_epochs,
     budget_flops,
@@ -21,9 +22,8 @@ from mothernets_jax.methods.budget import (
     single_network,
 )
 from mothernets_jax.methods.scratch import continue_from, start_at_random
-from mothernets_jax.schedules import learning_rates, triangular_cycles
-from mothernets_jax.settings import FgeSettings, Settings
-from mothernets_jax.stages import Composition, Stage, Task
+from mothernets_jax.stages.stage import Composition, Stage, Task
+from mothernets_jax.training.schedules import learning_rates, triangular_cycles
 
 NAME = "fge"
 

@@ -11,17 +11,17 @@ import jax.numpy as jnp
 import numpy as np
 
 from mothernets_jax.architectures import Architecture
-from mothernets_jax.augment import normalise
-from mothernets_jax.channels import Split
-from mothernets_jax.compilation import Executables, ProgramStore
-from mothernets_jax.evaluation import predict_logits, prepare_prediction
-from mothernets_jax.hatching import grow, perturb
-from mothernets_jax.models import Variables, abstract_variables
-from mothernets_jax.momentum import hatch_momentum
-from mothernets_jax.settings import Settings
-from mothernets_jax.stages import EVALUATION_BATCH, Start, Task
-from mothernets_jax.training import MemberState, new_state
-from mothernets_jax.trees import named_key
+from mothernets_jax.config.settings import Settings
+from mothernets_jax.ensembles.prediction import predict_logits, prepare_prediction
+from mothernets_jax.growth.channels import Split
+from mothernets_jax.growth.hatching import grow, perturb
+from mothernets_jax.growth.momentum import hatch_momentum
+from mothernets_jax.models.models import Variables, abstract_variables
+from mothernets_jax.runtime.compilation import Executables, ProgramStore
+from mothernets_jax.stages.stage import EVALUATION_BATCH, Start, Task
+from mothernets_jax.training.augment import normalise
+from mothernets_jax.training.member_step import MemberState, new_state
+from mothernets_jax.utils.pytrees import named_key
 
 _log = logging.getLogger(__name__)
 

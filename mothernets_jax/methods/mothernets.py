@@ -11,7 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from mothernets_jax.architectures import Architecture
-from mothernets_jax.clustering import Cluster, cluster
+from mothernets_jax.config.settings import Recipe, Settings
+from mothernets_jax.growth.clustering import Cluster, cluster
 from mothernets_jax.methods.budget import (
     affordable_recipe,
     budget_flops,
@@ -30,9 +31,8 @@ from mothernets_jax.methods.scratch import (
     same_architecture,
     start_at_random,
 )
-from mothernets_jax.schedules import cosine_cycles
-from mothernets_jax.settings import Recipe, Settings
-from mothernets_jax.stages import Composition, Stage, Task, steps_per_epoch
+from mothernets_jax.stages.stage import Composition, Stage, Task, steps_per_epoch
+from mothernets_jax.training.schedules import cosine_cycles
 
 NAME = "mothernets"
 

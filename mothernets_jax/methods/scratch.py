@@ -3,17 +3,17 @@
 from collections.abc import Callable, Iterable, Mapping
 
 from mothernets_jax.architectures import Architecture
-from mothernets_jax.compilation import Executables
+from mothernets_jax.config.settings import Settings
 from mothernets_jax.methods.budget import (
     affordable_recipe,
     budget_flops,
     epoch_cost,
 )
-from mothernets_jax.models import init
-from mothernets_jax.settings import Settings
-from mothernets_jax.stages import Composition, Stage, Start, Task
-from mothernets_jax.training import MemberState, new_state
-from mothernets_jax.trees import named_key
+from mothernets_jax.models.models import init
+from mothernets_jax.runtime.compilation import Executables
+from mothernets_jax.stages.stage import Composition, Stage, Start, Task
+from mothernets_jax.training.member_step import MemberState, new_state
+from mothernets_jax.utils.pytrees import named_key
 
 
 def from_scratch(
@@ -31,7 +31,7 @@ def from_scratch(
         task: on what.
         settings: with the recipe and the budget, which is divided evenly in epochs.
         members: by name.
-        bags: see `stages.Stage`.
+        bags: see `stage.Stage`.
 
     Raises:
         ValueError: a budget too small, or bags of streamed images.

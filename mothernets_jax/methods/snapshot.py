@@ -7,6 +7,7 @@ import dataclasses
 from collections.abc import Mapping
 
 from mothernets_jax.architectures import Architecture
+from mothernets_jax.config.settings import Settings
 from mothernets_jax.methods.budget import (
     affordable_epochs,
     budget_flops,
@@ -14,8 +15,7 @@ from mothernets_jax.methods.budget import (
     single_network,
 )
 from mothernets_jax.methods.scratch import continue_from, start_at_random
-from mothernets_jax.settings import Settings
-from mothernets_jax.stages import Composition, Stage, Task
+from mothernets_jax.stages.stage import Composition, Stage, Task
 
 NAME = "snapshot"
 

@@ -6,17 +6,17 @@ References: Lee et al. 2015, "Why M heads are better than one".
 from collections.abc import Mapping
 
 from mothernets_jax.architectures import Architecture
-from mothernets_jax.branching import first_of_branches, shared_layers
-from mothernets_jax.compilation import Executables
+from mothernets_jax.config.settings import Settings
 from mothernets_jax.methods.budget import (
     affordable_recipe,
     budget_flops,
     single_network,
 )
 from mothernets_jax.methods.scratch import start_at_random
-from mothernets_jax.settings import Settings
-from mothernets_jax.stages import Composition, Stage, Start, Task, epoch_flops
-from mothernets_jax.training import MemberState
+from mothernets_jax.runtime.compilation import Executables
+from mothernets_jax.stages.stage import Composition, Stage, Start, Task, epoch_flops
+from mothernets_jax.training.branching_step import first_of_branches, shared_layers
+from mothernets_jax.training.member_step import MemberState
 
 NAME = "treenets"
 

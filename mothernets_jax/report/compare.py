@@ -8,11 +8,11 @@ import statistics
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
+from mothernets_jax.config.settings import without_harmless, without_other_methods
 from mothernets_jax.report.columns import with_shares
 from mothernets_jax.report.finished_runs import Run, with_images
-from mothernets_jax.report.series import anytime_points, flops_before_members
-from mothernets_jax.report.style import settings_text
-from mothernets_jax.settings import without_harmless, without_other_methods
+from mothernets_jax.report.plots.series import anytime_points, flops_before_members
+from mothernets_jax.report.plots.style import settings_text
 
 # What makes no other experiment: the seed, where the data are, what else is trained.
 _NO_VARIANT = ("seed", "methods", "data.dir", "data.ood_dir")

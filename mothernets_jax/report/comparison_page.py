@@ -9,8 +9,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from mothernets_jax.files import write_whole
-from mothernets_jax.report import style
 from mothernets_jax.report.class_tables import (
     BALANCED_NOTE,
     has_unequal_classes,
@@ -31,11 +29,13 @@ from mothernets_jax.report.findings import (
     comparison_warnings,
 )
 from mothernets_jax.report.page import draw_pictures, fill, html_table
-from mothernets_jax.report.plot_anytime import anytime
-from mothernets_jax.report.plot_frontier import frontier
-from mothernets_jax.report.series import MAIN_METHOD, Series, make_series
+from mothernets_jax.report.plots import style
+from mothernets_jax.report.plots.anytime import anytime
+from mothernets_jax.report.plots.frontier import frontier
+from mothernets_jax.report.plots.series import MAIN_METHOD, Series, make_series
 from mothernets_jax.report.tables import combination_tables
 from mothernets_jax.report.trials import Trials, trial_counts, trial_rows
+from mothernets_jax.storage.files import write_whole
 
 _DASHES = ("-", "--", ":", "-.")
 

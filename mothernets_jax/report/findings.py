@@ -4,8 +4,8 @@ import math
 from collections.abc import Iterable, Sequence
 
 from mothernets_jax.report.columns import share
-from mothernets_jax.report.style import method_label, percent
-from mothernets_jax.wording import in_short
+from mothernets_jax.report.plots.style import method_label, percent
+from mothernets_jax.utils.messages import in_short
 
 # Of a normal distribution, within which 95% of it lie.
 _DEVIATIONS = 1.96

@@ -6,8 +6,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from mothernets_jax import data_record
-from mothernets_jax.settings import digest_of, of_this_version
+from mothernets_jax.config.settings import digest_of, of_this_version
+from mothernets_jax.data import run_record
 
 
 class Run(NamedTuple):
@@ -37,7 +37,7 @@ def read_run(folder: Path) -> Run:
     settings, results = (
         _read(folder / f"{name}.json") for name in ("config", "results")
     )
-    record = data_record.read(folder)
+    record = run_record.read(folder)
     splits = record["data"]["splits"] if record else {}
     return Run(str(folder), of_this_version(settings), results, splits)
 

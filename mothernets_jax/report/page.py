@@ -16,8 +16,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
-from mothernets_jax.files import write_whole
-from mothernets_jax.report import style
+from mothernets_jax.report.plots import style
+from mothernets_jax.storage.files import write_whole
 
 SYSTEM_FONTS = "system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif"
 PNG_DOTS_PER_INCH = 144  # twice the pixels of the page's plots

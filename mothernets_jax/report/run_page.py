@@ -4,8 +4,6 @@ import html
 from functools import partial
 from pathlib import Path
 
-from mothernets_jax.files import write_whole
-from mothernets_jax.report import style
 from mothernets_jax.report.class_tables import (
     BALANCED_NOTE,
     MOST_CLASSES,
@@ -18,14 +16,15 @@ from mothernets_jax.report.class_tables import (
 from mothernets_jax.report.columns import COSTS, DETECTION, DIFFERENCES, worth_columns
 from mothernets_jax.report.findings import headline, interval, remarks, warnings
 from mothernets_jax.report.page import Drawing, draw_pictures, fill, html_table
-from mothernets_jax.report.plot_anytime import anytime
-from mothernets_jax.report.plot_curves import curves_of, learning_curves, metric_of
-from mothernets_jax.report.plot_disagreement import disagreement
-from mothernets_jax.report.plot_errors import member_errors
-from mothernets_jax.report.plot_frontier import frontier
-from mothernets_jax.report.plot_plan import draw_plan, family_of
-from mothernets_jax.report.plot_reliability import reliability_diagrams
-from mothernets_jax.report.series import series_of
+from mothernets_jax.report.plots import style
+from mothernets_jax.report.plots.anytime import anytime
+from mothernets_jax.report.plots.curves import curves_of, learning_curves, metric_of
+from mothernets_jax.report.plots.disagreement import disagreement
+from mothernets_jax.report.plots.frontier import frontier
+from mothernets_jax.report.plots.member_errors import member_errors
+from mothernets_jax.report.plots.plan import draw_plan, family_of
+from mothernets_jax.report.plots.reliability import reliability_diagrams
+from mothernets_jax.report.plots.series import series_of
 from mothernets_jax.report.tables import (
     architectures,
     combination_tables,
@@ -34,6 +33,7 @@ from mothernets_jax.report.tables import (
     planned_clusters,
     with_failed,
 )
+from mothernets_jax.storage.files import write_whole
 
 
 def write_report(results: dict, workdir: Path) -> Path:

@@ -17,7 +17,7 @@ from mothernets_jax.report.columns import (
 )
 from mothernets_jax.report.findings import average_error
 from mothernets_jax.report.page import html_table
-from mothernets_jax.report.style import decimals, method_label, percent, quantity
+from mothernets_jax.report.plots.style import decimals, method_label, percent, quantity
 
 # The combinations in the order of the tables, and what they are called.
 COMBINATIONS = {

@@ -27,12 +27,14 @@ from rich.console import Console
 
 import mothernets_jax as mn
 from configs.vgg_ensemble import get_config
-from mothernets_jax import checkpoints, data, experiment, run_log
-from mothernets_jax.config import from_config
-from mothernets_jax.config_file import explain
+from mothernets_jax import data
+from mothernets_jax.config.file_errors import explain
+from mothernets_jax.config.validation import from_config
 from mothernets_jax.methods import METHODS
-from mothernets_jax.models import abstract_variables
-from mothernets_jax.troubles import explained
+from mothernets_jax.models.models import abstract_variables
+from mothernets_jax.runs import experiment
+from mothernets_jax.runs.failures import explained
+from mothernets_jax.storage import checkpoints, run_log
 
 ROOT = Path(__file__).parents[2]
 SHAPE, CLASSES = (8, 8, 1), 3
@@ -436,7 +438,7 @@ def test_libraries_print_no_tracebacks():
     for logger, exc_info, told in [
         ("absl", error, False),
         ("absl", None, True),
-        ("mothernets_jax.strategies", error, True),
+        ("mothernets_jax.stages.stage.strategy", error, True),
     ]:
         record = logging.LogRecord(logger, 40, "", 0, "text", (), exc_info)
         assert run_log.is_news(record) is told

@@ -13,7 +13,8 @@ from fake_runs import without_clocks
 from faults.smallest import metrics_of, run
 
 import mothernets_jax as mn
-from mothernets_jax import checkpoints, data
+from mothernets_jax import data
+from mothernets_jax.storage import checkpoints
 
 DAMAGES = int(os.environ.get("MOTHERNETS_JAX_DAMAGES", "40"))
 # Their messages say what to do; everything else is mended. A page or a picture is in

@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from configs.vgg_ensemble import get_config
-from mothernets_jax import data, experiment
+from mothernets_jax import data
 from mothernets_jax.architectures import parse
-from mothernets_jax.config import from_config
+from mothernets_jax.config.validation import from_config
 from mothernets_jax.methods import METHODS
+from mothernets_jax.runs import experiment
 
 FEW, MANY = 60, int(os.environ.get("MOTHERNETS_JAX_FUZZ", "2000"))
 SECONDS = 60  # of an example, on a machine that does other things, too

@@ -10,8 +10,8 @@ import orbax.checkpoint as ocp
 import pytest
 
 import mothernets_jax as mn
-from mothernets_jax import checkpoints, sealed_record
-from mothernets_jax.ensemble_record import from_json
+from mothernets_jax.ensembles.record import from_json
+from mothernets_jax.storage import checkpoints, manifest
 
 NETWORK = mn.parse("mlp 4")
 SHAPE, CLASSES = (2, 2, 1), ("dark", "bright")
@@ -102,7 +102,7 @@ def test_a_field_that_cannot_be_is_refused(saved, tmp_path, field, value):
     shutil.copytree(saved, tmp_path, dirs_exist_ok=True)
     folder = tmp_path / "ensembles" / "mine"
     record = {**RECORD, field: value}
-    sealed_record.write(folder / "record.json", folder / "variables", record)
+    manifest.write(folder / "record.json", folder / "variables", record)
     with pytest.raises(ValueError) as caught:
         mn.Ensemble.load(tmp_path)
     message = str(caught.value)
@@ -142,7 +142,7 @@ def save_by_hand(folder, members, save_args):
     with ocp.Checkpointer(handler) as checkpointer:
         args = save_args and jax.tree.map(lambda _: save_args, members)
         checkpointer.save(own, ocp.args.PyTreeSave(members, save_args=args), force=True)
-    sealed_record.write(own.parent / "record.json", own, RECORD)
+    manifest.write(own.parent / "record.json", own, RECORD)
 
 
 def test_files_that_are_named_after_arrays_are_refused(tmp_path):

@@ -26,10 +26,10 @@ import absl.logging
 from fake_runs import without_clocks
 from faults import smallest
 
-from mothernets_jax import checkpoints, files, sealed_record
-from mothernets_jax.compilation import use_persistent_cache
-from mothernets_jax.run_log import log_our_stages
-from mothernets_jax.troubles import explained
+from mothernets_jax.runs.failures import explained
+from mothernets_jax.runtime.compilation import use_persistent_cache
+from mothernets_jax.storage import checkpoints, files, manifest
+from mothernets_jax.storage.run_log import log_our_stages
 
 SECONDS = 120  # that no single run takes
 
@@ -82,7 +82,7 @@ def check_kept(saves: dict[Path, str]) -> None:
             kept = checkpoints.read_record(folder) is not None
             if kept:
                 record = json.loads((folder / "record.json").read_text())
-                found = sealed_record.checksums(folder / "variables")
+                found = manifest.checksums(folder / "variables")
                 kept = record["sha256"] == checksum and record["files"] == found
         except checkpoints.DamagedError:
             kept = False

@@ -19,25 +19,25 @@ import numpy as np
 from PIL import Image
 
 from mothernets_jax.architectures import vgg
-from mothernets_jax.augment import Sides
-from mothernets_jax.branching import first_of_branches
-from mothernets_jax.compilation import Executables, ProgramStore
+from mothernets_jax.config.settings import Recipe
 from mothernets_jax.data.dataset import split
 from mothernets_jax.data.decoding import Encoded, EncodedImages
-from mothernets_jax.group_trainer import GroupTrainer
-from mothernets_jax.groups import (
+from mothernets_jax.models.models import init
+from mothernets_jax.runtime.compilation import Executables, ProgramStore
+from mothernets_jax.stages.stage import Stage, Start, make_task
+from mothernets_jax.stages.trainer import GroupTrainer
+from mothernets_jax.training.augment import Sides
+from mothernets_jax.training.branching_step import first_of_branches
+from mothernets_jax.training.group_step import (
     STRATEGIES,
     StepsInputs,
     make_orders,
     make_steps,
     new_group,
 )
-from mothernets_jax.losses import Distillation
-from mothernets_jax.models import init
-from mothernets_jax.placement import fetch, place
-from mothernets_jax.settings import Recipe
-from mothernets_jax.stages import Stage, Start, make_task
-from mothernets_jax.training import new_state
+from mothernets_jax.training.losses import Distillation
+from mothernets_jax.training.member_step import new_state
+from mothernets_jax.training.sharding import fetch, place
 
 NETWORK = vgg("(3:4) | (1:6)")
 SIDE, CLASSES, BATCH = 6, 4, 16

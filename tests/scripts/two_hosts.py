@@ -9,15 +9,15 @@ import sys
 import jax
 import numpy as np
 
-from mothernets_jax import hosts
-from mothernets_jax.meeting import together
+from mothernets_jax.runtime import multihost
+from mothernets_jax.runtime.distributed import together
 
 
 def refused(function, *args):
     """The message of the error that a function raises."""
     try:
         function(*args)
-    except hosts.StoppedTogetherError as error:
+    except multihost.StoppedTogetherError as error:
         return str(error)
     return None
 
@@ -35,22 +35,22 @@ def main():
         own = {"name": f"host {host}", "figure": 0.1 + host}
         arrays = {"a": np.full((2, 3), host + 0.5), "b": np.arange(3) + host}
         shapes = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype), arrays)
-        told = hosts.arrays_on_first(lambda: arrays, shapes)
+        told = multihost.arrays_on_first(lambda: arrays, shapes)
         found = {
-            "told": hosts.on_first(lambda: own),
-            "clock": hosts.first_clock(host + 2.0),
+            "told": multihost.on_first(lambda: own),
+            "clock": multihost.first_clock(host + 2.0),
             "arrays": jax.tree.map(lambda a: np.asarray(a).tolist(), told),
             "held_here": all(a.is_fully_addressable for a in jax.tree.leaves(told)),
-            "own": hosts.on_every(lambda: host),
-            "first_failed": refused(hosts.on_first, fail),
-            "one_failed": refused(hosts.on_every, fail_on_host_1),
-            "same": refused(hosts.check_same, "the words", "word"),
-            "different": refused(hosts.check_same, "the words", f"word {host}"),
+            "own": multihost.on_every(lambda: host),
+            "first_failed": refused(multihost.on_first, fail),
+            "one_failed": refused(multihost.on_every, fail_on_host_1),
+            "same": refused(multihost.check_same, "the words", "word"),
+            "different": refused(multihost.check_same, "the words", f"word {host}"),
         }
         print(json.dumps(found), flush=True)
         if host == 1:
             raise OSError("the disk is gone")
-        hosts.on_first(lambda: None)  # never ends, since host 1 never comes
+        multihost.on_first(lambda: None)  # never ends, since host 1 never comes
 
 
 if __name__ == "__main__":

@@ -1,0 +1,1 @@
+"""Settings of a run, from a config to frozen, checked values."""

@@ -1,0 +1,75 @@
+"""A frozen dataclass from a nested mapping, checked field by field."""
+
+import dataclasses
+import difflib
+import types
+import typing
+from collections.abc import Mapping
+from typing import Any
+
+from mothernets_jax.utils.messages import named, shown
+
+_NAMES = {int: "a whole number", float: "a number", str: "text", bool: "True or False"}
+
+
+def freeze(kind: type, values: Any, path: str) -> Any:
+    """A dataclass, and those in it, from a mapping.
+
+    Args:
+        kind: the dataclass; its fields are dataclasses, plain types, tuples and
+            dictionaries of them, or such a type `| None`.
+        values: with exactly its fields.
+        path: names the value in messages.
+
+    Raises:
+        ValueError: an unknown or missing field, or a wrong type; names the field, what
+            was found and what was expected.
+    """
+    if not isinstance(values, Mapping) and not hasattr(values, "items"):
+        raise ValueError(f"{path} is {shown(values)}: expected a group of fields")
+    hints = typing.get_type_hints(kind)
+    for name in values:
+        if name not in hints:
+            close = difflib.get_close_matches(str(name)[:100], hints, n=1)
+            hint = f"did you mean {close[0]!r}?" if close else f"known: {list(hints)}"
+            raise ValueError(f"{path}.{named(name)} is not a field: {hint}")
+    missing = [name for name in hints if name not in values]
+    if missing:
+        raise ValueError(f"{path}.{missing[0]} is missing: add it to the config file")
+    return kind(
+        **{n: _convert(hint, values[n], f"{path}.{n}") for n, hint in hints.items()}
+    )
+
+
+def _convert(hint: Any, value: Any, path: str) -> Any:
+    """A value of the hinted type; ints become floats where floats are expected."""
+    if dataclasses.is_dataclass(hint):
+        return freeze(hint, value, path)  # type: ignore[arg-type]
+    origin, args = typing.get_origin(hint), typing.get_args(hint)
+    if origin is types.UnionType:  # X | None
+        return None if value is None else _convert(args[0], value, path)
+    if origin is tuple:
+        if not isinstance(value, tuple | list):
+            raise ValueError(
+                f"{path} is {shown(value)}: expected a tuple such as ('a', 'b')"
+            )
+        return tuple(_convert(args[0], v, f"{path}[{i}]") for i, v in enumerate(value))
+    if origin is dict:
+        if not hasattr(value, "items"):
+            raise ValueError(
+                f"{path} is {shown(value)}: expected names and their values"
+            )
+        return {
+            str(k): _convert(args[1], v, f"{path}.{named(k)}") for k, v in value.items()
+        }
+    is_int = isinstance(value, int) and not isinstance(value, bool)
+    if hint is float and is_int:
+        try:
+            return float(value)
+        except OverflowError:
+            raise ValueError(
+                f"{path} is {shown(value)}: expected a smaller number"
+            ) from None
+    if not isinstance(value, hint) or (hint is int and not is_int):
+        raise ValueError(f"{path} is {shown(value)}: expected {_NAMES[hint]}")
+    return value

@@ -1,0 +1,137 @@
+"""From a ConfigDict to frozen, validated settings: here the config ends.
+
+Below this module everything takes settings, or plain keyword arguments.
+"""
+
+import difflib
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from mothernets_jax.architectures import parse
+from mothernets_jax.architectures.checks import LONGEST_NAME, MOST_MEMBERS, is_name
+from mothernets_jax.config.field_ranges import check_ranges, value_of
+from mothernets_jax.config.from_mapping import freeze
+from mothernets_jax.config.settings import Settings
+from mothernets_jax.ensembles.combine import COMBINATIONS
+from mothernets_jax.growth.clustering import check_knobs
+from mothernets_jax.utils.messages import named, shown
+
+# Names of networks that methods train beside the members.
+_TAKEN = r"(mothernet|teacher)(_\d+)?"
+
+
+def from_config(config: Mapping[str, Any], methods: tuple[str, ...]) -> Settings:
+    """Checks a config and freezes it.
+
+    Args:
+        config: a ConfigDict or a nested mapping with exactly the fields of `Settings`.
+        methods: the names that `methods` may hold.
+
+    Raises:
+        ValueError: an unknown or missing field, a wrong type, a value out of range;
+            names the field, what was found and what was expected.
+    """
+    settings = freeze(Settings, config, "config")
+    check_ranges(settings)
+    _check_together(settings)
+    _check_methods(settings, methods)
+    _check_architectures(settings)
+    _check_ensemble(settings)
+    return settings
+
+
+def _check_together(settings: Settings) -> None:
+    """What the values of several fields mean together."""
+    if settings.fge.largest_rate < settings.fge.smallest_rate:
+        raise ValueError(
+            f"config.fge.largest_rate is {settings.fge.largest_rate}: expected "
+            f"{settings.fge.smallest_rate} or more, which is config.fge.smallest_rate"
+        )
+    if (settings.fge.cycle_epochs or 0) % 2:
+        raise ValueError(
+            f"config.fge.cycle_epochs is {settings.fge.cycle_epochs}: expected an even "
+            "number, since a member is collected in the middle of a cycle"
+        )
+    fractions = settings.data.validation_fraction, settings.data.calibration_fraction
+    if sum(fractions) >= 1:
+        raise ValueError(
+            f"config.data.validation_fraction is {fractions[0]} and "
+            f"config.data.calibration_fraction is {fractions[1]}: expected less than 1 "
+            "together, as the rest of the training set trains"
+        )
+    for group in ("train", "hatch"):
+        epochs, warmup = (
+            value_of(settings, f"{group}.{name}")
+            for name in ("epochs", "warmup_epochs")
+        )
+        if warmup > epochs:
+            raise ValueError(
+                f"config.{group}.warmup_epochs is {warmup}: expected at most "
+                f"config.{group}.epochs, which is {epochs}"
+            )
+    if settings.mother.cycles > 1 and settings.mother.schedule not in ("", "cosine"):
+        raise ValueError(
+            f"config.mother.cycles is {settings.mother.cycles}: expected 1 with "
+            f"config.mother.schedule={settings.mother.schedule!r}, as only 'cosine' "
+            "has cycles"
+        )
+    if settings.combine not in COMBINATIONS and not fractions[1]:
+        raise ValueError(
+            f"config.combine is {settings.combine!r}, whose weights are fitted on a "
+            "part of the training set, and config.data.calibration_fraction is 0.0: "
+            f"set it, to 0.1 say, or choose one of {', '.join(COMBINATIONS)}"
+        )
+
+
+def _check_methods(settings: Settings, methods: tuple[str, ...]) -> None:
+    if not settings.methods:
+        raise ValueError(f"config.methods is empty: choose from {', '.join(methods)}")
+    for i, name in enumerate(settings.methods):
+        if name not in methods or name in settings.methods[:i]:
+            close = difflib.get_close_matches(name[:100], methods, n=1)
+            hint = (
+                f" (did you mean {close[0]!r}?)" if close and close[0] != name else ""
+            )
+            raise ValueError(
+                f"config.methods[{i}] is {shown(name)}{hint}: expected each of "
+                f"{', '.join(methods)} at most once"
+            )
+
+
+def _check_architectures(settings: Settings) -> None:
+    if not settings.architectures:
+        raise ValueError("config.architectures is empty: give at least one network")
+    for name, notation in settings.architectures.items():
+        if not is_name(name) or re.fullmatch(_TAKEN, name):
+            raise ValueError(
+                f"config.architectures has the name {shown(name)}: expected letters, "
+                f"digits and '_' only, at most {LONGEST_NAME}, since folders are named "
+                "after it, and not 'mothernet' or 'teacher'"
+            )
+        try:
+            parse(notation)
+        except ValueError as error:
+            raise ValueError(f"config.architectures.{named(name)}: {error}") from None
+
+
+def _check_ensemble(settings: Settings) -> None:
+    """How many members there are, and what is asked of their clusters."""
+    count = len(settings.architectures) * settings.replicas
+    if count > MOST_MEMBERS:
+        raise ValueError(
+            f"config.replicas is {settings.replicas}, which makes {count:,} members of "
+            f"{len(settings.architectures)} architectures: expected at most "
+            f"{MOST_MEMBERS:,} members"
+        )
+    reference = settings.budget.reference
+    if reference and reference not in {**settings.architectures, **settings.members}:
+        raise ValueError(
+            f"config.budget.reference is {shown(reference)}: expected one of "
+            f"{', '.join(settings.architectures)}, or nothing for the one network of "
+            "Snapshot Ensembles"
+        )
+    try:
+        check_knobs(count, settings.num_clusters, settings.min_shared)
+    except ValueError as error:
+        raise ValueError(f"config.{error}") from None

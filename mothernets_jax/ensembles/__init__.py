@@ -1,0 +1,1 @@
+"""Members together: prediction, combination, saving and loading."""

@@ -1,0 +1,146 @@
+"""Where an ensemble may be saved, and where a saved one is found.
+
+A saved ensemble is a folder with `variables/` and a sealed `record.json`, as
+`checkpoints` writes them; see `saved_ensemble` for what is in them.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from mothernets_jax.ensembles.record import from_json, is_failure
+from mothernets_jax.storage import checkpoints, manifest
+from mothernets_jax.storage.files import DamagedError
+from mothernets_jax.utils.messages import shown
+
+ENSEMBLES_FOLDER = "ensembles"  # of a run's folder
+_RECORD, _VARIABLES = "record.json", "variables"
+_NAMED = 5  # files that a message lists
+
+
+def as_path(path: Any) -> Path:
+    """The path that a user gave, with `~` for the home folder.
+
+    Raises:
+        ValueError: no path, or the home of a user who is not known.
+    """
+    if not isinstance(path, str | Path):
+        raise ValueError(f"path is {shown(path)}: expected the path of a folder")
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise ValueError(f"path is {shown(str(path))}: {error}") from None
+
+
+def check_free(folder: Path) -> None:
+    """Refuses a place where a save would mix with, or delete, what is not its own.
+
+    Free is what does not exist yet, an empty folder, and a saved ensemble, beside which
+    other files stay.
+
+    Args:
+        folder: where an ensemble is to be saved.
+
+    Raises:
+        ValueError: it is a link, lies in a file, or holds anything else.
+    """
+    if folder.is_symlink():
+        raise ValueError(f"{folder} is a link: expected the path of the folder itself")
+    there = next(p for p in (folder, *folder.absolute().parents) if p.exists())
+    if not there.is_dir():
+        within = "" if there is folder else f"in {there}, which is "
+        raise ValueError(f"{folder} is {within}a file: expected the path of a folder")
+    names = [path.name for path in folder.iterdir()] if there is folder else []
+    others = _others_in_ensemble(folder, names) if _RECORD in names else names
+    if others:
+        raise ValueError(
+            f"{folder} is neither empty nor just a saved ensemble: found "
+            f"{_listed(others)}. Choose another path, or move what is there (delete "
+            "what a save has left that was killed)"
+        )
+
+
+def _others_in_ensemble(folder: Path, names: list[str]) -> list[str]:
+    """Paths that replacing the folder's ensemble would delete, and that are not its."""
+    try:
+        sealed = manifest.read(folder / _RECORD, folder / _VARIABLES)
+        from_json(sealed and sealed.record)
+    except ValueError:
+        return [_RECORD]  # a stranger's, or damaged
+    assert sealed is not None
+    own = {folder / _VARIABLES / name for name in sealed.files}
+    found = (folder / _VARIABLES).rglob("*")
+    others = [p for p in found if p not in own and (p.is_symlink() or not p.is_dir())]
+    return [
+        *(path.relative_to(folder).as_posix() for path in others),
+        # `checkpoints.remove` deletes them, taking them for what a save left undone.
+        *(n for n in names if n.startswith(_VARIABLES) and n != _VARIABLES),
+    ]
+
+
+def find(path: Any, method: str | None) -> Path:
+    """The folder of an ensemble.
+
+    Args:
+        path: a run's folder, or an ensemble's own.
+        method: which of a run's ensembles; None where there is one.
+
+    Raises:
+        ValueError: none is there, or not that one, or several and none named.
+    """
+    folder = as_path(path)
+    if checkpoints.is_finished(folder):
+        if method is None:
+            return folder
+        raise ValueError(
+            f"{folder} is one saved ensemble, and no run with one for each method: "
+            f"leave out the method, which is {shown(method)}"
+        )
+    ensembles = folder / ENSEMBLES_FOLDER
+    saved = sorted(
+        own.name
+        for own in (ensembles.iterdir() if ensembles.is_dir() else ())
+        if checkpoints.is_finished(own)
+    )
+    # Methods that have no member are named only where nothing else is there.
+    finished = [name for name in saved if not _has_failed(ensembles / name)] or saved
+    if not finished:
+        raise ValueError(
+            f"{folder} holds no trained ensemble: {_described(folder)}. Expected a "
+            f"finished run's folder, in which {ENSEMBLES_FOLDER}/ has one for each "
+            "method, or a folder that Ensemble.save has written"
+        )
+    if method is None and len(finished) > 1:
+        raise ValueError(
+            f"{folder} holds the ensembles of {', '.join(finished)}: name one, as "
+            f"in Ensemble.load(workdir, {finished[0]!r})"
+        )
+    if method is not None and method not in saved:
+        raise ValueError(
+            f"{folder} holds no ensemble of {shown(method)}: found "
+            f"{', '.join(finished)}"
+        )
+    return ensembles / (method or finished[0])
+
+
+def _has_failed(folder: Path) -> bool:
+    """Whether a method's record says that none of its members could be trained."""
+    try:
+        return is_failure(checkpoints.read_record(folder))
+    except (DamagedError, OSError):
+        return False  # it is named when it is loaded
+
+
+def _described(folder: Path) -> str:
+    """What is there instead of an ensemble."""
+    if not folder.exists():
+        return "it does not exist"
+    if not folder.is_dir():
+        return "it is a file"
+    names = [path.name for path in folder.iterdir()]
+    return f"found {_listed(names)} there" if names else "it is empty"
+
+
+def _listed(names: list[str]) -> str:
+    """The first few of some names of files, and how many more there are."""
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return ", ".join(map(shown, sorted(names)[:_NAMED])) + more

@@ -1,0 +1,172 @@
+"""A member's logits over many images, in batches of a few compiled sizes."""
+
+import contextlib
+import functools
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from mothernets_jax.architectures import Architecture
+from mothernets_jax.data import Dataset
+from mothernets_jax.metrics import classification
+from mothernets_jax.models.models import Variables, apply
+from mothernets_jax.runtime.compilation import Executables, ProgramStore
+from mothernets_jax.training.augment import normalise
+
+_BATCHES_AHEAD = 8  # of which the device holds the images
+
+
+def _forward(architecture: Architecture, exact: bool):
+    """The forward pass.
+
+    Args:
+        architecture: the member's.
+        exact: without the rounding of factors to 11 bits (GPU) or 8 (TPU) that is the
+            default of accelerators for float32; the CPU has none.
+    """
+    return _make_forward(architecture, exact and jax.default_backend() != "cpu")
+
+
+@functools.cache
+def _make_forward(architecture: Architecture, exact: bool):
+    def forward(variables, images, mean, std):
+        precision = jax.default_matmul_precision("highest")
+        with precision if exact else contextlib.nullcontext():
+            return apply(architecture, variables, normalise(images, mean, std))
+
+    return jax.jit(forward)
+
+
+def filled_size(images: int, largest: int, smallest: int = 1) -> int:
+    """Images that a batch is filled up to, so that few programs serve all batches.
+
+    The next power of two, for which there are at most `1 + ceil(log2(largest))`
+    programs; unless a batch is smaller than `smallest`, less than half is filling.
+
+    Args:
+        images: in the batch, 1 to `largest`.
+        largest: images of a full batch.
+        smallest: images that any batch is filled up to, at most `largest`.
+
+    >>> [filled_size(images, largest=100) for images in (1, 2, 3, 64, 65, 100)]
+    [1, 2, 4, 64, 100, 100]
+    """
+    return min(largest, max(smallest, 1 << (images - 1).bit_length()))
+
+
+def predict_logits(
+    architecture: Architecture,
+    variables: Variables,
+    images: np.ndarray,
+    mean: np.ndarray,
+    std: np.ndarray,
+    *,
+    batch_size: int,
+    smallest_batch: int = 1,
+    executables: Executables,
+    exact: bool = False,
+) -> np.ndarray:
+    """Logits in evaluation mode.
+
+    Batches of another size are other programs, whose sums are in another order: between
+    sizes a logit differs by rounding. (On CPUs and in float32, by at most 1.1e-6 of the
+    largest logit in networks of every family, between batches of 1 to 512 images.)
+
+    Args:
+        architecture: the member's.
+        variables: `{"params": ..., "batch_stats": ...}`.
+        images: uint8 [examples, height, width, channels].
+        mean: float32 [channels], pixel units.
+        std: float32 [channels], pixel units.
+        batch_size: images of all batches but the last, which is filled up with zeros
+            to the next power of two.
+        smallest_batch: images that the last batch is filled up to at least; as many as
+            `batch_size` where one program is to serve all.
+        executables: where compiled programs are kept.
+        exact: without the rounding of factors that is an accelerator's default, and
+            not autotuned: for a check, not for many images.
+
+    Returns:
+        float32 [examples, classes].
+    """
+    forward = _forward(architecture, exact)
+    statistics = jnp.asarray(mean), jnp.asarray(std)
+    programs, logits = {}, []
+    for start in range(0, len(images), batch_size):
+        batch = images[start : start + batch_size]
+        size = filled_size(len(batch), batch_size, smallest_batch)
+        if len(batch) < size:
+            empty = np.zeros((size - len(batch), *images.shape[1:]), images.dtype)
+            batch = np.concatenate([batch, empty])
+        if size not in programs:
+            args = (variables, batch, *statistics)
+            programs[size] = executables.get(forward, *args, often_run=not exact)
+        logits.append(programs[size](variables, batch, *statistics))
+        if len(logits) > _BATCHES_AHEAD:
+            logits[-_BATCHES_AHEAD].block_until_ready()
+    return np.concatenate(jax.device_get(logits))[: len(images)].astype(np.float32)
+
+
+def validation_error(
+    architecture: Architecture,
+    variables: Variables,
+    dataset: Dataset,
+    *,
+    batch_size: int,
+    executables: Executables,
+) -> float | None:
+    """The share of the validation images that a member gets wrong; None without any.
+
+    NaN where it predicts something that is not finite.
+
+    Args:
+        architecture: the member's.
+        variables: `{"params": ..., "batch_stats": ...}`.
+        dataset: with the split.
+        batch_size: images at a time, for all of which one program is compiled.
+        executables: where compiled programs are kept.
+    """
+    if not len(dataset.validation_labels):
+        return None
+    logits = predict_logits(
+        architecture,
+        variables,
+        dataset.validation_images,
+        dataset.mean,
+        dataset.std,
+        batch_size=batch_size,
+        smallest_batch=batch_size,
+        executables=executables,
+    )
+    if not np.isfinite(logits).all():
+        return math.nan
+    return classification.error(logits, dataset.validation_labels)
+
+
+def prepare_prediction(
+    architecture: Architecture,
+    variables: Variables,
+    input_shape: tuple[int, int, int],
+    batch_size: int,
+    store: ProgramStore,
+    *,
+    exact: bool = False,
+) -> None:
+    """Compiles in the background what `predict_logits` uses for batches of one size.
+
+    Args:
+        architecture: the member's.
+        variables: their shapes.
+        input_shape: (height, width, channels) of an image.
+        batch_size: images that the batches are filled up to.
+        store: where compiled programs are kept.
+        exact: without the rounding of factors that is an accelerator's default, and
+            not autotuned.
+    """
+    images = jax.ShapeDtypeStruct((batch_size, *input_shape), jnp.uint8)
+    channels = jax.ShapeDtypeStruct(input_shape[-1:], jnp.float32)
+    forward = _forward(architecture, exact)
+    args = (variables, images, channels, channels)
+    store.prepare(forward, *args, often_run=not exact)

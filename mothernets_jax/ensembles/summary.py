@@ -1,0 +1,143 @@
+"""Everything measured of predictions, as plain values for `results.json`.
+
+Axes: [members, examples, classes] logits, [examples, classes] probabilities.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from scipy.special import softmax
+
+from mothernets_jax.ensembles.combine import COMBINATIONS, combined, oracle_error
+from mothernets_jax.metrics import (
+    calibration,
+    class_errors,
+    classification,
+    diversity,
+    ood,
+)
+
+
+def of_combinations(
+    logits: np.ndarray,
+    labels: np.ndarray,
+    weights: Mapping[str, np.ndarray],
+    temperatures: Mapping[str, float],
+) -> dict[str, dict[str, Any]]:
+    """What each combination of the members is worth, and the oracle's error.
+
+    Args:
+        logits: [members, examples, classes].
+        labels: int [examples].
+        weights: [members] of each learned combination by name; empty for none.
+        temperatures: of each combination by name; empty for none.
+
+    Returns:
+        By the combination's name, `error, balanced_error, nll, brier, ece,
+        ece_adaptive`, and with a temperature that and, under `calibrated`, those of the
+        rescaled probabilities (but for the errors, which stay).
+    """
+    figures = {}
+    for name in (*COMBINATIONS, *weights):
+        scores = combined(name, logits, weights)
+        figures[name] = _errors(scores, labels) | _scores(scores, labels)
+        if name in temperatures:
+            rescaled = calibration.rescale(scores, temperatures[name])
+            figures[name]["temperature"] = temperatures[name]
+            figures[name]["calibrated"] = _scores(rescaled, labels)
+    missed = (logits.argmax(axis=-1) != labels).all(axis=0)
+    balanced = class_errors.balanced_error(missed, labels)
+    oracle = {"error": oracle_error(logits, labels), "balanced_error": balanced}
+    return {**figures, "oracle": oracle}
+
+
+def of_member(logits: np.ndarray, labels: np.ndarray) -> dict[str, float]:
+    """One network's `error, balanced_error, nll, brier, ece`.
+
+    Args:
+        logits: [examples, classes].
+        labels: int [examples].
+    """
+    scores = _scores(softmax(logits.astype(np.float64), axis=1), labels)
+    del scores["ece_adaptive"]
+    return {**_errors(logits, labels), **scores}
+
+
+def of_diversity(logits: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
+    """How much the members differ; the means over pairs are None for one member.
+
+    Args:
+        logits: [members, examples, classes].
+        labels: int [examples].
+    """
+    disagreement = diversity.disagreement(logits)
+    covariance = diversity.covariance(logits, labels)
+    return {
+        "disagreement": diversity.mean_over_pairs(disagreement),
+        "disagreement_matrix": disagreement.tolist(),
+        "covariance": diversity.mean_over_pairs(covariance),
+        "mutual_information": diversity.mutual_information(logits),
+    }
+
+
+def of_reliability(
+    probabilities: np.ndarray, labels: np.ndarray, temperature: float | None = None
+) -> dict[str, Any]:
+    """A reliability diagram, and under `calibrated` that at a temperature.
+
+    Args:
+        probabilities: [examples, classes].
+        labels: int [examples].
+        temperature: None for no second one.
+
+    Returns:
+        `confidence`, `accuracy` and `count` of each bin; both means are None where the
+        bin is empty.
+    """
+    bins = calibration.reliability(probabilities, labels)
+    figures: dict[str, Any] = {
+        name: [
+            None if name != "count" and not count else value
+            for value, count in zip(values.tolist(), bins.count, strict=True)
+        ]
+        for name, values in bins._asdict().items()
+    }
+    if temperature is not None:
+        rescaled = calibration.rescale(probabilities, temperature)
+        figures["calibrated"] = of_reliability(rescaled, labels)
+    return figures
+
+
+def of_detection(inside: np.ndarray, outside: np.ndarray) -> dict[str, float]:
+    """How well images of another data set are told from the test images.
+
+    Args:
+        inside: [examples, classes], probabilities.
+        outside: [other examples, classes].
+    """
+    return {
+        "auroc_max_probability": ood.auroc_max_probability(inside, outside),
+        "auroc_entropy": ood.auroc_entropy(inside, outside),
+    }
+
+
+def _errors(scores: np.ndarray, labels: np.ndarray) -> dict[str, float]:
+    wrong = scores.argmax(axis=1) != labels
+    return {
+        "error": classification.error(scores, labels),
+        "balanced_error": class_errors.balanced_error(wrong, labels),
+    }
+
+
+def _scores(probabilities: np.ndarray, labels: np.ndarray) -> dict[str, float]:
+    equal_width, equal_mass = (
+        calibration.reliability(probabilities, labels, adaptive=adaptive)
+        for adaptive in (False, True)
+    )
+    return {
+        "nll": classification.nll(probabilities, labels),
+        "brier": classification.brier(probabilities, labels),
+        "ece": calibration.ece(equal_width),
+        "ece_adaptive": calibration.ece(equal_mass),
+    }

@@ -1,0 +1,1 @@
+"""The paper's idea: MotherNets, clusters of them, and hatching."""

@@ -1,0 +1,53 @@
+"""Estimated moments of what passes through a network, without any images."""
+
+import jax
+import jax.numpy as jnp
+
+from mothernets_jax.architectures import Architecture
+from mothernets_jax.architectures.operations import Join, Map, Norm
+from mothernets_jax.models.models import Moments, Variables
+
+
+def estimated_moments(
+    architecture: Architecture, variables: Variables
+) -> dict[str, Moments]:
+    """Of what each operation makes, by its name, from the normalisations' parameters.
+
+    A normalised channel is taken for a Gaussian whose mean and standard deviation are
+    the normalisation's bias and |scale|, the terms of a sum for independent; pooling is
+    left out. What only the images decide is missing.
+    """
+    found: dict[str, Moments] = {}
+    for operation in architecture.operations():
+        match operation:
+            case Norm(name=name):
+                norm = variables["params"][name]
+                found[name] = Moments(norm["bias"], norm["scale"] ** 2)
+            case Map(kind="relu") if operation.reads in found:
+                found[operation.name] = _rectified(found[operation.reads])
+            case Map(kind=kind) if operation.reads in found and kind != "flatten":
+                found[operation.name] = found[operation.reads]
+            case Join(reads=(one, other)) if one in found and other in found:
+                join = jnp.add if operation.kind == "sum" else _side_by_side
+                found[operation.name] = jax.tree.map(join, found[one], found[other])
+    return found
+
+
+def _side_by_side(one: jax.Array, other: jax.Array) -> jax.Array:
+    return jnp.concatenate([one, other])
+
+
+def _rectified(moments: Moments) -> Moments:
+    """Moments of max(x, 0) for a Gaussian x, channel by channel.
+
+    With z = mean / deviation, phi and Phi the normal density and distribution:
+    E max(x, 0) = mean Phi(z) + deviation phi(z),
+    E max(x, 0)^2 = (mean^2 + deviation^2) Phi(z) + mean deviation phi(z).
+    """
+    mean, variance = moments
+    deviation = jnp.sqrt(variance)
+    z = mean / jnp.maximum(deviation, jnp.finfo(deviation.dtype).tiny)
+    density, distribution = jax.scipy.stats.norm.pdf(z), jax.scipy.stats.norm.cdf(z)
+    first = mean * distribution + deviation * density
+    second = (mean**2 + variance) * distribution + mean * deviation * density
+    return Moments(first, jnp.maximum(second - first**2, 0))

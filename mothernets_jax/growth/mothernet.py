@@ -1,0 +1,164 @@
+"""Construct the MotherNet of a cluster, and match a member's units to it."""
+
+from collections.abc import Iterable, Sequence
+from typing import Literal, NamedTuple, get_args
+
+from mothernets_jax.architectures import Architecture, named_units
+from mothernets_jax.architectures.base import Unit, smallest
+from mothernets_jax.architectures.checks import check_architecture
+from mothernets_jax.growth.alignment import (
+    find_starts,
+    fits,
+    fitting_sections,
+    shared_depths,
+    spans,
+)
+from mothernets_jax.growth.best_alignment import largest_sections, size_of
+from mothernets_jax.utils.messages import shown
+
+Alignment = Literal["first", "best"]
+ALIGNMENTS = get_args(Alignment)
+
+
+class Match(NamedTuple):
+    """What of the mother a member's unit continues.
+
+    Attributes:
+        unit: the mother's unit, by name.
+        first_channel: of those that the mother's unit makes; above 0 where several of
+            the member's units share them.
+    """
+
+    unit: str
+    first_channel: int = 0
+
+
+def mothernet(
+    architectures: Iterable[Architecture], *, align: Alignment = "first"
+) -> Architecture:
+    """The largest network from which every given one can be hatched.
+
+    In each section as many units as the member with the fewest; each position takes the
+    smallest of every size over the members. In plain networks its width is also no
+    larger than that of the units inserted behind it: they must carry every channel of
+    the MotherNet, across the borders of blocks and into the dense head.
+
+    Args:
+        architectures: at least one.
+        align: how units are matched; `"first"` is the paper's rule, `"best"` makes
+            the MotherNet largest (parameters on 32x32 colour images, ten classes).
+
+    Raises:
+        ValueError: no architectures, or two that no MotherNet connects.
+
+    References:
+        MotherNets (MLSys 2020), section on constructing MotherNets. The caps for
+        inserted layers are this project's: without them most random clusters of
+        convolutional networks cannot be hatched.
+
+    >>> from mothernets_jax.architectures import mlp
+    >>> print(mothernet([mlp((64, 32)), mlp((48, 32, 16))]))
+    mlp 48 16
+    """
+    if not isinstance(architectures, Iterable) or isinstance(architectures, str):
+        raise ValueError(
+            f"found {shown(architectures)}: expected several architectures, such as a "
+            "list of them"
+        )
+    given = tuple(architectures)
+    for member in given:
+        check_architecture(member, "a member of a MotherNet")
+    members = tuple(dict.fromkeys(given))
+    if not members:
+        raise ValueError("a MotherNet needs at least one architecture, found none")
+    if align not in ALIGNMENTS:
+        raise ValueError(f"align is {shown(align)}: expected 'first' or 'best'")
+    for member in members[1:]:
+        if reason := obstacle(members[0], member):
+            raise ValueError(
+                f"no MotherNet connects {shown(str(members[0]))} and "
+                f"{shown(str(member))}: {reason}; put them into different clusters"
+            )
+    first = _first_sections(members)
+    if align == "best":
+        best = largest_sections(members)
+        if size_of(members, best) > size_of(members, first):
+            return type(members[0]).assemble(members, best)
+    return type(members[0]).assemble(members, first)
+
+
+def _first_sections(members: Sequence[Architecture]) -> list[list[Unit]]:
+    """The units by the paper's rule."""
+    depths = shared_depths(members)
+    largest = [fitting_sections(m, m.starts(depths)) for m in members]
+    return [
+        [smallest(units) for units in zip(*of_members, strict=True)]
+        for of_members in zip(*largest, strict=True)
+    ]
+
+
+def obstacle(one: Architecture, other: Architecture) -> str | None:
+    """Why no function-preserving growth connects two networks; None where one does."""
+    if one.family != other.family:
+        return f"one is of the family {one.family}, the other of {other.family}"
+    return one.obstacle(other)
+
+
+def matched_units(mother: Architecture, member: Architecture) -> dict[str, Match]:
+    """Which of the member's units continue a unit of the mother.
+
+    Returns:
+        What each matched unit of the member continues, by its name. The member's other
+        units are inserted by `hatch`.
+
+    Raises:
+        ValueError: the member cannot be hatched from the mother, and why.
+    """
+    reason = obstacle(mother, member) or _too_large(mother, member)
+    starts = None if reason else find_starts(mother, member)
+    if starts is None:
+        reason = reason or _growth_obstacle(mother, member)
+        raise ValueError(
+            f"{shown(str(member))} cannot be hatched from {shown(str(mother))}: "
+            f"{reason}"
+        )
+    units, mothers = dict(named_units(member)), dict(named_units(mother))
+    matches: dict[str, Match] = {}
+    for names, section in zip(mother.unit_names, spans(member, starts), strict=True):
+        for name, span in zip(names, section, strict=True):
+            own = [member.unit_names[number][position] for number, position in span]
+            for unit, first in member.share_out(mothers[name], [units[n] for n in own]):
+                matches[own[unit]] = Match(name, first)
+    return matches
+
+
+def _too_large(mother: Architecture, member: Architecture) -> str | None:
+    """What of the mother besides its units is larger than the member's."""
+    sizes = member.frame()
+    for what, size in mother.frame().items():
+        if size > sizes[what]:
+            return f"{what} is {size} in the mother and {sizes[what]} in the member"
+    return None
+
+
+def _growth_obstacle(mother: Architecture, member: Architecture) -> str:
+    """Why a connected member's units are too few or too small."""
+    depths = [len(section) for section in mother.sections]
+    for number, depth in enumerate(depths, start=1):
+        found = len(member.sections[number - 1])
+        if found < depth:
+            return (
+                f"section {number} has {depth} units in the mother and {found} in the "
+                "member; a network can only become deeper"
+            )
+    largest = fitting_sections(member, member.starts(depths))
+    for names, units, of in zip(
+        mother.unit_names, mother.sections, largest, strict=True
+    ):
+        for name, unit, limit in zip(names, units, of, strict=True):
+            if not fits(unit, limit):
+                return (
+                    f"{name} is {unit} in the mother, and at most {limit} can grow "
+                    "into the member's units there"
+                )
+    raise AssertionError("the units fit where they stand")

@@ -1,0 +1,198 @@
+"""A walk along a member's operations: what each grows from, between which channels.
+
+Each operation is handed the map of the channels that reach it and hands on the map of
+its own. A weight layer grows from the MotherNet's layer that it continues, or is what
+its family says it is in an inserted unit. See `channels` for the algebra and
+`architectures.operations` for what a family says.
+"""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from mothernets_jax.architectures import Architecture
+from mothernets_jax.architectures.operations import (
+    IMAGES,
+    Join,
+    Operation,
+    Weight,
+    read_by,
+)
+from mothernets_jax.growth.channels import (
+    ChannelMap,
+    appended_map,
+    concatenate,
+    enlarge_filter,
+    fresh_map,
+    grow_kernel,
+    identity_map,
+    restrict,
+    widening_map,
+)
+from mothernets_jax.growth.mothernet import Match, matched_units
+from mothernets_jax.utils.pytrees import named_key
+
+
+class Origin(NamedTuple):
+    """What a weight layer of the member grows from.
+
+    Attributes:
+        layer: in the mother's channels, a kernel, and a bias if there is one; None for
+            a layer that starts afresh.
+        incoming: map of the channels that it reads.
+        outgoing: map of the channels that it writes.
+    """
+
+    layer: dict | None
+    incoming: ChannelMap
+    outgoing: ChannelMap
+
+
+def kernel_shape(weight: Weight, origin: Origin) -> tuple[int, ...]:
+    """Of the member's kernel."""
+    taps = () if weight.filter_size is None else (weight.filter_size,) * 2
+    return *taps, origin.incoming.source.shape[0], origin.outgoing.source.shape[0]
+
+
+def grown_kernel(
+    weight: Weight, origin: Origin, shares: jax.Array, fresh: jax.Array | None = None
+) -> jax.Array:
+    """A layer's kernel, [.., member in, member out], grown between its two maps.
+
+    Args:
+        weight: the member's layer.
+        origin: what it grows from, a layer.
+        shares: [member in, member out]; the kernel takes on their dtype.
+        fresh: as for `channels.grow_kernel`.
+    """
+    layer, incoming, outgoing = origin
+    assert layer is not None
+    kernel = layer["kernel"].astype(shares.dtype)
+    if weight.filter_size is not None:
+        kernel = enlarge_filter(kernel, weight.filter_size)
+    shares = shares.reshape((1,) * (kernel.ndim - 2) + shares.shape)
+    return grow_kernel(kernel, incoming, outgoing, shares, fresh)
+
+
+class Walk(NamedTuple):
+    """What a walk along the member's operations finds.
+
+    Attributes:
+        maps: of the channels of each value.
+        places: the mother's value that each value is a copy of.
+        counterparts: of each operation, the mother's by name, if it continues one.
+        origins: by weight layer.
+    """
+
+    maps: dict[str, ChannelMap]
+    places: dict[str, str]
+    counterparts: dict[str, str]
+    origins: dict[str, Origin]
+
+
+def walk_along(
+    params: dict, mother: Architecture, member: Architecture, key: jax.Array
+) -> Walk:
+    """Follows the member's operations and the channels that they hand on.
+
+    Args:
+        params: the mother's.
+        mother: its architecture.
+        member: the architecture to grow.
+        key: decides which channels are copied.
+
+    Raises:
+        ValueError: the member cannot be grown from the mother.
+    """
+    matches = matched_units(mother, member)
+    theirs = {operation.name: operation for operation in mother.operations()}
+    maps, places, counterparts = {}, {IMAGES: IMAGES}, {}
+    origins: dict[str, Origin] = {}
+    written: dict[str, ChannelMap] = {}  # by the name of the channels
+    for operation in member.operations():
+        name, first = _namesake(operation, matches)
+        read = read_by(operation)
+        places[operation.name] = name if name in theirs else places[read[0]]
+        if type(theirs.get(name)) is type(operation):
+            counterparts[operation.name] = name
+        if isinstance(operation, Weight):
+            layer = params[name] if operation.name in counterparts else None
+            if not maps:  # the first layer, always matched; images are never widened
+                maps[IMAGES] = identity_map(params[name]["kernel"].shape[-2])
+                maps |= {value: maps[IMAGES] for value in places}
+            channels = operation.channels or operation.name
+            origin = _origin(
+                operation,
+                layer,
+                first,
+                maps[read[0]],
+                written.get(channels),
+                named_key(key, channels),
+            )
+            origins[operation.name] = origin
+            maps[operation.name] = written[channels] = origin.outgoing
+        elif maps:
+            maps[operation.name] = maps[read[0]]
+            if isinstance(operation, Join) and operation.kind == "concatenation":
+                maps[operation.name] = concatenate(*(maps[value] for value in read))
+    return Walk(maps, places, counterparts, origins)
+
+
+def _namesake(operation: Operation, matches: Mapping[str, Match]) -> tuple[str, int]:
+    """The mother's operation by name, and the first of its channels that is continued.
+
+    The mother may have none of this name (as for inserted units, ""), or one of another
+    kind.
+    """
+    if not operation.unit:
+        return operation.name, 0
+    if operation.unit not in matches:
+        return "", 0
+    unit, first_channel = matches[operation.unit]
+    return unit + operation.name.removeprefix(operation.unit), first_channel
+
+
+def _origin(
+    weight: Weight,
+    layer: dict | None,
+    first: int,
+    incoming: ChannelMap,
+    outgoing: ChannelMap | None,
+    key: jax.Array,
+) -> Origin:
+    """What a weight layer grows from.
+
+    Args:
+        weight: the layer.
+        layer: parameters of the mother's layer that it continues; None if inserted.
+        first: the first of that layer's channels that it makes.
+        incoming: map of the value that it reads.
+        outgoing: map of the channels that it writes, where others have done so.
+        key: decides which channels are copied.
+    """
+    if layer is None and weight.inserted_as != "identity":
+        assert weight.width is not None
+        return Origin(None, incoming, outgoing or fresh_map(weight.width))
+    if layer is None:
+        layer = _identity(weight, incoming.mother_channels)
+    incoming = restrict(incoming, layer["kernel"].shape[-2])
+    if weight.widened_by == "fresh":  # it may make a part of the mother's channels
+        layer = {n: leaf[..., first:][..., : weight.width] for n, leaf in layer.items()}
+    if outgoing is None:
+        channels = layer["kernel"].shape[-1]
+        if weight.width is None:
+            outgoing = identity_map(channels)
+        elif weight.widened_by == "fresh":
+            outgoing = appended_map(channels, weight.width)
+        else:
+            outgoing = widening_map(key, channels, weight.width)
+    return Origin(layer, incoming, outgoing)
+
+
+def _identity(weight: Weight, channels: int) -> dict:
+    """A layer that hands on what it reads."""
+    kernel = jnp.eye(channels)
+    layer = {"kernel": kernel if weight.filter_size is None else kernel[None, None]}
+    return {**layer, "bias": jnp.zeros(channels)} if weight.bias else layer

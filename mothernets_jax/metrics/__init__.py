@@ -1,0 +1,1 @@
+"""Numbers about predictions: errors, calibration, diversity, doubt."""

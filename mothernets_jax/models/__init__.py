@@ -1,0 +1,1 @@
+"""Flax modules of architectures, their variables and their passes."""

@@ -1,0 +1,1 @@
+"""A whole experiment: plan, schedule, results, the run's folder."""

@@ -1,0 +1,260 @@
+"""What a run is going to do: its clusters, inheritance, groups and FLOPs."""
+
+import itertools
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import Console, Group
+from rich.table import Table
+from rich.text import Text
+
+from mothernets_jax.architectures import Architecture, named_units
+from mothernets_jax.architectures.costs import num_params, train_flops
+from mothernets_jax.data.statistics import class_counts
+from mothernets_jax.growth.clustering import Cluster
+from mothernets_jax.growth.mothernet import matched_units, obstacle
+from mothernets_jax.methods.mothernets import mothernet_name
+from mothernets_jax.metrics.class_balance import class_remarks
+from mothernets_jax.stages.stage import (
+    Stage,
+    Task,
+    planned_flops,
+    settled,
+    steps_per_epoch,
+)
+
+
+def growth(mother: Architecture, member: Architecture) -> dict[str, int]:
+    """How many of the member's layers are grown in which way.
+
+    Returns:
+        Numbers of `widened_layers`, `enlarged_filters` (a layer may be both),
+        `inserted_layers` and `unchanged_layers`.
+    """
+    matches = matched_units(mother, member)
+    mother_units = dict(named_units(mother))
+    counts: dict[str, int] = dict.fromkeys(
+        ("widened_layers", "enlarged_filters", "inserted_layers", "unchanged_layers"), 0
+    )
+    for name, unit in named_units(member):
+        if name not in matches:
+            counts["inserted_layers"] += 1
+            continue
+        source = mother_units[matches[name].unit]
+        sizes = [getattr(u, "filter_size", 1) for u in (unit, source)]
+        counts["widened_layers"] += unit.width > source.width
+        counts["enlarged_filters"] += sizes[0] > sizes[1]
+        counts["unchanged_layers"] += unit == source
+    return counts
+
+
+def describe_clusters(
+    clusters: Sequence[Cluster], members: Mapping[str, Architecture], task: Task
+) -> dict[str, Any]:
+    """Clusters, their MotherNets and what each member inherits, as plain values."""
+
+    def size(architecture: Architecture) -> int:
+        return num_params(architecture, task.input_shape, task.num_classes)
+
+    described = [
+        {
+            "name": mothernet_name(number),
+            "architecture": str(found.mothernet),
+            "parameters": size(found.mothernet),
+            "members": [
+                {
+                    "name": name,
+                    "architecture": str(members[name]),
+                    "parameters": size(members[name]),
+                    "inherited_share": size(found.mothernet) / size(members[name]),
+                    **growth(found.mothernet, members[name]),
+                }
+                for name in found.members
+            ],
+        }
+        for number, found in enumerate(clusters, start=1)
+    ]
+    reused = sum((len(c["members"]) - 1) * c["parameters"] for c in described)
+    return {
+        "num_clusters": len(described),
+        "reused_parameters": reused,
+        "apart": _apart(
+            {mothernet_name(n): c.mothernet for n, c in enumerate(clusters, 1)}
+        ),
+        "clusters": described,
+    }
+
+
+def _apart(mothernets: Mapping[str, Architecture]) -> list[str]:
+    """Why some of the clusters could not be one, a sentence for each two kinds."""
+    kinds: list[list[str]] = []
+    for name, mothernet in mothernets.items():
+        for kind in kinds:
+            if not obstacle(mothernets[kind[0]], mothernet):
+                kind.append(name)
+                break
+        else:
+            kinds.append([name])
+    return [
+        f"No growth connects {', '.join(one)} with {', '.join(other)}: "
+        f"{obstacle(mothernets[one[0]], mothernets[other[0]])}."
+        for one, other in itertools.combinations(kinds, 2)
+    ]
+
+
+def print_plan(
+    console: Console,
+    clusters: Mapping[str, Any],
+    stages: Mapping[str, Sequence[Stage]],
+    task: Task,
+    *,
+    strategy: str,
+    noise: float,
+    budget: float | None,
+) -> None:
+    """Prints what the run will do.
+
+    Args:
+        console: where to.
+        clusters: from `describe_clusters`.
+        stages: by method.
+        task: what is trained on.
+        strategy: the setting.
+        noise: standard deviation of the noise after hatching, for the remark on
+            members that would otherwise begin as equals.
+        budget: training FLOPs that each method may spend; None without one.
+    """
+    for note in task.dataset.notes:
+        console.print(f"data: {note}\n", soft_wrap=True, highlight=False, markup=False)
+    for sentence in remarks_on_classes(task):
+        console.print(Text(sentence + "\n", style="yellow"))
+    number = clusters["num_clusters"]
+    if number:
+        console.print(
+            f"{number} cluster{'s' if number > 1 else ''}, so chosen that the most "
+            f"parameters are reused: {clusters['reused_parameters']:,} (the sum of "
+            "(members - 1) x parameters of the MotherNet)\n",
+            highlight=False,
+        )
+    for sentence in clusters["apart"]:
+        console.print(sentence + "\n", highlight=False)
+    for cluster in clusters["clusters"]:
+        console.print(_cluster_table(cluster))
+        console.print(_remark_on_equals(cluster, noise))
+    console.print(_stages_table(stages, task, strategy))
+    console.print(_costs(stages, task, budget))
+
+
+def remarks_on_classes(task: Task) -> list[str]:
+    """Sentences on classes of unequal size or without images; none if all is well."""
+    return class_remarks(task.dataset.class_names, class_counts(task.dataset))
+
+
+def _cluster_table(cluster: Mapping[str, Any]) -> Table:
+    """A row for each shape in the cluster: what its members inherit."""
+    table = Table(
+        title=f"{cluster['name']}: {cluster['parameters']:,} parameters\n"
+        f"{cluster['architecture']}",
+        title_justify="left",
+        title_style="bold",
+    )
+    table.add_column("members", overflow="fold")
+    for heading in (
+        "parameters",
+        "inherited",
+        "widened",
+        "enlarged",
+        "inserted",
+        "as is",
+    ):
+        table.add_column(heading, justify="right")
+    rows: dict[str, dict[str, Any]] = {}
+    for member in cluster["members"]:
+        row = rows.setdefault(member["architecture"], {**member, "names": []})
+        row["names"].append(member["name"])
+    for row in rows.values():
+        table.add_row(
+            ", ".join(row["names"]),
+            f"{row['parameters']:,}",
+            f"{row['inherited_share']:.0%}",
+            str(row["widened_layers"]),
+            str(row["enlarged_filters"]),
+            str(row["inserted_layers"]),
+            str(row["unchanged_layers"]),
+        )
+    notations = "\n".join(f"{', '.join(r['names'])}: {n}" for n, r in rows.items())
+    table.caption = notations
+    table.caption_justify = "left"
+    return table
+
+
+def _remark_on_equals(cluster: Mapping[str, Any], noise: float) -> Text:
+    """Members of one shape that nothing but noise, order and augmentation parts."""
+    by_shape: dict[str, list[str]] = {}
+    for member in cluster["members"]:
+        if not member["widened_layers"]:
+            by_shape.setdefault(member["architecture"], []).append(member["name"])
+    equals = [", ".join(names) for names in by_shape.values() if len(names) > 1]
+    if not equals:
+        return Text("")
+    parted = "noise, data order and augmentation" if noise else "data order and crops"
+    return Text(
+        f"No layer of {' / '.join(equals)} widens, so these begin as the same network; "
+        f"only {parted} part them.\n",
+        style="yellow",
+    )
+
+
+def _stages_table(
+    stages: Mapping[str, Sequence[Stage]], task: Task, strategy: str
+) -> Table:
+    table = Table(title="stages", title_justify="left", title_style="bold")
+    for heading in ("method", "stepped together"):
+        table.add_column(heading, overflow="fold")
+    table.add_column("strategy")
+    for heading in ("epochs", "training FLOPs"):
+        table.add_column(heading, justify="right")
+    for method, listed in stages.items():
+        for stage in listed:
+            table.add_row(
+                method,
+                ", ".join(stage.members),
+                settled(strategy, stage) or "timed",
+                str(stage.recipe.epochs),
+                f"{planned_flops(stage, task):.2e}",
+            )
+        table.add_section()
+    return table
+
+
+def _costs(
+    stages: Mapping[str, Sequence[Stage]], task: Task, budget: float | None
+) -> Group:
+    """Each method's FLOPs, against its budget or its members' training from scratch."""
+    lines = []
+    for method, listed in stages.items():
+        flops = sum(planned_flops(stage, task) for stage in listed)
+        lines.append(Text(f"{method}: {flops:.2e} training FLOPs", style="bold"))
+        if budget:  # in whole epochs, so that some of it is left
+            lines[-1].append(f", {flops / budget:.0%} of the budget")
+        elif method == "mothernets":
+            scratch = _scratch_flops(listed, task)
+            lines[-1].append(
+                f", {flops / scratch:.0%} of training every member from scratch "
+                f"({scratch:.2e})"
+            )
+    return Group(*lines)
+
+
+def _scratch_flops(stages: Sequence[Stage], task: Task) -> float:
+    """Training FLOPs of a MotherNets ensemble's members by the MotherNets' recipe."""
+    recipe = stages[0].recipe
+    images = steps_per_epoch(recipe, task) * recipe.batch_size * recipe.epochs
+    mothers = {stage.label for stage in stages if stage.members == (stage.label,)}
+    return sum(
+        images
+        * len(stage.members)
+        * train_flops(stage.architecture, task.input_shape, task.num_classes)
+        for stage in stages
+        if stage.label not in mothers
+    )

@@ -1,0 +1,1 @@
+"""The machine: devices, compiled programs, signals, hosts, progress."""

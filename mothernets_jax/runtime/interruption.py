@@ -1,0 +1,105 @@
+"""Stop when told to (SIGTERM, Ctrl-C), and not before what is trained is saved."""
+
+import contextlib
+import signal
+import threading
+from collections.abc import Iterator
+
+from mothernets_jax.runtime import multihost
+
+_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+class InterruptedRunError(KeyboardInterrupt):
+    """The run was told to stop, and has saved what it had.
+
+    No `Exception`, as little as Ctrl-C is: nothing on the way is to recover from it.
+
+    Attributes:
+        exit_code: 128 and the signal's number, as a shell has it.
+    """
+
+    def __init__(self, number: int):
+        """Names the signal.
+
+        Args:
+            number: the signal's.
+        """
+        super().__init__(
+            f"stopped by {signal.Signals(number).name}; what was trained is saved, and "
+            "the same command goes on from there"
+        )
+        self.exit_code = 128 + number
+
+
+class Interruption:
+    """Whether the run was told to stop.
+
+    While something is `shielded` the signal is only noted: training asks often, saves
+    its members' states and then stops; files are read and written to their end, since
+    an error in the middle of Orbax's loops would leave them waiting for ever. At any
+    other moment everything that took long is saved already, and the signal ends the run
+    at once; of several hosts, all of them before the next stage, since they must stop
+    together.
+    """
+
+    def __init__(self):
+        """Nobody has asked for anything yet."""
+        self._number = 0
+        self._shields = 0
+        self._lock = threading.Lock()
+
+    @contextlib.contextmanager
+    def watch(self) -> Iterator[None]:
+        """Notices signals meanwhile, in the main thread; a second one kills."""
+        if threading.current_thread() is not threading.main_thread():
+            yield  # Python hands signals to the main thread only
+            return
+        before = {number: signal.getsignal(number) for number in _SIGNALS}
+        for number in _SIGNALS:
+            signal.signal(number, self._notice)
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    @contextlib.contextmanager
+    def shielded(self) -> Iterator[None]:
+        """Signals are only noted meanwhile."""
+        with self._lock:
+            self._shields += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._shields -= 1
+
+    def request(self, number: int) -> None:
+        """Tells the run to stop, as a signal of this number would.
+
+        Args:
+            number: the signal's.
+        """
+        self._number = number
+
+    def requested(self) -> int:
+        """The signal's number, on every host the same; 0 where none came."""
+        return multihost.largest(self._number)
+
+    def check(self) -> None:
+        """Stops if told to.
+
+        Raises:
+            InterruptedRunError: if so, on every host.
+        """
+        if number := self.requested():
+            raise InterruptedRunError(number)
+
+    def _notice(self, number: int, frame: object) -> None:
+        del frame
+        self.request(number)
+        for watched in _SIGNALS:
+            signal.signal(watched, signal.SIG_DFL)
+        if not self._shields and multihost.alone():
+            raise InterruptedRunError(number)

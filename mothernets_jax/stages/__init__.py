@@ -1,0 +1,1 @@
+"""A group of members trained from their start to the end of their recipe."""

@@ -1,0 +1,160 @@
+"""The unfinished work of a stage, saved from time to time, so that it can go on.
+
+Each save is a folder of its own, numbered, and whole or not there; the newest few are
+kept. Files are written by a thread while training goes on. A save that is damaged is
+named and stepped over, to the one before it.
+"""
+
+import logging
+import shutil
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from mothernets_jax.runtime import multihost
+from mothernets_jax.storage import checkpoints
+
+_log = logging.getLogger(__name__)
+
+KEPT = 2
+# Saving may take at most this share of the time, however short the interval.
+_MOST_OF_THE_TIME = 0.01
+
+# From a record to the shapes of the variables that were saved with it.
+Template = Callable[[Mapping[str, Any]], dict[str, Any]]
+
+
+class UnfinishedWork:
+    """Saves of one stage; of several hosts, the first alone writes and reads."""
+
+    def __init__(self, folder: Path | None, interval_seconds: float = 60.0):
+        """Reads nothing yet.
+
+        Args:
+            folder: of this stage's saves; None to save nothing.
+            interval_seconds: between two saves, at least.
+        """
+        self._folder, self._interval = folder, interval_seconds
+        self._thread = ThreadPoolExecutor(1, "save") if folder else None
+        self._pending: Future[None] | None = None
+        self._seconds = 0.0  # that the last save took
+        self._last = time.monotonic()
+        self._damaged: set[int] = set()  # kept until there is a newer one
+
+    def due(self) -> bool:
+        """Whether it is time to save again, on all hosts alike."""
+        if self._folder is None:
+            return False
+        waited = time.monotonic() - self._last
+        idle = self._pending is None or self._pending.done()
+        # However slow the disk is.
+        interval = max(self._interval, self._seconds / _MOST_OF_THE_TIME)
+        return bool(multihost.first_clock(float(idle and waited >= interval)))
+
+    def save(self, variables: Mapping[str, Any], record: Mapping[str, Any]) -> None:
+        """Begins to save.
+
+        Args:
+            variables: arrays by name, which nothing changes any more.
+            record: plain values.
+
+        Raises:
+            OSError: the save before this one failed.
+        """
+        if self._thread is None or not multihost.is_first():
+            return
+        self.wait()
+        self._last = time.monotonic()
+        self._pending = self._thread.submit(
+            self._write, jax.device_get(dict(variables)), record
+        )
+
+    def wait(self) -> None:
+        """Returns when what was begun is saved.
+
+        Raises:
+            OSError: it could not be.
+        """
+        if self._pending is not None:
+            self._pending.result()
+            self._pending = None
+
+    def latest(self, template: Template) -> tuple[dict[str, Any], dict] | None:
+        """The newest save that is whole; those that are damaged are named.
+
+        Args:
+            template: gives the shapes of a record's variables.
+
+        Returns:
+            Variables, on this host's first device, and their record; None without one.
+        """
+
+        def find() -> tuple[int, dict[str, Any]] | None:
+            for number in sorted(self._numbers(), reverse=True):
+                folder = self._of(number)
+                try:
+                    record = checkpoints.read_record(folder)
+                    if record is not None:
+                        checkpoints.verify(folder, template(record))
+                        return number, record
+                except (checkpoints.DamagedError, OSError) as error:
+                    _log.warning("%s; going on from the save before it, if any", error)
+                    self._damaged.add(number)
+            return None
+
+        found = multihost.on_first(find)
+        if found is None:
+            return None
+        number, record = found
+        shapes = template(record)
+        variables = multihost.arrays_on_first(
+            lambda: checkpoints.read(self._of(number), shapes), shapes
+        )
+        return variables, record
+
+    def close(self) -> None:
+        """Waits for what was begun, and ends the thread.
+
+        Raises:
+            OSError: it could not be saved.
+        """
+        if self._thread is None:
+            return
+        try:
+            self.wait()
+        finally:
+            self._thread.shutdown()
+
+    def discard(self) -> None:
+        """Deletes the saves: the stage is done."""
+        if self._folder is not None and multihost.is_first():
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _write(self, variables: dict[str, Any], record: Mapping[str, Any]) -> None:
+        """Saves, then deletes all but the newest."""
+        started = time.monotonic()
+        numbers = sorted(self._numbers())
+        number = numbers[-1] + 1 if numbers else 1
+        checkpoints.save(self._of(number), variables, record)
+        whole = [
+            n
+            for n in numbers
+            if n not in self._damaged and checkpoints.is_finished(self._of(n))
+        ]
+        for old in set(numbers) - set(whole[1 - KEPT :]):
+            checkpoints.remove(self._of(old))
+            shutil.rmtree(self._of(old), ignore_errors=True)
+        self._seconds = time.monotonic() - started
+
+    def _numbers(self) -> list[int]:
+        if self._folder is None or not self._folder.is_dir():
+            return []
+        return [int(p.name) for p in self._folder.iterdir() if p.name.isdecimal()]
+
+    def _of(self, number: int) -> Path:
+        assert self._folder is not None
+        return self._folder / f"{number:06d}"

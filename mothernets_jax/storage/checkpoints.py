@@ -1,0 +1,268 @@
+"""Save and restore what a stage produced, all or nothing, and notice damage.
+
+A save is a folder: `variables/` (Orbax, never pickle) and `record.json`, which is
+written last and by an atomic rename; a folder without it does not count. It is sealed:
+it holds the SHA-256 of every file of the variables, and of itself. A save without any
+array, as of a stage whose members all diverged, is its record alone.
+"""
+
+import contextlib
+import errno
+import math
+import os
+import re
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import orbax.checkpoint as ocp
+
+from mothernets_jax.storage import files, manifest
+from mothernets_jax.storage.files import DamagedError
+
+_RECORD = "record.json"
+_VARIABLES = "variables"
+_MANIFEST = "manifest.ocdbt"
+_SMALL = 2**26  # bytes of memory that anything may take
+_MOST_COMPRESSED = 100  # numbers that were trained are hardly compressed at all
+_SYSTEM_ERROR = re.compile(r"os_error_code='([0-9]+)'")  # as TensorStore writes it
+
+
+# What Orbax raises of files that are not as it wrote them. Other errors of the system
+# say nothing of what is saved.
+_DAMAGE = (
+    ValueError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    RecursionError,
+    FileNotFoundError,
+    IsADirectoryError,
+    NotADirectoryError,
+)
+
+
+def save(folder: Path, variables: Mapping[str, Any], record: Mapping[str, Any]) -> None:
+    """Saves named variables and a JSON record; what was there before is replaced.
+
+    Of several hosts, one alone calls this; it must have all of the variables.
+
+    Raises:
+        OSError: it could not be written.
+        ValueError: a path that Orbax could save to and not read from.
+    """
+    folder = folder.absolute()
+    check_path(folder)
+    remove(folder)
+    files.make_folder(folder)
+    arrays = folder / _VARIABLES
+    if jax.tree.leaves(dict(variables)):  # Orbax refuses to save nothing
+        with _named_by_the_system(folder), _checkpointer() as checkpointer:
+            checkpointer.save(arrays, jax.device_get(dict(variables)))
+        for path in (*arrays.rglob("*"), arrays):
+            files.sync(path)
+    elif arrays.exists():  # it could not be deleted, and must not be sealed
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(arrays))
+    manifest.write(folder / _RECORD, arrays, record)
+
+
+def check_path(folder: Path) -> None:
+    """Refuses what Orbax takes for a pattern: it saves there what is then lost.
+
+    Raises:
+        ValueError: such a path.
+    """
+    if found := sorted(set("*?[]") & set(str(folder.absolute()))):
+        raise ValueError(
+            f"{folder} has {' '.join(found)} in its path, where what is saved could "
+            "not be read again: choose another --workdir"
+        )
+
+
+def remove(folder: Path) -> None:
+    """Deletes what `save` has written there, if anything, also what it left undone."""
+    for path in (folder / _RECORD, *folder.glob(f"{_VARIABLES}*")):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def is_finished(folder: Path) -> bool:
+    """Whether a save was finished there; it may be damaged since."""
+    return (folder / _RECORD).exists()
+
+
+def read_record(folder: Path) -> dict[str, Any] | None:
+    """The record of a finished save; None where there is none.
+
+    Raises:
+        DamagedError: it is not as it was written.
+    """
+    found = manifest.read(folder / _RECORD, folder / _VARIABLES)
+    return None if found is None else found.record
+
+
+def read(folder: Path, template: Mapping[str, Any]) -> dict[str, Any]:
+    """Reads variables onto this host's first device.
+
+    Args:
+        folder: what `save` was given, and `verify` has found to be whole.
+        template: shapes and dtypes of the variables by name.
+
+    Raises:
+        DamagedError: the saved variables are damaged.
+        OSError: they cannot be read.
+    """
+    if not jax.tree.leaves(dict(template)):
+        return dict(template)
+    with _named_damage(folder), _checkpointer() as checkpointer:
+        path = folder.absolute() / _VARIABLES
+        return checkpointer.restore(path, _on_first_device(template))
+
+
+def verify(folder: Path, template: Mapping[str, Any]) -> None:
+    """Looks whether `read` would succeed, before memory is taken for anything.
+
+    Args:
+        folder: what `save` was given.
+        template: shapes and dtypes of the variables by name.
+
+    Raises:
+        DamagedError: the saved variables are damaged, or not of these shapes.
+        OSError: they cannot be read.
+    """
+    compare(folder, saved_shapes(folder), template)
+
+
+def saved_shapes(folder: Path) -> dict[str, Any]:
+    """Shapes and dtypes of what is saved there, after its files' checksums.
+
+    Nothing outside of the folder is read: names of files come from the folder itself,
+    and links are refused. Nor is more memory asked for than what was saved can fill.
+
+    Args:
+        folder: what `save` was given.
+
+    Raises:
+        DamagedError: the saved variables are damaged.
+        OSError: they cannot be read.
+    """
+    path = folder.absolute() / _VARIABLES
+    with _named_damage(folder), _checkpointer() as checkpointer:
+        manifest.check_files(folder / _RECORD, path)
+        sealed = manifest.read(folder / _RECORD, path)
+        if sealed is not None and not sealed.files:  # a record alone
+            return {}
+        if not (path / _MANIFEST).is_file():  # files named after arrays lead anywhere
+            raise ValueError(f"its file {_MANIFEST} is missing")
+        found = checkpointer.metadata(path).item_metadata
+        if found is None or not isinstance(found.tree, dict):
+            raise ValueError("Orbax finds no arrays there")
+        _check_sizes(found.tree, path)
+        return jax.tree.map(
+            lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), found.tree
+        )
+
+
+def compare(
+    folder: Path, saved: Mapping[str, Any], template: Mapping[str, Any]
+) -> None:
+    """Compares what is saved with what is wanted.
+
+    Args:
+        folder: what `save` was given.
+        saved: what `saved_shapes` has found there.
+        template: shapes and dtypes of the variables by name.
+
+    Raises:
+        DamagedError: they differ; names the first leaf.
+    """
+
+    def described(tree: Any) -> dict[str, str]:
+        leaves, _ = jax.tree_util.tree_flatten_with_path(tree)
+        return {
+            jax.tree_util.keystr(path): f"{leaf.dtype} {tuple(leaf.shape)}"
+            for path, leaf in leaves
+        }
+
+    found, wanted = described(saved), described(dict(template))
+    with _named_damage(folder):
+        for name in sorted(found.keys() | wanted.keys()):
+            if found.get(name) != wanted.get(name):
+                raise ValueError(
+                    f"{name} is {found.get(name, 'missing')} there and "
+                    f"{wanted.get(name, 'unknown')} here"
+                )
+
+
+@contextlib.contextmanager
+def _named_damage(folder: Path) -> Iterator[None]:
+    """Whatever stands in the way of reading variables becomes one clear message."""
+    try:
+        yield
+    except DamagedError:
+        raise
+    except _DAMAGE as error:
+        lines = str(error).splitlines() or [type(error).__name__]
+        reason = lines[0].partition(" [")[0][:150]
+        raise DamagedError(
+            f"{folder.absolute() / _VARIABLES} cannot be restored ({reason}): delete "
+            f"{folder} to train it again"
+        ) from error
+
+
+@contextlib.contextmanager
+def _named_by_the_system(folder: Path) -> Iterator[None]:
+    """An error of the system is an OSError with a path, whatever Orbax made of it."""
+    try:
+        yield
+    except Exception as error:
+        found = _SYSTEM_ERROR.search(str(error))
+        number = error.errno if isinstance(error, OSError) else found and int(found[1])
+        if number is None:
+            raise
+        raise OSError(number, os.strerror(number), str(folder)) from error
+
+
+def _check_sizes(saved: dict[str, Any], path: Path) -> None:
+    """Refuses arrays that take far more memory than their files have bytes.
+
+    Raises:
+        ValueError: an array is in larger pieces than it is, or their files cannot hold
+            what they are said to.
+    """
+    size = 0
+    leaves, _ = jax.tree_util.tree_flatten_with_path(saved)
+    for place, leaf in leaves:
+        size += math.prod(leaf.shape) * np.dtype(leaf.dtype).itemsize
+        pieces = leaf.storage.chunk_shape if leaf.storage else None
+        if math.prod(pieces or ()) > max(1, math.prod(leaf.shape)):
+            name = jax.tree_util.keystr(place)
+            raise ValueError(f"{name} of shape {leaf.shape} is in pieces of {pieces}")
+    on_disk = sum(file.stat().st_size for file in path.rglob("*"))
+    if size > max(_SMALL, _MOST_COMPRESSED * on_disk):
+        raise ValueError(f"{size:,} bytes are said to be in files of {on_disk:,}")
+
+
+def _on_first_device(template: Mapping[str, Any]) -> dict[str, Any]:
+    """The same shapes, to be put on this host's first device."""
+    sharding = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
+    return jax.tree.map(
+        lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding),
+        dict(template),
+    )
+
+
+def _checkpointer() -> ocp.StandardCheckpointer:
+    """Orbax, told that no other host takes part."""
+    if jax.process_count() == 1:
+        return ocp.StandardCheckpointer()
+    own = jax.process_index()
+    alone = ocp.options.MultiprocessingOptions(
+        primary_host=own, active_processes={own}, barrier_sync_key_prefix=f"host_{own}"
+    )
+    return ocp.StandardCheckpointer(multiprocessing_options=alone)

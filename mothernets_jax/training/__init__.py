@@ -1,0 +1,1 @@
+"""One training step, of a member or of a group of members."""

@@ -1,0 +1,166 @@
+"""Members that branch from one trunk, stepped together: TreeNets.
+
+The first operations are the same for all members and are done once, on one batch; then
+every member goes on by itself. The members' states stay whole, so that a member is a
+network like any other; their trunks are equal at all times, bit for bit.
+
+The loss of a member trains its branch as it would train a network of its own; the trunk
+learns from the mean of the members' losses, so that its learning rate is that of one
+network, too.
+
+Axes: everything of the group has a leading [members] axis.
+
+References: Lee et al. 2015, "Why M heads are better than one".
+"""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+
+from mothernets_jax.architectures import Architecture
+from mothernets_jax.models.models import apply_and_update
+from mothernets_jax.training.losses import accuracy, smoothed_cross_entropy
+from mothernets_jax.training.member_step import (
+    Augmentation,
+    Forward,
+    MemberState,
+    Metrics,
+    StepInputs,
+    TrainingData,
+    draw,
+    update,
+)
+from mothernets_jax.utils.pytrees import stack, unstack
+
+# A group's step: (states, data, StepInputs) -> (states, metrics).
+GroupStep = Callable[
+    [MemberState, TrainingData, StepInputs], tuple[MemberState, Metrics]
+]
+
+
+def first_of_branches(architecture: Architecture, sections: int) -> int:
+    """The number of the first operation behind a network's first sections.
+
+    Args:
+        architecture: the network.
+        sections: blocks or stages that are shared; of a network that has one only, such
+            as an MLP, its first unit.
+
+    Raises:
+        ValueError: more sections than leave one to the branches.
+    """
+    names = [operation.name for operation in architecture.operations()]
+    of_sections = [units for units in architecture.unit_names if units]
+    units = [unit for units in of_sections for unit in units]
+    if 1 < len(of_sections) <= sections:
+        raise ValueError(
+            f"config.treenets.shared_blocks is {sections}, but {architecture} has "
+            f"{len(of_sections)} blocks: expected fewer, so that some branch"
+        )
+    if len(of_sections) > sections:
+        first = of_sections[sections][0]
+    else:
+        first = units[1] if len(units) > 1 else names[-1]
+    return next(i for i, name in enumerate(names) if name.startswith(first))
+
+
+def make_branching_step(
+    architecture: Architecture,
+    augmentation: Augmentation,
+    branches_at: int,
+    *,
+    vmapped: bool,
+    dtype: jax.typing.DTypeLike | None = None,
+    batch_axis: str | None = None,
+) -> GroupStep:
+    """What trains all members on one batch, that of the first.
+
+    Args:
+        architecture: every member's.
+        augmentation: how images are varied.
+        branches_at: the number of the first operation that is not shared.
+        vmapped: whether the branches are one operation each, or done in turn.
+        dtype: as for `member_step.make_member_step`.
+        batch_axis: likewise.
+    """
+    options = {"dtype": dtype, "batch_axis": batch_axis}
+
+    def branch_loss(params, batch_stats, features, labels, class_weights, inputs):
+        variables = {"params": params, "batch_stats": batch_stats}
+        logits, stats = apply_and_update(
+            architecture, variables, features, first=branches_at, **options
+        )
+        losses = smoothed_cross_entropy(
+            logits, labels, inputs.label_smoothing, class_weights
+        )
+        return losses.mean(), Forward(
+            Metrics(losses.mean(), accuracy(logits, labels)), stats
+        )
+
+    def branch_losses(params, batch_stats, features, labels, class_weights, inputs):
+        shared = features, labels, class_weights
+        if vmapped:
+            mapped = jax.vmap(branch_loss, in_axes=(0, 0, None, None, None, 0))
+            return mapped(params, batch_stats, *shared, inputs)
+        members = inputs.active.shape[0]
+        each = zip(
+            *(unstack(tree, members) for tree in (params, batch_stats, inputs)),
+            strict=True,
+        )
+        return stack([branch_loss(p, s, *shared, i) for p, s, i in each])
+
+    def step(states, data, inputs):
+        members = inputs.active.shape[0]
+        first_inputs = jax.tree.map(lambda leaf: leaf[0], inputs)
+        images, labels = draw(data, first_inputs, augmentation, batch_axis)
+
+        def loss(params):
+            if batch_axis is not None:  # see `member_step.make_member_step`
+                params = jax.lax.pcast(params, batch_axis, to="varying")
+            trunk = {
+                "params": jax.tree.map(lambda leaf: leaf[0], params),
+                "batch_stats": jax.tree.map(lambda leaf: leaf[0], states.batch_stats),
+            }
+            features, trunk_stats = apply_and_update(
+                architecture, trunk, images, stop=branches_at, **options
+            )
+            # The same value, bit for bit, but 1 / members of the gradient.
+            fixed = jax.lax.stop_gradient(features)
+            features = fixed + (features - fixed) / members
+            losses, forward = branch_losses(
+                params,
+                states.batch_stats,
+                features,
+                labels,
+                data.class_weights,
+                inputs,
+            )
+            if batch_axis is not None:
+                losses, metrics = jax.lax.pmean((losses, forward.metrics), batch_axis)
+                forward = forward._replace(metrics=metrics)
+            return losses.sum(), (forward, trunk_stats)
+
+        grads, (forward, trunk_stats) = jax.grad(loss, has_aux=True)(states.params)
+        stats = dict(forward.batch_stats)
+        grads = dict(grads)
+        for name in shared_layers(architecture, branches_at) & grads.keys():
+            # They are those of the first member, on whose variables the trunk ran.
+            grads[name] = jax.tree.map(
+                lambda leaf: jnp.broadcast_to(leaf[:1], leaf.shape), grads[name]
+            )
+            if name in trunk_stats:
+                stats[name] = jax.tree.map(
+                    lambda leaf: jnp.broadcast_to(leaf, (members, *leaf.shape)),
+                    trunk_stats[name],
+                )
+        forward = forward._replace(batch_stats=stats)
+        return jax.vmap(update)(states, grads, forward, inputs), forward.metrics
+
+    return step
+
+
+def shared_layers(architecture: Architecture, branches_at: int) -> set[str]:
+    """Names of the operations of the trunk."""
+    operations = list(architecture.operations())[:branches_at]
+    return {operation.name for operation in operations}

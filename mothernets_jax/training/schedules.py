@@ -1,0 +1,135 @@
+"""Learning rates of every step, by name, without JAX so that settings can read them."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from mothernets_jax.utils.messages import shown
+
+
+def _cosine(progress: np.ndarray) -> np.ndarray:
+    return (1 + np.cos(np.pi * progress)) / 2
+
+
+def _step(progress: np.ndarray) -> np.ndarray:
+    return np.where(progress < 0.5, 1.0, np.where(progress < 0.75, 0.1, 0.01))
+
+
+def _linear(progress: np.ndarray) -> np.ndarray:
+    return 1 - progress
+
+
+def _hold_linear(progress: np.ndarray) -> np.ndarray:
+    return np.interp(progress, [0.5, 0.9], [1.0, 0.01])
+
+
+# Shares of the peak, given how much of what follows the warm-up is done, 0 to below 1.
+SCHEDULES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "cosine": _cosine,
+    "linear": _linear,
+    "hold_linear": _hold_linear,
+    "step": _step,
+    "constant": np.ones_like,
+}
+
+
+def learning_rates(
+    schedule: str,
+    peak: float,
+    *,
+    total_steps: int,
+    warmup_steps: int = 0,
+) -> np.ndarray:
+    """The learning rate of every step.
+
+    A linear warm-up to the peak, then: `cosine` to 0 (`peak / 2 (1 + cos(pi t))` with t
+    from 0 to 1 over the steps that remain), `linear` to 0 (`peak (1 - t)`; a triangle,
+    with the warm-up), `hold_linear` the peak for a half, then linear to a hundredth of
+    it at nine tenths (Garipov et al. 2018), `step` a tenth after a half of the steps
+    that remain and another tenth after three quarters, `constant` the peak.
+
+    Args:
+        schedule: its name.
+        peak: the largest learning rate.
+        total_steps: steps in all, warm-up included.
+        warmup_steps: at most `total_steps`.
+
+    Returns:
+        float32 [total_steps].
+
+    Raises:
+        ValueError: an unknown schedule, or a warm-up longer than the whole.
+
+    >>> learning_rates("step", 1.0, total_steps=6, warmup_steps=2).tolist()
+    [0.5, 1.0, 1.0, 1.0, 0.1, 0.01]
+    """
+    if schedule not in SCHEDULES:
+        raise ValueError(
+            f"schedule is {shown(schedule)}: expected one of {', '.join(SCHEDULES)}"
+        )
+    if not 0 <= warmup_steps <= total_steps:
+        raise ValueError(
+            f"warmup_steps is {warmup_steps}: expected 0 to {total_steps}, the steps "
+            "in all"
+        )
+    # Step 0 already moves: the ramp takes its values after each of its steps.
+    warmup = np.arange(1, warmup_steps + 1) / max(1, warmup_steps)
+    decay_steps = total_steps - warmup_steps
+    decay = SCHEDULES[schedule](np.arange(decay_steps) / max(1, decay_steps))
+    return (peak * np.concatenate([warmup, decay])).astype(np.float32)
+
+
+def cosine_cycles(peak: float, *, cycles: int, total_steps: int) -> np.ndarray:
+    """Cosine annealing that begins anew several times.
+
+    The rate of iteration t, from 1 on, is peak / 2 (cos(pi mod(t - 1, n) / n) + 1) in
+    cycles of n = total steps / cycles steps. Where that is no whole number, some have a
+    step more, so that the last one, too, is annealed to its end.
+
+    Args:
+        peak: the rate at the beginning of each cycle.
+        cycles: how many.
+        total_steps: steps in all.
+
+    Returns:
+        float32 [total_steps].
+
+    Raises:
+        ValueError: more cycles than steps.
+
+    References: Huang et al. 2017, "Snapshot Ensembles: Train 1, get M for free",
+    equation 2.
+    """
+    if cycles > total_steps:
+        raise ValueError(
+            f"cycles is {cycles}: expected at most {total_steps}, the steps in all"
+        )
+    edges = np.arange(cycles + 1) * total_steps // cycles
+    progress = [np.arange(n) / n for n in np.diff(edges)]
+    return (peak * _cosine(np.concatenate(progress))).astype(np.float32)
+
+
+def triangular_cycles(
+    largest: float, smallest: float, *, cycle_steps: int, total_steps: int
+) -> np.ndarray:
+    """From the largest rate to the smallest and back, linearly, again and again.
+
+    With t = (mod(i - 1, c) + 1) / c of iteration i, from 1 on, in cycles of c steps:
+    (1 - 2 t) largest + 2 t smallest up to the middle of the cycle, then
+    (2 - 2 t) smallest + (2 t - 1) largest.
+
+    Args:
+        largest: the rate at the ends of each cycle.
+        smallest: the rate in the middle.
+        cycle_steps: of one cycle, even.
+        total_steps: steps in all.
+
+    Returns:
+        float32 [total_steps].
+
+    References: Garipov et al. 2018, "Loss Surfaces, Mode Connectivity, and Fast
+    Ensembling of DNNs", section 4.
+    """
+    progress = (np.arange(total_steps) % cycle_steps + 1) / cycle_steps
+    share = np.abs(2 * progress - 1)  # of the largest rate
+    return (share * largest + (1 - share) * smallest).astype(np.float32)

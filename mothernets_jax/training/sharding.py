@@ -1,0 +1,114 @@
+"""Where a group is trained: on one device, or divided among several.
+
+A group's members lie along one axis of a mesh and the images of a batch along the
+other. References: `jax.shard_map`.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.experimental import multihost_utils
+from jax.sharding import AxisType, Mesh, NamedSharding, Sharding, SingleDeviceSharding
+from jax.sharding import PartitionSpec as P
+
+from mothernets_jax.runtime.devices import Device
+from mothernets_jax.training.group_step import BATCH_AXIS, MEMBERS_AXIS
+
+
+class Placement(NamedTuple):
+    """Where the arrays of a group are.
+
+    Attributes:
+        mesh: of members and batches; None for one device.
+        by_member: of arrays with a leading member axis.
+        everywhere: of arrays that every device needs whole.
+        by_batch: of arrays that are divided as each batch is.
+        slots: the number of members must be a multiple of this.
+    """
+
+    mesh: Mesh | None
+    by_member: Sharding
+    everywhere: Sharding
+    by_batch: Sharding
+    slots: int
+
+
+def place(devices: Sequence[Device], members: int, batch_size: int) -> Placement:
+    """Divides members first, since they never talk to each other, then batches.
+
+    Args:
+        devices: what may be used; those that a batch cannot be divided among are not,
+            but of each host equally many, since all hosts run the same programs.
+        members: stepped together.
+        batch_size: images of one member's step; a multiple of the number of hosts.
+    """
+    of_hosts: dict[int, list[Device]] = {}
+    for device in devices:
+        of_hosts.setdefault(device.process_index, []).append(device)
+    for each in range(min(map(len, of_hosts.values())), 0, -1):
+        chosen = [device for own in of_hosts.values() for device in own[:each]]
+        for rows in range(min(members, len(chosen)), 0, -1):
+            columns, rest = divmod(len(chosen), rows)
+            if len(chosen) > 1 and not rest and batch_size % columns == 0:
+                mesh = jax.make_mesh(
+                    (rows, columns),
+                    (MEMBERS_AXIS, BATCH_AXIS),
+                    axis_types=(AxisType.Auto, AxisType.Auto),
+                    devices=chosen,
+                )
+                by_member, everywhere, by_batch = (
+                    NamedSharding(mesh, spec)
+                    for spec in (P(MEMBERS_AXIS), P(), P(BATCH_AXIS))
+                )
+                return Placement(mesh, by_member, everywhere, by_batch, rows)
+    assert len(of_hosts) == 1, "one column a host divides every batch"
+    one = SingleDeviceSharding(devices[0])
+    return Placement(None, one, one, one, 1)
+
+
+def own_places(placement: Placement) -> tuple[tuple[int, ...], int]:
+    """Which parts of every batch this host's devices train on, and how many there are.
+
+    A host whose devices all belong to one part reads that part of each batch alone.
+    """
+    if placement.mesh is None:
+        return (0,), 1
+    hosts = np.vectorize(lambda device: device.process_index)(placement.mesh.devices)
+    return places_of(hosts, jax.process_index()), hosts.shape[1]
+
+
+def places_of(hosts: np.ndarray, host: int) -> tuple[int, ...]:
+    """The columns of a mesh in which a host has a device.
+
+    Args:
+        hosts: int [members, batch], whose device is where in the mesh.
+        host: one of them.
+
+    >>> places_of(np.array([[0, 0, 1, 1], [0, 0, 1, 1]]), 1)
+    (2, 3)
+    """
+    return tuple(np.flatnonzero((hosts == host).any(axis=0)).tolist())
+
+
+def put(tree: Any, sharding: Sharding) -> Any:
+    """Arrays that every host has, placed as told; each host keeps its own part."""
+    if sharding.is_fully_addressable:
+        return jax.device_put(tree, sharding)
+
+    def scatter(leaf: jax.Array) -> jax.Array:
+        if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+            return jax.random.wrap_key_data(scatter(jax.random.key_data(leaf)))
+        values = np.asarray(leaf)
+        return jax.make_array_from_callback(values.shape, sharding, values.__getitem__)
+
+    return jax.tree.map(scatter, tree)
+
+
+def fetch(tree: Any) -> Any:
+    """Arrays, wherever they are divided, as NumPy arrays on every host."""
+    if all(leaf.is_fully_addressable for leaf in jax.tree.leaves(tree)):
+        return jax.device_get(tree)
+    return jax.tree.map(np.asarray, multihost_utils.process_allgather(tree, tiled=True))

@@ -1,0 +1,1 @@
+"""Text and pytrees: messages, numbers in words, trees of arrays."""

@@ -1,0 +1,76 @@
+"""Eight forced devices, and two processes, learn what one device learns.
+
+The programs under scripts/ do the work, since the number of devices is fixed when JAX
+starts. Of whole runs `test_several_hosts.py` has the same.
+"""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SCRIPTS = ROOT / "tests" / "scripts"
+
+
+def start(script, *arguments):
+    return subprocess.Popen(
+        [sys.executable, SCRIPTS / script, *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+    )
+
+
+def output_of(process):
+    out, err = process.communicate(timeout=600)
+    assert process.returncode == 0, err
+    return out
+
+
+@pytest.fixture(scope="module")
+def eight():
+    return json.loads(output_of(start("many_devices.py")))
+
+
+def test_eight_devices_learn_what_one_learns(eight):
+    for trained in eight["trained"]:
+        assert trained["difference"] < 1e-4, trained
+        assert trained["learned"] > 0.1  # the control: there was something to compare
+    # Plain, bagged, plain, streamed, taught from a stream, branching, that streamed.
+    assert [t["members"] for t in eight["trained"]] == [2, 2, 3, 2, 2, 3, 2]
+
+
+def test_members_never_talk_to_each_other(eight):
+    for program in eight["programs"]:
+        collectives = program["collectives"]
+        assert collectives.pop("all-reduce") > 0  # over the parts of a batch
+        assert set(collectives.values()) == {0}, program
+
+
+def test_each_device_holds_its_own_members_only(eight):
+    meshes = [program["mesh"] for program in eight["programs"]]
+    assert meshes == [{"members": 2, "batch": 4}, {"members": 8, "batch": 1}]
+    for program in eight["programs"]:
+        assert program["members_held_by_a_device"] == [1]
+        assert program["devices"] == [8]
+
+
+def test_two_processes_learn_what_one_device_learns():
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        port = free.getsockname()[1]
+    both = [start("two_processes.py", f"localhost:{port}", i) for i in (0, 1)]
+    first, _ = [output_of(process) for process in both]
+    found = json.loads(first.splitlines()[-1])
+    assert found["devices"] == 4
+    assert found["own_devices"] == 2
+    assert found["difference"] < 1e-4
+    assert found["streamed_difference"] < 1e-4
+    # Two epochs of five batches of 16; each process reads the half of its devices.
+    assert found["images_read"] == [80, 160]

@@ -1,0 +1,52 @@
+"""The README's code runs, and what it names exists."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_first_example_grows_a_member_exactly():
+    code = re.findall(r"```python\n(.*?)```", README, re.DOTALL)[0]
+    printed = []
+    # A smaller network of the same shape compiles faster.
+    small = code.replace("width=0.25", "width=0.03").replace("32, 32, 3", "8, 8, 3")
+    assert small != code
+    exec(small, {"print": printed.append})  # noqa: S102 (our own README)
+    (difference,) = printed
+    assert difference.shape == (8, 10)
+    assert np.abs(difference).max() < 1e-4
+
+
+def test_the_training_loop_learns_and_its_ensemble_is_used(tmp_path, monkeypatch):
+    """Verbatim: the loop, and what reads the ensemble that it saves."""
+    monkeypatch.chdir(tmp_path)
+    loop, use = re.findall(r"```python\n(.*?)```", README, re.DOTALL)[1:3]
+    printed = []
+    names = {"print": printed.append}
+    exec(loop, names)  # noqa: S102 (our own README)
+    (message,) = printed
+    found = re.fullmatch(r"test accuracy (.*)%", message)
+    assert found, message
+    assert float(found[1]) > 93  # 10 by guessing; 18 without the running statistics
+    accuracy = (names["scores"].argmax(axis=1) == names["test_labels"]).mean()
+    assert float(found[1]) == pytest.approx(100 * accuracy, abs=0.06)
+    exec(use, names)  # noqa: S102
+    assert names["ensemble"].members.keys() == {"wide", "deep"}
+    assert names["probabilities"].shape == (len(names["images"]), 10)
+
+
+def test_every_file_it_names_exists():
+    files = re.findall(r"`((?:\w+/)*\w+\.py)`|\]\(([\w/.]+)\)", README)
+    names = {name for pair in files for name in pair if name}
+    missing = [
+        name
+        for name in names
+        if not (ROOT / name).exists() and not (ROOT / "mothernets_jax" / name).exists()
+    ]
+    assert names
+    assert not missing

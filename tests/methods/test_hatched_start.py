@@ -1,0 +1,85 @@
+"""A run's hatched members, repeated from outside to the last bit."""
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import mothernets_jax as mn
+from configs.vgg_ensemble import get_config
+from mothernets_jax.config.validation import from_config
+from mothernets_jax.data import Dataset
+from mothernets_jax.growth.momentum import hatch_momentum
+from mothernets_jax.methods import METHODS
+from mothernets_jax.methods.hatched_start import Parent, start_hatched
+from mothernets_jax.runtime.compilation import Executables
+from mothernets_jax.stages.stage import make_task
+from mothernets_jax.training.augment import normalise
+from mothernets_jax.training.member_step import new_state
+
+MOTHER = mn.parse("vgg (3:3); dense 4; batch_norm")
+MEMBER = mn.parse("vgg (3:5)x2; dense 6; batch_norm")
+SEED, SHAPE, CLASSES = 3, (6, 6, 1), 3
+
+
+@pytest.fixture(scope="module")
+def task():
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (40, *SHAPE), np.uint8)
+    labels = (np.arange(40) % CLASSES).astype(np.int32)
+    few = images[:9], labels[:9]
+    mean, std = np.array([127.0], np.float32), np.array([74.0], np.float32)
+    dataset = Dataset(images, labels, *few, *few, *few, ("a", "b", "c"), mean, std)
+    return make_task(
+        dataset,
+        crop_padding=0,
+        crop_border="black",
+        flip="none",
+        seed=SEED,
+        batch_size=10,
+    )
+
+
+def settings_of(**overrides):
+    config = get_config()
+    with config.unlocked():
+        config.architectures = {"A": str(MOTHER), "B": str(MEMBER)}
+        config.update_from_flattened_dict(overrides)
+    return from_config(config, tuple(METHODS))
+
+
+def test_a_public_call_is_the_runs_member_bit_for_bit(task):
+    noise, split = 0.6, "random"
+    settings = settings_of(
+        **{"hatch.noise": noise, "hatch.split": split, "hatch.momentum": True}
+    )
+    variables = mn.init(MOTHER, jax.random.key(7), SHAPE, CLASSES)
+    momentum = jax.tree.map(jnp.sin, variables["params"])
+    start = start_hatched(
+        "mothernets",
+        task,
+        settings,
+        Parent("mother", MOTHER),
+        MEMBER,
+        ("B_1", "B_2"),
+        {"mother": new_state(variables, momentum)},
+        Executables(),
+    )
+
+    images = task.dataset.train_images[:512]
+    images = normalise(jnp.asarray(images), task.dataset.mean, task.dataset.std)
+    for name in ("B_1", "B_2"):
+        key = mn.named_key(jax.random.key(SEED), "mothernets", name)
+        args = (variables, MOTHER, MEMBER, key)
+        expected = mn.hatch(*args, images=images, noise=noise, split=split)
+        chex.assert_trees_all_equal(start.states[name].variables, expected)
+        expected = jax.jit(hatch_momentum, static_argnums=(1, 2))(
+            momentum, MOTHER, MEMBER, key
+        )
+        chex.assert_trees_all_equal(start.states[name].momentum, expected)
+    # The control: another member's noise and shares are others.
+    with pytest.raises(AssertionError):
+        chex.assert_trees_all_equal(
+            start.states["B_1"].variables, start.states["B_2"].variables
+        )
