@@ -10,16 +10,23 @@ from benchmarks.turns import Contestant, timed
 from mothernets_jax.architectures import Architecture
 from mothernets_jax.models.models import init
 from mothernets_jax.runtime.devices import compute_dtype
-from mothernets_jax.training.augment import Sides
+from mothernets_jax.training.coupling import Independent
+from mothernets_jax.training.epoch_inputs import (
+    EpochInputs,
+    MemberKeys,
+    MemberRates,
+    make_epoch_inputs,
+)
 from mothernets_jax.training.group_step import (
     GroupState,
     StepsFunction,
-    StepsInputs,
-    make_orders,
     make_steps,
     new_group,
 )
-from mothernets_jax.training.member_step import Augmentation, TrainingData, new_state
+from mothernets_jax.training.losses import CrossEntropy
+from mothernets_jax.training.member_step import TrainingData, new_state
+from mothernets_jax.training.optim import SGD
+from mothernets_jax.training.step_spec import Augmentation, StepSpec
 
 CLASSES = 10
 CROP_PADDING = 4  # pixels
@@ -52,27 +59,32 @@ def make_data(work: Work) -> TrainingData:
 def steps_function(network: Architecture, strategy: str) -> StepsFunction:
     """The package's program that trains members of this architecture."""
     augmentation = Augmentation(CROP_PADDING, flip="random")
-    return make_steps(network, augmentation, strategy, compute_dtype("auto"))
+    spec = StepSpec(
+        network,
+        augmentation,
+        SGD(),
+        CrossEntropy(),
+        Independent(),
+        compute_dtype("auto"),
+    )
+    return make_steps(spec, strategy)
 
 
 def start_group(
     network: Architecture, work: Work, keys: jax.Array
-) -> tuple[GroupState, StepsInputs]:
+) -> tuple[GroupState, EpochInputs]:
     """New members, one for each key, and what their steps need."""
     shape = (work.side, work.side, 3)
-    states = [new_state(init(network, key, shape, CLASSES)) for key in keys]
-    indices, step_keys = make_orders(work.batch * work.steps, work.batch)(keys)
+    states = [new_state(init(network, key, shape, CLASSES), SGD()) for key in keys]
     members = len(keys)
-    inputs = StepsInputs(
-        indices,
-        step_keys,
+    rates = MemberRates(
         jnp.full((members, work.steps), 0.01),
         jnp.full(members, 5e-4),
         jnp.zeros(members),  # of label smoothing
-        Sides(keys, jnp.zeros(members, jnp.int32)),
         jnp.ones(members, bool),
     )
-    return new_group(states), inputs
+    draw = make_epoch_inputs(work.batch * work.steps, work.batch)
+    return new_group(states), draw(MemberKeys(keys, keys, keys), np.int32(0), rates)
 
 
 def training_steps(

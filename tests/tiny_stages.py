@@ -4,6 +4,7 @@ import dataclasses
 
 import jax.numpy as jnp
 import numpy as np
+from step_specs import OPTIMIZER
 
 from mothernets_jax.architectures import mlp
 from mothernets_jax.config.settings import Recipe
@@ -12,8 +13,9 @@ from mothernets_jax.runtime.compilation import Executables
 from mothernets_jax.runtime.interruption import Interruption
 from mothernets_jax.stages.autosave import UnfinishedWork
 from mothernets_jax.stages.run_stage import run_stage
-from mothernets_jax.stages.stage import Stage, Start, make_task
+from mothernets_jax.stages.stage import Stage, Start
 from mothernets_jax.stages.strategy import StrategyMemory
+from mothernets_jax.stages.task import make_task, step_spec
 from mothernets_jax.training.member_step import new_state
 
 # Of one member's epoch: 6 x (4 pixels x 1 unit + 1 unit x 2 classes) x 16 images.
@@ -101,13 +103,13 @@ def train_stage(
         seed=0,
         batch_size=4,
     )
-    states = {n: new_state(s) for n, s in zip(names, starts, strict=True)}
+    states = {n: new_state(s, OPTIMIZER) for n, s in zip(names, starts, strict=True)}
     stage = Stage(
         "method",
         "label",
-        mlp((1,)),
         names,
         dataclasses.replace(RECIPE, **recipe),
+        step_spec(task, mlp((1,)), optimizer="sgd"),
         lambda trained, executables: Start(states, {}),
     )
     account, entries = Account(), []

@@ -16,6 +16,8 @@ from mothernets_jax.training.schedules import SCHEDULES
 from mothernets_jax.utils.messages import named, shown
 
 STOP_RULES = ("epochs", "plateau")
+# Those of `optim.OPTIMIZERS`, without importing optax.
+OPTIMIZERS = ("sgd", "adamw", "lion")
 
 _EPOCHS, _RATE = 100_000, 1e6
 _LONGEST_TEXT = 4_000  # characters; paths are no longer
@@ -71,6 +73,7 @@ _CHOICES: dict[str, Sequence[str]] = {
     "mother.schedule": ("", *SCHEDULES),
     "train.stop": STOP_RULES,
     "train.class_weights": ("none", "balanced"),
+    "train.optimizer": OPTIMIZERS,
     "hatch.split": ("random", "equal"),
 }
 

@@ -18,7 +18,7 @@ def freeze(kind: type, values: Any, path: str) -> Any:
     Args:
         kind: the dataclass; its fields are dataclasses, plain types, tuples and
             dictionaries of them, or such a type `| None`.
-        values: with exactly its fields.
+        values: with its fields; those that have a default may be missing.
         path: names the value in messages.
 
     Raises:
@@ -33,11 +33,19 @@ def freeze(kind: type, values: Any, path: str) -> Any:
             close = difflib.get_close_matches(str(name)[:100], hints, n=1)
             hint = f"did you mean {close[0]!r}?" if close else f"known: {list(hints)}"
             raise ValueError(f"{path}.{named(name)} is not a field: {hint}")
-    missing = [name for name in hints if name not in values]
-    if missing:
+    no_default = {
+        field.name
+        for field in dataclasses.fields(kind)
+        if field.default is field.default_factory is dataclasses.MISSING
+    }
+    if missing := [n for n in hints if n in no_default and n not in values]:
         raise ValueError(f"{path}.{missing[0]} is missing: add it to the config file")
     return kind(
-        **{n: _convert(hint, values[n], f"{path}.{n}") for n, hint in hints.items()}
+        **{
+            name: _convert(hint, values[name], f"{path}.{name}")
+            for name, hint in hints.items()
+            if name in values
+        }
     )
 
 

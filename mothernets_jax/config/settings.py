@@ -69,6 +69,7 @@ class Recipe:
     stop: str
     patience_epochs: int
     class_weights: str = "none"
+    optimizer: str = "sgd"
 
 
 @dataclasses.dataclass(frozen=True)

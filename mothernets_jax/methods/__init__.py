@@ -13,7 +13,8 @@ from mothernets_jax.methods import (
     snapshot,
     treenets,
 )
-from mothernets_jax.stages.stage import Composition, Task
+from mothernets_jax.stages.stage import Composition
+from mothernets_jax.stages.task import Task
 
 Method = Callable[[Task, Settings, Mapping[str, Architecture]], Composition]
 

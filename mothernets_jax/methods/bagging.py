@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from mothernets_jax.architectures import Architecture
 from mothernets_jax.config.settings import Settings
 from mothernets_jax.methods.scratch import from_scratch
-from mothernets_jax.stages.stage import Composition, Task
+from mothernets_jax.stages.stage import Composition
+from mothernets_jax.stages.task import Task
 
 
 def compose(
@@ -19,4 +20,4 @@ def compose(
     Raises:
         ValueError: the images are streamed.
     """
-    return from_scratch("bagging", task, settings, members, bags=True)
+    return from_scratch("bagging", task, settings, members, with_replacement=True)

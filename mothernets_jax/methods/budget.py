@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from mothernets_jax.architectures import Architecture
 from mothernets_jax.architectures.costs import num_params, train_flops
 from mothernets_jax.config.settings import Recipe, Settings
-from mothernets_jax.stages.stage import Task, epoch_images
+from mothernets_jax.stages.task import Task, epoch_images
 
 
 def single_network(

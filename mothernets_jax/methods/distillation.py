@@ -4,7 +4,11 @@ References: Hinton, Vinyals and Dean 2015, "Distilling the Knowledge in a Neural
 Network"; MotherNets (MLSys 2020), the baseline of that name.
 """
 
+import dataclasses
 from collections.abc import Mapping, Sequence
+
+import jax
+import optax
 
 from mothernets_jax.architectures import Architecture
 from mothernets_jax.architectures.costs import num_params
@@ -20,11 +24,46 @@ from mothernets_jax.methods.scratch import (
     same_architecture,
     start_at_random,
 )
-from mothernets_jax.stages.stage import Composition, Stage, Task, epoch_flops
-from mothernets_jax.training.losses import Distillation
+from mothernets_jax.stages.stage import Composition, Stage, epoch_flops
+from mothernets_jax.stages.task import Task, step_spec
+from mothernets_jax.training.losses import cross_entropy
+from mothernets_jax.training.step_spec import Targets
 
 NAME = "distillation"
 TEACHER = "teacher"
+
+
+@dataclasses.dataclass(frozen=True)
+class DistillationLoss:
+    """The loss of a network that a trained one teaches; see `step_spec.Loss`.
+
+    It is (1 - share) of the labels' cross-entropy, plus share x temperature^2 x the
+    divergence KL(teacher || student) of both softmaxes at the temperature. Class
+    weights apply to the labels' part alone: the divergence has no label, and is least
+    where the student answers as its teacher, which was trained with the weights.
+
+    Attributes:
+        reference: the teacher's architecture.
+        temperature: that softens both predictions.
+        share: of the loss that is the teacher's, 0 to 1.
+
+    References: Hinton, Vinyals and Dean 2015, "Distilling the Knowledge in a Neural
+    Network".
+    """
+
+    reference: Architecture
+    temperature: float
+    share: float
+
+    def __call__(self, logits: jax.Array, targets: Targets) -> jax.Array:
+        """Losses [batch]; see `step_spec.Loss`."""
+        assert targets.reference_logits is not None
+        losses = cross_entropy(logits, targets)
+        predicted = jax.nn.log_softmax(logits / self.temperature)
+        target = jax.nn.log_softmax(targets.reference_logits / self.temperature)
+        divergence = optax.losses.kl_divergence_with_log_targets(predicted, target)
+        taught = self.share * self.temperature**2 * divergence
+        return (1 - self.share) * losses + taught
 
 
 def compose(
@@ -43,23 +82,24 @@ def compose(
         return num_params(architecture, task.input_shape, task.num_classes)
 
     largest = max(members.values(), key=size)
-    start = start_at_random(task, NAME, largest, (TEACHER,))
-    teacher = Stage(NAME, TEACHER, largest, (TEACHER,), settings.train, start)
+    recipe, own = settings.train, settings.distillation
+    spec = step_spec(task, largest, optimizer=recipe.optimizer)
+    start = start_at_random(task, NAME, spec, (TEACHER,))
+    teacher = Stage(NAME, TEACHER, (TEACHER,), recipe, spec, start)
     students = []
-    teaching = Distillation(
-        TEACHER, largest, settings.distillation.temperature, settings.distillation.share
-    )
+    loss = DistillationLoss(largest, own.temperature, own.share)
     for architecture, names in same_architecture(members, members).items():
+        spec = step_spec(task, architecture, optimizer=recipe.optimizer, loss=loss)
         students.append(
             Stage(
                 NAME,
                 label_of(names),
-                architecture,
                 names,
-                settings.train,
-                start_at_random(task, NAME, architecture, names),
+                recipe,
+                spec,
+                start_at_random(task, NAME, spec, names),
                 (TEACHER,),
-                distillation=teaching,
+                reference=TEACHER,
             )
         )
     budget = budget_flops(task, settings, members)

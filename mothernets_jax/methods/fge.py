@@ -22,7 +22,8 @@ from mothernets_jax.methods.budget import (
     single_network,
 )
 from mothernets_jax.methods.scratch import continue_from, start_at_random
-from mothernets_jax.stages.stage import Composition, Stage, Task
+from mothernets_jax.stages.stage import Composition, Stage
+from mothernets_jax.stages.task import Task, step_spec
 from mothernets_jax.training.schedules import learning_rates, triangular_cycles
 
 NAME = "fge"
@@ -62,14 +63,15 @@ def compose(
         return rates[: before * steps]
 
     recipe = dataclasses.replace(settings.train, stop="epochs")
-    start = start_at_random(task, NAME, architecture, (network,))
+    spec = step_spec(task, architecture, optimizer=recipe.optimizer)
+    start = start_at_random(task, NAME, spec, (network,))
     stages = [
         Stage(
             NAME,
             network,
-            architecture,
             (network,),
             dataclasses.replace(recipe, epochs=before),
+            spec,
             start,
             rates=rates_before,
         )
@@ -82,9 +84,9 @@ def compose(
             Stage(
                 NAME,
                 name,
-                architecture,
                 (name,),
                 dataclasses.replace(recipe, epochs=epochs),
+                spec,
                 continue_from(previous, name),
                 (previous,),
                 rates=functools.partial(_rates, settings.fge, cycle, first, epochs),

@@ -15,12 +15,15 @@ from mothernets_jax.config.settings import Settings
 from mothernets_jax.ensembles.prediction import predict_logits, prepare_prediction
 from mothernets_jax.growth.channels import Split
 from mothernets_jax.growth.hatching import grow, perturb
-from mothernets_jax.growth.momentum import hatch_momentum
+from mothernets_jax.growth.opt_state import hatch_opt_state
 from mothernets_jax.models.models import Variables, abstract_variables
 from mothernets_jax.runtime.compilation import Executables, ProgramStore
-from mothernets_jax.stages.stage import EVALUATION_BATCH, Start, Task
+from mothernets_jax.stages.stage import Start
+from mothernets_jax.stages.task import EVALUATION_BATCH, Task
 from mothernets_jax.training.augment import normalise
 from mothernets_jax.training.member_step import MemberState, new_state
+from mothernets_jax.training.optim import Optimizer
+from mothernets_jax.training.step_spec import StepSpec
 from mothernets_jax.utils.pytrees import named_key
 
 _log = logging.getLogger(__name__)
@@ -44,7 +47,7 @@ def start_hatched(
     task: Task,
     settings: Settings,
     parent: Parent,
-    architecture: Architecture,
+    spec: StepSpec,
     names: tuple[str, ...],
     trained: Mapping[str, MemberState],
     executables: Executables,
@@ -56,7 +59,7 @@ def start_hatched(
         task: with the images that the check, and what is inserted, look at.
         settings: how members are hatched.
         parent: the MotherNet.
-        architecture: of all these members.
+        spec: the training step of all these members.
         names: theirs.
         trained: states of the networks that are trained, the MotherNet's among them.
         executables: compiled programs.
@@ -68,6 +71,7 @@ def start_hatched(
     Raises:
         RuntimeError: a member does not compute its MotherNet's function.
     """
+    architecture, optimizer = spec.architecture, spec.optimizer
     images = task.dataset.train_images[:EVALUATION_BATCH]
     mean, std = jnp.asarray(task.dataset.mean), jnp.asarray(task.dataset.std)
 
@@ -105,7 +109,7 @@ def start_hatched(
             if not largest <= LARGEST_LOGIT:
                 left_out[name] = _reason_to_leave_out(parent, largest)
                 _log.warning("%s: %s; it is left out", name, left_out[name])
-                states[name] = new_state(hatched)
+                states[name] = new_state(hatched, optimizer)
                 continue
             raise RuntimeError(
                 f"{name} does not compute its MotherNet's function: their logits "
@@ -120,12 +124,12 @@ def start_hatched(
         if settings.hatch.noise:
             args = (hatched, key, np.float32(settings.hatch.noise))
             hatched = executables.get(perturb, *args)(*args)
-        momentum = None
+        opt_state = None
         if settings.hatch.momentum:
-            args = (mother_state.momentum, key)
-            grow_momentum = _make_hatch_momentum(mother, architecture)
-            momentum = executables.get(grow_momentum, *args)(*args)
-        states[name] = new_state(hatched, momentum)
+            args = (mother_state.opt_state, key)
+            grow_state = _make_hatch_opt_state(mother, architecture, optimizer)
+            opt_state = executables.get(grow_state, *args)(*args)
+        states[name] = new_state(hatched, optimizer, opt_state)
     return Start(states, checks, left_out)
 
 
@@ -139,10 +143,11 @@ def prepare_hatching(
     task: Task,
     settings: Settings,
     parent: Parent,
-    architecture: Architecture,
+    spec: StepSpec,
     store: ProgramStore,
 ) -> None:
     """Compiles what `start_hatched` will use, in the background."""
+    architecture = spec.architecture
     shapes = abstract_variables(parent.architecture, task.input_shape, task.num_classes)
     examples = min(EVALUATION_BATCH, len(task.dataset.train_labels))
     images = jax.ShapeDtypeStruct((examples, *task.input_shape), jnp.float32)
@@ -153,8 +158,10 @@ def prepare_hatching(
         of_check = task.input_shape, task.evaluation_batch, store
         prepare_prediction(network, variables, *of_check, exact=True)
     if settings.hatch.momentum:
-        grow_momentum = _make_hatch_momentum(parent.architecture, architecture)
-        store.prepare(grow_momentum, shapes["params"], task.key)
+        optimizer = spec.optimizer
+        grow_state = _make_hatch_opt_state(parent.architecture, architecture, optimizer)
+        mothers = jax.eval_shape(lambda v: new_state(v, optimizer).opt_state, shapes)
+        store.prepare(grow_state, mothers, task.key)
     if settings.hatch.noise:
         store.prepare(perturb, hatched, task.key, np.float32(0))
 
@@ -168,8 +175,10 @@ def _make_hatch(mother: Architecture, member: Architecture, split: Split):
 
 
 @functools.cache
-def _make_hatch_momentum(mother: Architecture, member: Architecture):
-    def grow_momentum(momentum, key):
-        return hatch_momentum(momentum, mother, member, key)
+def _make_hatch_opt_state(
+    mother: Architecture, member: Architecture, optimizer: Optimizer
+):
+    def grow_opt_state(opt_state, key):
+        return hatch_opt_state(opt_state, optimizer.slots, mother, member, key)
 
-    return jax.jit(grow_momentum)
+    return jax.jit(grow_opt_state)

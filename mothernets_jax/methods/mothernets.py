@@ -31,7 +31,8 @@ from mothernets_jax.methods.scratch import (
     same_architecture,
     start_at_random,
 )
-from mothernets_jax.stages.stage import Composition, Stage, Task, steps_per_epoch
+from mothernets_jax.stages.stage import Composition, Stage
+from mothernets_jax.stages.task import Task, step_spec, steps_per_epoch
 from mothernets_jax.training.schedules import cosine_cycles
 
 NAME = "mothernets"
@@ -66,40 +67,40 @@ def compose(
     stages = []
     for number, found in enumerate(clusters, start=1):
         name = mothernet_name(number)
-        start = start_at_random(task, NAME, found.mothernet, (name,))
+        optimizer = settings.train.optimizer
+        spec = step_spec(task, found.mothernet, optimizer=optimizer)
         stages.append(
             Stage(
                 NAME,
                 name,
-                found.mothernet,
                 (name,),
                 mother_recipe,
-                start,
+                spec,
+                start_at_random(task, NAME, spec, (name,)),
                 rates=_mother_rates(mother_recipe, settings.mother.cycles),
             )
         )
         groups = same_architecture(found.members, members)
         for architecture, names in groups.items():
             parent = Parent(name, found.mothernet)
+            spec = step_spec(task, architecture, optimizer=optimizer)
             start = functools.partial(
-                start_hatched, NAME, task, settings, parent, architecture, names
+                start_hatched, NAME, task, settings, parent, spec, names
             )
             # A cluster may part the replicas of one architecture, hence its number.
             label = f"{name}-{label_of(names)}"
-            prepare = functools.partial(
-                prepare_hatching, task, settings, parent, architecture
-            )
+            prepare = functools.partial(prepare_hatching, task, settings, parent, spec)
             stages.append(
                 Stage(
                     NAME,
                     label,
-                    architecture,
                     names,
                     member_recipe,
+                    spec,
                     start,
                     (name,),
                     prepare,
-                    bags=settings.hatch.bags,
+                    with_replacement=settings.hatch.bags,
                 )
             )
     return Composition(tuple(stages), dict(members), clusters)

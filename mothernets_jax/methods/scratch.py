@@ -11,8 +11,10 @@ from mothernets_jax.methods.budget import (
 )
 from mothernets_jax.models.models import init
 from mothernets_jax.runtime.compilation import Executables
-from mothernets_jax.stages.stage import Composition, Stage, Start, Task
+from mothernets_jax.stages.stage import Composition, Stage, Start
+from mothernets_jax.stages.task import Task, step_spec
 from mothernets_jax.training.member_step import MemberState, new_state
+from mothernets_jax.training.step_spec import StepSpec
 from mothernets_jax.utils.pytrees import named_key
 
 
@@ -22,7 +24,7 @@ def from_scratch(
     settings: Settings,
     members: Mapping[str, Architecture],
     *,
-    bags: bool = False,
+    with_replacement: bool = False,
 ) -> Composition:
     """All members by the recipe `train`, one stage for each architecture.
 
@@ -31,7 +33,7 @@ def from_scratch(
         task: on what.
         settings: with the recipe and the budget, which is divided evenly in epochs.
         members: by name.
-        bags: see `stage.Stage`.
+        with_replacement: whether each member draws its own bag of the images.
 
     Raises:
         ValueError: a budget too small, or bags of streamed images.
@@ -42,21 +44,24 @@ def from_scratch(
         budget_flops(task, settings, members),
         epoch_cost(task, settings.train, members.values()),
     )
-    if bags:
+    if with_replacement:
         check_bags(task, f"the method {method!r}")
-    stages = tuple(
-        Stage(
-            method,
-            label_of(names),
-            architecture,
-            names,
-            recipe,
-            start_at_random(task, method, architecture, names),
-            bags=bags,
+    stages = []
+    for architecture, names in same_architecture(members, members).items():
+        spec = step_spec(task, architecture, optimizer=recipe.optimizer)
+        start = start_at_random(task, method, spec, names)
+        stages.append(
+            Stage(
+                method,
+                label_of(names),
+                names,
+                recipe,
+                spec,
+                start,
+                with_replacement=with_replacement,
+            )
         )
-        for architecture, names in same_architecture(members, members).items()
-    )
-    return Composition(stages, dict(members))
+    return Composition(tuple(stages), dict(members))
 
 
 def check_bags(task: Task, what: str) -> None:
@@ -80,7 +85,7 @@ def same_architecture(
 
 
 def start_at_random(
-    task: Task, method: str, architecture: Architecture, names: tuple[str, ...]
+    task: Task, method: str, spec: StepSpec, names: tuple[str, ...]
 ) -> Callable[[Mapping[str, MemberState], Executables], Start]:
     """A stage's start from random initial variables."""
 
@@ -88,8 +93,9 @@ def start_at_random(
         states = {}
         for name in names:
             key = named_key(task.key, method, name, "init")
-            variables = init(architecture, key, task.input_shape, task.num_classes)
-            states[name] = new_state(variables)
+            of_task = task.input_shape, task.num_classes
+            variables = init(spec.architecture, key, *of_task)
+            states[name] = new_state(variables, spec.optimizer)
         return Start(states, checks={})
 
     return start
@@ -106,7 +112,7 @@ def continue_from(
     """A stage's start from the state in which an earlier one left a network.
 
     Args:
-        network: the earlier one, momentum and all.
+        network: the earlier one, optimiser's state and all.
         name: that it goes on under.
     """
     return lambda trained, executables: Start({name: trained[network]}, checks={})

@@ -15,7 +15,8 @@ from mothernets_jax.methods.budget import (
     single_network,
 )
 from mothernets_jax.methods.scratch import continue_from, start_at_random
-from mothernets_jax.stages.stage import Composition, Stage, Task
+from mothernets_jax.stages.stage import Composition, Stage
+from mothernets_jax.stages.task import Task, step_spec
 
 NAME = "snapshot"
 
@@ -25,7 +26,8 @@ def compose(
 ) -> Composition:
     """A stage for each cycle, which goes on where the one before it ended.
 
-    There are as many cycles as members, all of one length; momentum is never reset.
+    There are as many cycles as members, all of one length; the optimiser's
+    state is never reset.
     """
     network, architecture = single_network(task, members)
     epochs = settings.snapshot.cycle_epochs
@@ -41,12 +43,13 @@ def compose(
         warmup_epochs=0.0,
         stop="epochs",
     )
+    spec = step_spec(task, architecture, optimizer=recipe.optimizer)
     names = [f"{network}_cycle_{i}" for i in range(1, len(members) + 1)]
     stages = []
     for i, name in enumerate(names):
         if i == 0:
-            start, needs = start_at_random(task, NAME, architecture, (name,)), ()
+            start, needs = start_at_random(task, NAME, spec, (name,)), ()
         else:
             start, needs = continue_from(names[i - 1], name), (names[i - 1],)
-        stages.append(Stage(NAME, name, architecture, (name,), recipe, start, needs))
+        stages.append(Stage(NAME, name, (name,), recipe, spec, start, needs))
     return Composition(tuple(stages), dict.fromkeys(names, architecture))

@@ -14,8 +14,13 @@ from mothernets_jax.methods.budget import (
 )
 from mothernets_jax.methods.scratch import start_at_random
 from mothernets_jax.runtime.compilation import Executables
-from mothernets_jax.stages.stage import Composition, Stage, Start, Task, epoch_flops
-from mothernets_jax.training.branching_step import first_of_branches, shared_layers
+from mothernets_jax.stages.stage import Composition, Stage, Start, epoch_flops
+from mothernets_jax.stages.task import Task, step_spec
+from mothernets_jax.training.branching_step import (
+    SharedTrunk,
+    first_of_branches,
+    shared_layers,
+)
 from mothernets_jax.training.member_step import MemberState
 
 NAME = "treenets"
@@ -28,7 +33,14 @@ def compose(
     network, architecture = single_network(task, members)
     names = tuple(f"{network}_branch_{i}" for i in range(1, len(members) + 1))
     cut = first_of_branches(architecture, settings.treenets.shared_blocks)
-    at_random = start_at_random(task, NAME, architecture, names)
+    spec = step_spec(
+        task,
+        architecture,
+        optimizer=settings.train.optimizer,
+        members=len(names),
+        coupling=SharedTrunk(cut),
+    )
+    at_random = start_at_random(task, NAME, spec, names)
 
     def start(trained: Mapping[str, MemberState], executables: Executables) -> Start:
         """Members that begin with the first one's trunk."""
@@ -41,9 +53,7 @@ def compose(
         }
         return Start(states, checks={})
 
-    stage = Stage(
-        NAME, network, architecture, names, settings.train, start, branches_at=cut
-    )
+    stage = Stage(NAME, network, names, settings.train, spec, start)
     recipe = affordable_recipe(
         NAME,
         settings.train,

@@ -34,8 +34,9 @@ from mothernets_jax.runtime.compilation import ProgramStore
 from mothernets_jax.runtime.devices import device_name
 from mothernets_jax.runtime.interruption import Interruption
 from mothernets_jax.runtime.progress import RunProgress
-from mothernets_jax.stages.stage import Composition, Task, planned_flops
+from mothernets_jax.stages.stage import Composition, planned_flops
 from mothernets_jax.stages.strategy import StrategyMemory
+from mothernets_jax.stages.task import Task
 from mothernets_jax.storage import files
 from mothernets_jax.storage.run_log import MetricsLog, provenance
 

@@ -7,7 +7,8 @@ import jax
 
 from mothernets_jax.architectures.costs import norm_positions, num_params
 from mothernets_jax.runtime.devices import memory_bytes
-from mothernets_jax.stages.stage import Stage, Task, steps_per_epoch
+from mothernets_jax.stages.stage import Stage
+from mothernets_jax.stages.task import Task, steps_per_epoch
 from mothernets_jax.utils.messages import shown
 
 MOST_STEPS = 100_000_000  # of a stage; each has a learning rate in memory

@@ -13,7 +13,7 @@ from mothernets_jax.config.settings import Settings
 from mothernets_jax.data import Dataset, identity, run_record, statistics
 from mothernets_jax.runtime import multihost
 from mothernets_jax.runtime.devices import compute_dtype, memory_bytes
-from mothernets_jax.stages.stage import Task, make_task
+from mothernets_jax.stages.task import Task, make_task
 from mothernets_jax.storage.run_log import versions
 
 _log = logging.getLogger(__name__)

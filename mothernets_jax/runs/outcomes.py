@@ -28,7 +28,8 @@ from mothernets_jax.runs.results import (
 from mothernets_jax.runs.scheduler import Execution, Trained
 from mothernets_jax.runtime import multihost
 from mothernets_jax.runtime.compilation import Executables
-from mothernets_jax.stages.stage import Composition, Task
+from mothernets_jax.stages.stage import Composition
+from mothernets_jax.stages.task import Task
 from mothernets_jax.storage import checkpoints
 from mothernets_jax.utils.messages import in_short
 

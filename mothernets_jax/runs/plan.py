@@ -15,13 +15,8 @@ from mothernets_jax.growth.clustering import Cluster
 from mothernets_jax.growth.mothernet import matched_units, obstacle
 from mothernets_jax.methods.mothernets import mothernet_name
 from mothernets_jax.metrics.class_balance import class_remarks
-from mothernets_jax.stages.stage import (
-    Stage,
-    Task,
-    planned_flops,
-    settled,
-    steps_per_epoch,
-)
+from mothernets_jax.stages.stage import Stage, planned_flops, settled
+from mothernets_jax.stages.task import Task, steps_per_epoch
 
 
 def growth(mother: Architecture, member: Architecture) -> dict[str, int]:

@@ -13,7 +13,8 @@ from mothernets_jax.ensembles.combine import COMBINATIONS
 from mothernets_jax.ensembles.ensemble import Ensemble
 from mothernets_jax.metrics import class_errors, classification
 from mothernets_jax.runtime.compilation import Executables
-from mothernets_jax.stages.stage import Composition, Task
+from mothernets_jax.stages.stage import Composition
+from mothernets_jax.stages.task import Task
 
 _SPLITS = ("test", "validation", "calibration", "ood")
 
@@ -207,8 +208,9 @@ def _size(ensemble: Ensemble, composition: Composition, task: Task) -> dict[str,
     flops = sum(forward_flops(a, *of_task) for a in architectures)
     for stage in composition.stages:
         branches = sum(name in ensemble.members for name in stage.members)
-        if stage.branches_at and branches:
-            shared, cut = branches - 1, stage.branches_at
+        cut = stage.spec.coupling.shared_operations
+        if cut and branches:
+            shared = branches - 1
             parameters -= shared * num_params(stage.architecture, *of_task, stop=cut)
             flops -= shared * forward_flops(stage.architecture, *of_task, stop=cut)
     return {"parameters": parameters, "inference_flops": flops}

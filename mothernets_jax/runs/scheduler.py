@@ -17,11 +17,13 @@ from mothernets_jax.runtime.devices import Device
 from mothernets_jax.runtime.interruption import Interruption
 from mothernets_jax.runtime.progress import RunProgress
 from mothernets_jax.stages.autosave import UnfinishedWork
-from mothernets_jax.stages.run_stage import prepare_stage, run_stage
-from mothernets_jax.stages.stage import Stage, Task, planned_flops
+from mothernets_jax.stages.prepare import prepare_stage
+from mothernets_jax.stages.run_stage import run_stage
+from mothernets_jax.stages.stage import Stage, planned_flops
 from mothernets_jax.stages.stage_run import StageResult, state_shapes
 from mothernets_jax.stages.state import epochs_of
 from mothernets_jax.stages.strategy import StrategyMemory
+from mothernets_jax.stages.task import Task
 from mothernets_jax.storage import checkpoints
 from mothernets_jax.storage.run_log import MetricsLog
 from mothernets_jax.training.member_step import MemberState

@@ -19,7 +19,8 @@ import numpy as np
 
 from mothernets_jax.data.decoding import EncodedImages
 from mothernets_jax.data.streaming import Batch, StepReader, own_positions, read_ahead
-from mothernets_jax.stages.stage import Stage, Task, steps_per_epoch
+from mothernets_jax.stages.stage import Stage
+from mothernets_jax.stages.task import Task, steps_per_epoch
 from mothernets_jax.training.member_step import TrainingData
 from mothernets_jax.training.sharding import Placement, own_places, put
 from mothernets_jax.utils.pytrees import named_key

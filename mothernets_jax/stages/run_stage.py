@@ -2,31 +2,15 @@
 
 from collections.abc import Callable, Mapping
 
-from mothernets_jax.ensembles.prediction import prepare_prediction
-from mothernets_jax.models.models import abstract_variables
-from mothernets_jax.runtime.compilation import Executables, ProgramStore
+from mothernets_jax.runtime.compilation import Executables
 from mothernets_jax.runtime.interruption import Interruption
 from mothernets_jax.runtime.progress import RunProgress
 from mothernets_jax.stages.autosave import UnfinishedWork
-from mothernets_jax.stages.stage import Stage, Task
+from mothernets_jax.stages.stage import Stage
 from mothernets_jax.stages.stage_run import StageResult, StageRun
 from mothernets_jax.stages.strategy import StrategyMemory
-from mothernets_jax.stages.trainer import prepare_training
+from mothernets_jax.stages.task import Task
 from mothernets_jax.training.member_step import MemberState
-
-
-def prepare_stage(stage: Stage, task: Task, strategy: str, store: ProgramStore) -> None:
-    """Compiles in the background what `run_stage` will use on a single device."""
-    if len(task.devices) > 1:
-        return  # which devices it will have is not known yet
-    stage.prepare(store)
-    variables = abstract_variables(
-        stage.architecture, task.input_shape, task.num_classes
-    )
-    prepare_training(stage, task, variables, strategy, store)
-    prepare_prediction(
-        stage.architecture, variables, task.input_shape, task.evaluation_batch, store
-    )
 
 
 def run_stage(

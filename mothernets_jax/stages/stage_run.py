@@ -16,7 +16,7 @@ from mothernets_jax.runtime.interruption import InterruptedRunError, Interruptio
 from mothernets_jax.runtime.progress import RunProgress
 from mothernets_jax.stages.autosave import UnfinishedWork
 from mothernets_jax.stages.divergence import send_back, trouble, unpredictable
-from mothernets_jax.stages.stage import Stage, Task, epoch_flops, epoch_images
+from mothernets_jax.stages.stage import Stage, epoch_flops
 from mothernets_jax.stages.state import (
     StagePosition,
     beginning,
@@ -24,6 +24,7 @@ from mothernets_jax.stages.state import (
     still_training,
 )
 from mothernets_jax.stages.strategy import StrategyMemory, choose_strategy
+from mothernets_jax.stages.task import Task, epoch_images
 from mothernets_jax.stages.trainer import GroupTrainer
 from mothernets_jax.storage.checkpoints import DamagedError
 from mothernets_jax.training.member_step import MemberState, Metrics, new_state
@@ -44,7 +45,8 @@ class StageResult(NamedTuple):
 def state_shapes(stage: Stage, task: Task) -> dict[str, Any]:
     """Shapes and dtypes of one member's state, as it is saved."""
     shapes = abstract_variables(stage.architecture, task.input_shape, task.num_classes)
-    return jax.eval_shape(new_state, shapes)._asdict()
+    optimizer = stage.spec.optimizer
+    return jax.eval_shape(lambda v: new_state(v, optimizer), shapes)._asdict()
 
 
 class StageRun:
@@ -75,8 +77,7 @@ class StageRun:
     ) -> None:
         """Starts the members, or fetches them from where they were saved."""
         stage, task, executables = self._stage, self._task, self._executables
-        taught = stage.distillation
-        teacher = trained[taught.teacher].variables if taught else None
+        reference = trained[stage.reference].variables if stage.reference else None
         saved = self._work.latest(self._saved_shapes)
         if saved is None:
             hatching = self._stopwatch()
@@ -86,7 +87,7 @@ class StageRun:
             # Hosts of several kinds may round differently.
             starts = multihost.arrays_on_first(lambda: starts, starts)
             strategy = choose_strategy(
-                strategy, stage, task, starts, executables, memory, teacher
+                strategy, stage, task, starts, executables, memory, reference
             )
             self._position = beginning(
                 stage.members, strategy, start.checks, start.left_out
@@ -107,7 +108,7 @@ class StageRun:
             starts,
             position.strategy,
             executables,
-            teacher,
+            reference,
             [Metrics(*map(jnp.float32, position.sums[n])) for n in stage.members],
         )
         self._progress.start_stage(stage.name, stage.recipe.epochs, position.epoch)
@@ -206,7 +207,7 @@ class StageRun:
         )
         # Hosts of several kinds may round differently.
         troubles |= multihost.on_first(lambda: unpredictable(errors))
-        if stage.branches_at and troubles:  # all, as they share their trunk
+        if stage.spec.coupling.tied and troubles:
             troubles = dict.fromkeys(trained, next(iter(troubles.values())))
         for name in trained:
             if name not in troubles:

@@ -150,6 +150,6 @@ def still_training(stage: Stage, position: StagePosition) -> dict[str, bool]:
         )
         for name in stage.members
     }
-    if stage.branches_at:  # all or none, as they share their trunk
+    if stage.spec.coupling.tied:
         return dict.fromkeys(stage.members, any(active.values()))
     return active

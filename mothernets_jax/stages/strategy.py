@@ -16,7 +16,8 @@ import jax.numpy as jnp
 from mothernets_jax.models.models import Variables
 from mothernets_jax.runtime import multihost
 from mothernets_jax.runtime.compilation import Executables
-from mothernets_jax.stages.stage import Stage, Task, settled, steps_per_epoch
+from mothernets_jax.stages.stage import Stage, settled
+from mothernets_jax.stages.task import Task, steps_per_epoch
 from mothernets_jax.stages.trainer import GroupTrainer
 from mothernets_jax.storage import files
 from mothernets_jax.training.group_step import STRATEGIES
@@ -82,7 +83,7 @@ def choose_strategy(
     states: Sequence[MemberState],
     executables: Executables,
     memory: StrategyMemory,
-    teacher: Variables | None = None,
+    reference: Variables | None = None,
 ) -> str:
     """The strategy for a stage; `auto` times a few steps where that can pay.
 
@@ -93,7 +94,7 @@ def choose_strategy(
         states: where each member starts.
         executables: compiled programs.
         memory: choices made before; a new one is added.
-        teacher: the variables of the network that is distilled, if one is.
+        reference: variables of the network that the loss refers to, if any.
     """
     members = len(stage.members)
     strategy = settled(requested, stage)
@@ -103,13 +104,13 @@ def choose_strategy(
     if key in memory.choices:
         return memory.choices[key]["strategy"]
     steps = stage.recipe.epochs * steps_per_epoch(stage.recipe, task)
-    loop = GroupTrainer(stage, task, states, "loop", executables, teacher)
+    loop = GroupTrainer(stage, task, states, "loop", executables, reference)
     seconds = {"loop": loop.seconds_per_step()}
     could_save = steps * seconds["loop"] * (1 - 1 / _HOPED_FOR_SPEED)
     other = "unroll" if jax.default_backend() == "cpu" else "vmap"
     too_many = other == "unroll" and members > _MOST_UNROLLED
     if not too_many and could_save > members * loop.compile_seconds:
-        trial = GroupTrainer(stage, task, states, other, executables, teacher)
+        trial = GroupTrainer(stage, task, states, other, executables, reference)
         seconds[other] = trial.seconds_per_step()
     strategy = min(seconds, key=seconds.__getitem__)
     memory.remember(key, {"strategy": strategy, "seconds_per_step": seconds})
@@ -120,13 +121,13 @@ def choose_strategy(
 
 def _key(stage: Stage, task: Task) -> str:
     """All that the fastest strategy depends on."""
-    taught = stage.distillation
+    refers_to = stage.spec.loss.reference
     dtype = task.dataset.mean.dtype if task.dtype is None else task.dtype
     return ", ".join(
         (
             f"{len(task.devices)} x {task.devices[0].device_kind}",
             str(stage.architecture),
-            *([f"taught by {taught.architecture}"] if taught else []),
+            *([f"taught by {refers_to}"] if refers_to else []),
             f"batch {stage.recipe.batch_size}",
             f"{len(stage.members)} members",
             jnp.dtype(dtype).name,

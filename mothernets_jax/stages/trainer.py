@@ -8,29 +8,24 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from mothernets_jax.models.models import Variables, abstract_variables
+from mothernets_jax.models.models import Variables
 from mothernets_jax.runtime import multihost
-from mothernets_jax.runtime.compilation import Executables, ProgramStore
+from mothernets_jax.runtime.compilation import Executables
 from mothernets_jax.stages.batches import make_chunks
-from mothernets_jax.stages.stage import (
-    Stage,
-    Task,
+from mothernets_jax.stages.inputs import (
+    call_bounds,
     class_weights,
-    settled,
-    stage_rates,
-    steps_per_epoch,
+    epoch_inputs_of,
+    keys_of,
+    member_rates,
 )
-from mothernets_jax.training import group_step
-from mothernets_jax.training.augment import Sides
-from mothernets_jax.training.group_step import StepsInputs
-from mothernets_jax.training.member_step import (
-    MemberState,
-    Metrics,
-    TrainingData,
-    new_state,
-)
+from mothernets_jax.stages.stage import Stage, stage_rates
+from mothernets_jax.stages.task import Task, steps_per_epoch
+from mothernets_jax.training.epoch_inputs import EpochInputs
+from mothernets_jax.training.group_step import make_steps, new_group, without_sums
+from mothernets_jax.training.member_step import MemberState, Metrics, TrainingData
 from mothernets_jax.training.sharding import fetch, place, put
-from mothernets_jax.utils.pytrees import named_key, stack, unstack
+from mothernets_jax.utils.pytrees import stack, unstack
 
 # A call trains for about so long, after which progress is shown.
 _CALL_SECONDS = 1.0
@@ -56,7 +51,7 @@ class GroupTrainer:
         states: Sequence[MemberState],
         strategy: str,
         executables: Executables,
-        teacher: Variables | None = None,
+        reference: Variables | None = None,
         sums: Sequence[Metrics] | None = None,
     ):
         """Puts everything on the task's devices and compiles the program.
@@ -67,39 +62,33 @@ class GroupTrainer:
             states: where each member starts; copied.
             strategy: one of `group_step.STRATEGIES`.
             executables: compiled programs.
-            teacher: the variables of the network that is distilled, if one is.
+            reference: variables of the network that the loss refers to, if any.
             sums: each member's metrics in an epoch that goes on; None for zero.
         """
         recipe = stage.recipe
         self.steps_per_epoch = steps_per_epoch(recipe, task)
         self._rates = stage_rates(stage, task)
-        self._keys = _keys_of(stage, task, "train")
-        self._side_keys = _keys_of(stage, task, "sides")
-        self._bag_keys = _keys_of(stage, task, "bag")
+        self._keys = keys_of(stage, task)
         self._stage, self._task, self._executables = stage, task, executables
         self._size = 1 if strategy == "loop" else len(stage.members)
-        rows = 1 if stage.branches_at else self._size  # branches stay with their trunk
+        rows = 1 if stage.spec.coupling.tied else self._size
         self._placement = place(task.devices, rows, recipe.batch_size)
         self._chunks = make_chunks(stage, task, self._placement)
         self._beside_images = put(
-            {"teacher": teacher, "class_weights": class_weights(recipe, task)},
+            {"reference": reference, "class_weights": class_weights(recipe, task)},
             self._placement.everywhere,
         )
         self.load(states, sums)
         self._call_steps = 1  # until it is known how long a step takes
-        function = group_step.make_steps(
-            stage.architecture,
-            task.augmentation,
+        function = make_steps(
+            stage.spec,
             strategy,
-            task.dtype,
             self._placement.mesh,
             divided_data=task.dataset.streamed,
-            distillation=stage.distillation,
-            branches_at=stage.branches_at,
         )
         inputs = self._inputs(0, 0, [True] * len(states), None)
         shapes = self._chunks.shapes._replace(**self._beside_images)
-        args = (self._groups[0], shapes, inputs, *_bounds(0, 1))
+        args = (self._groups[0], shapes, inputs, *call_bounds(0, 1))
         self._program = executables.get(function, *args, often_run=True)
         seconds = executables.store.program(function, *args).seconds
         self.compile_seconds = multihost.first_clock(seconds)
@@ -115,7 +104,7 @@ class GroupTrainer:
         """
         self._groups = []
         for i in range(0, len(states), self._size):
-            group = group_step.new_group(self._fill(states[i : i + self._size]))
+            group = new_group(self._fill(states[i : i + self._size]))
             if sums is not None:
                 own = stack(self._fill(sums[i : i + self._size]))
                 like = zip(own, group.sums, strict=True)
@@ -151,7 +140,7 @@ class GroupTrainer:
         inputs = [self._inputs(epoch, i, active, rate_shares) for i in busy]
         if not first:
             for i in busy:
-                self._groups[i] = group_step.without_sums(self._groups[i])
+                self._groups[i] = without_sums(self._groups[i])
         paused, started = 0.0, time.perf_counter()  # waiting for images is training
         with contextlib.closing(self._chunks.of_epoch(epoch, first)) as chunks:
             for begin, last, data in chunks:
@@ -228,7 +217,7 @@ class GroupTrainer:
         self,
         group: int,
         data: TrainingData,
-        inputs: StepsInputs,
+        inputs: EpochInputs,
         first: int,
         stop: int,
     ) -> float:
@@ -238,7 +227,9 @@ class GroupTrainer:
         """
         started = time.perf_counter()
         data = data._replace(**self._beside_images)
-        state = self._program(self._groups[group], data, inputs, *_bounds(first, stop))
+        state = self._program(
+            self._groups[group], data, inputs, *call_bounds(first, stop)
+        )
         self._groups[group] = jax.block_until_ready(state)
         return multihost.first_clock(time.perf_counter() - started)
 
@@ -248,30 +239,25 @@ class GroupTrainer:
         group: int,
         active: Sequence[bool],
         rate_shares: Sequence[float] | None,
-    ) -> StepsInputs:
-        """What a group's steps need in an epoch."""
-        keys = [jax.random.fold_in(key, epoch) for key in self._own(group, self._keys)]
-        args = (jnp.stack(self._fill(keys)),)
-        examples = len(self._task.dataset.train_labels)
-        draw = group_step.make_orders(examples, self._stage.recipe.batch_size)
-        drawn, step_keys = self._executables.get(draw, *args)(*args)
-        if self._stage.bags:
-            bag_keys = jnp.stack(self._fill(self._own(group, self._bag_keys)))
-            args = (bag_keys, drawn)
-            drawn = self._executables.get(group_step.make_bags(examples), *args)(*args)
-        indices = self._chunks.indices(drawn)
-        members = len(step_keys)
+    ) -> EpochInputs:
+        """Inputs of a group's steps in an epoch."""
+        own = self._own(group, active)
         shares = self._own(group, rate_shares or [1.0] * len(active))
         shares = np.asarray(self._fill(shares), np.float32)
-        rates = jnp.asarray(shares[:, None] * self._rates[epoch])
-        recipe = self._stage.recipe
-        decay = jnp.full(members, recipe.weight_decay, jnp.float32)
-        smoothing = jnp.full(members, recipe.label_smoothing, jnp.float32)
-        side_keys = jnp.stack(self._fill(self._own(group, self._side_keys)))
-        sides = Sides(side_keys, jnp.full(members, epoch, jnp.int32))
-        own = self._own(group, active)
-        trains = jnp.asarray([*own, *[False] * (members - len(own))])
-        inputs = StepsInputs(indices, step_keys, rates, decay, smoothing, sides, trains)
+        copies = [False] * (len(shares) - len(own))
+        rates = member_rates(
+            self._stage.recipe,
+            jnp.asarray(shares[:, None] * self._rates[epoch]),
+            jnp.asarray([*own, *copies]),
+        )
+        keys = jax.tree.map(
+            lambda *of_members: jnp.stack(of_members),
+            *self._fill(self._own(group, self._keys)),
+        )
+        draw = epoch_inputs_of(self._stage, self._task)
+        args = (keys, np.asarray(epoch, np.int32), rates)
+        inputs = self._executables.get(draw, *args)(*args)
+        inputs = inputs._replace(indices=self._chunks.indices(inputs.indices))
         return put(inputs, self._placement.by_member)
 
     def _own(self, group: int, of_members: Sequence) -> Sequence:
@@ -282,59 +268,3 @@ class GroupTrainer:
         """Repeats the last until each device has as many; the copies never train."""
         missing = -len(of_members) % self._placement.slots
         return [*of_members, *[of_members[-1]] * missing]
-
-
-def _keys_of(stage: Stage, task: Task, purpose: str) -> list[jax.Array]:
-    """A key for each member."""
-    return [named_key(task.key, stage.method, name, purpose) for name in stage.members]
-
-
-def prepare_training(
-    stage: Stage, task: Task, variables: Variables, strategy: str, store: ProgramStore
-) -> None:
-    """Compiles in the background what a `GroupTrainer` will use on one device.
-
-    Args:
-        stage: what will be trained.
-        task: on what.
-        variables: shapes of a member's.
-        strategy: `auto` begins with the program of a single member.
-        store: where compiled programs are kept.
-    """
-    batch_size, examples = stage.recipe.batch_size, len(task.dataset.train_labels)
-    strategy = settled(strategy, stage) or "loop"
-    members = 1 if strategy == "loop" else len(stage.members)
-    keys = jax.ShapeDtypeStruct((members,), task.key.dtype)
-    orders = group_step.make_orders(examples, batch_size)
-    store.prepare(orders, keys)
-
-    def arguments(variables, keys):
-        state = group_step.new_group([new_state(variables)] * members)
-        indices, step_keys = orders(keys)
-        rates, shares = jnp.zeros(step_keys.shape), jnp.zeros(members)
-        sides = Sides(keys, jnp.zeros(members, jnp.int32))
-        active = jnp.ones(members, bool)
-        inputs = StepsInputs(indices, step_keys, rates, shares, shares, sides, active)
-        return state, inputs
-
-    state, inputs = jax.eval_shape(arguments, variables, keys)
-    placement = place(task.devices[:1], members, batch_size)
-    data = make_chunks(stage, task, placement).shapes
-    data = data._replace(class_weights=class_weights(stage.recipe, task))
-    if stage.distillation is not None:
-        of_teacher = stage.distillation.architecture, task.input_shape, task.num_classes
-        data = data._replace(teacher=abstract_variables(*of_teacher))
-    function = group_step.make_steps(
-        stage.architecture,
-        task.augmentation,
-        strategy,
-        task.dtype,
-        divided_data=task.dataset.streamed,
-        distillation=stage.distillation,
-        branches_at=stage.branches_at,
-    )
-    store.prepare(function, state, data, inputs, *_bounds(0, 1), often_run=True)
-
-
-def _bounds(first: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
-    return np.asarray(first, np.int32), np.asarray(stop, np.int32)

@@ -1,4 +1,4 @@
-"""Members that branch from one trunk, stepped together: TreeNets.
+"""Members that branch from one trunk, stepped together.
 
 The first operations are the same for all members and are done once, on one batch; then
 every member goes on by itself. The members' states stay whole, so that a member is a
@@ -13,30 +13,47 @@ Axes: everything of the group has a leading [members] axis.
 References: Lee et al. 2015, "Why M heads are better than one".
 """
 
-from collections.abc import Callable
+import dataclasses
 
 import jax
 import jax.numpy as jnp
 
 from mothernets_jax.architectures import Architecture
 from mothernets_jax.models.models import apply_and_update
-from mothernets_jax.training.losses import accuracy, smoothed_cross_entropy
+from mothernets_jax.training.losses import accuracy
 from mothernets_jax.training.member_step import (
-    Augmentation,
     Forward,
-    MemberState,
     Metrics,
-    StepInputs,
-    TrainingData,
     draw,
-    update,
+    make_targets,
+    make_update,
 )
+from mothernets_jax.training.step_spec import GroupStep, StepSpec
 from mothernets_jax.utils.pytrees import stack, unstack
 
-# A group's step: (states, data, StepInputs) -> (states, metrics).
-GroupStep = Callable[
-    [MemberState, TrainingData, StepInputs], tuple[MemberState, Metrics]
-]
+
+@dataclasses.dataclass(frozen=True)
+class SharedTrunk:
+    """Members that branch from one trunk; see `step_spec.Coupling`.
+
+    Attributes:
+        shared_operations: number of the first operation that is not shared; above 0.
+    """
+
+    shared_operations: int
+
+    @property
+    def tied(self) -> bool:
+        """True: the trunk is every member's."""
+        return True
+
+    def group_step(
+        self, spec: StepSpec, *, vmapped: bool, batch_axis: str | None
+    ) -> GroupStep:
+        """See `make_branching_step`."""
+        return make_branching_step(
+            spec, self.shared_operations, vmapped=vmapped, batch_axis=batch_axis
+        )
 
 
 def first_of_branches(architecture: Architecture, sections: int) -> int:
@@ -66,54 +83,48 @@ def first_of_branches(architecture: Architecture, sections: int) -> int:
 
 
 def make_branching_step(
-    architecture: Architecture,
-    augmentation: Augmentation,
-    branches_at: int,
-    *,
-    vmapped: bool,
-    dtype: jax.typing.DTypeLike | None = None,
-    batch_axis: str | None = None,
+    spec: StepSpec, branches_at: int, *, vmapped: bool, batch_axis: str | None = None
 ) -> GroupStep:
-    """What trains all members on one batch, that of the first.
+    """The step that trains all members on one batch, that of the first.
 
     Args:
-        architecture: every member's.
-        augmentation: how images are varied.
+        spec: the step.
         branches_at: the number of the first operation that is not shared.
         vmapped: whether the branches are one operation each, or done in turn.
-        dtype: as for `member_step.make_member_step`.
-        batch_axis: likewise.
+        batch_axis: the mapped axis over which each batch is divided, if it is.
     """
-    options = {"dtype": dtype, "batch_axis": batch_axis}
+    architecture = spec.architecture
+    options = {"dtype": spec.dtype, "batch_axis": batch_axis}
+    update = make_update(spec.optimizer)
 
-    def branch_loss(params, batch_stats, features, labels, class_weights, inputs):
+    def branch_loss(params, batch_stats, batch, inputs):
+        features, targets = batch
         variables = {"params": params, "batch_stats": batch_stats}
         logits, stats = apply_and_update(
             architecture, variables, features, first=branches_at, **options
         )
-        losses = smoothed_cross_entropy(
-            logits, labels, inputs.label_smoothing, class_weights
-        )
+        targets = targets._replace(label_smoothing=inputs.label_smoothing)
+        losses = spec.loss(logits, targets)
         return losses.mean(), Forward(
-            Metrics(losses.mean(), accuracy(logits, labels)), stats
+            Metrics(losses.mean(), accuracy(logits, targets.labels)), stats
         )
 
-    def branch_losses(params, batch_stats, features, labels, class_weights, inputs):
-        shared = features, labels, class_weights
+    def branch_losses(params, batch_stats, batch, inputs):
         if vmapped:
-            mapped = jax.vmap(branch_loss, in_axes=(0, 0, None, None, None, 0))
-            return mapped(params, batch_stats, *shared, inputs)
+            mapped = jax.vmap(branch_loss, in_axes=(0, 0, None, 0))
+            return mapped(params, batch_stats, batch, inputs)
         members = inputs.active.shape[0]
         each = zip(
             *(unstack(tree, members) for tree in (params, batch_stats, inputs)),
             strict=True,
         )
-        return stack([branch_loss(p, s, *shared, i) for p, s, i in each])
+        return stack([branch_loss(p, s, batch, i) for p, s, i in each])
 
     def step(states, data, inputs):
         members = inputs.active.shape[0]
         first_inputs = jax.tree.map(lambda leaf: leaf[0], inputs)
-        images, labels = draw(data, first_inputs, augmentation, batch_axis)
+        images, labels = draw(data, first_inputs, spec.augmentation, batch_axis)
+        targets = make_targets(spec, data, labels, first_inputs, images)
 
         def loss(params):
             if batch_axis is not None:  # see `member_step.make_member_step`
@@ -128,14 +139,8 @@ def make_branching_step(
             # The same value, bit for bit, but 1 / members of the gradient.
             fixed = jax.lax.stop_gradient(features)
             features = fixed + (features - fixed) / members
-            losses, forward = branch_losses(
-                params,
-                states.batch_stats,
-                features,
-                labels,
-                data.class_weights,
-                inputs,
-            )
+            batch = features, targets
+            losses, forward = branch_losses(params, states.batch_stats, batch, inputs)
             if batch_axis is not None:
                 losses, metrics = jax.lax.pmean((losses, forward.metrics), batch_axis)
                 forward = forward._replace(metrics=metrics)

@@ -3,37 +3,35 @@
 Axes: [batch, classes] logits.
 """
 
-from typing import NamedTuple
+import dataclasses
 
 import jax
 import numpy as np
 import optax
 
 from mothernets_jax.architectures import Architecture
+from mothernets_jax.training.step_spec import Targets
 
 
-class Distillation(NamedTuple):
-    """How a trained network teaches others; static.
+@dataclasses.dataclass(frozen=True)
+class CrossEntropy:
+    """The labels' cross-entropy; see `step_spec.Loss`."""
 
-    The loss is (1 - share) of the labels' cross-entropy, plus share x temperature^2 x
-    the divergence KL(teacher || student) of both softmaxes at the temperature. Class
-    weights apply to the labels' part alone: the divergence has no label, and is least
-    where the student answers as its teacher, which was trained with the weights.
+    @property
+    def reference(self) -> Architecture | None:
+        """None: labels are all that it needs."""
+        return None
 
-    Attributes:
-        teacher: the trained network's name.
-        architecture: the teacher's.
-        temperature: that softens both predictions.
-        share: of the loss that is the teacher's, 0 to 1.
+    def __call__(self, logits: jax.Array, targets: Targets) -> jax.Array:
+        """Losses [batch]; see `step_spec.Loss`."""
+        return cross_entropy(logits, targets)
 
-    References: Hinton, Vinyals and Dean 2015, "Distilling the Knowledge in a Neural
-    Network".
-    """
 
-    teacher: str
-    architecture: Architecture
-    temperature: float
-    share: float
+def cross_entropy(logits: jax.Array, targets: Targets) -> jax.Array:
+    """Cross-entropy [batch] of the labels, smoothed and weighted as the targets say."""
+    return smoothed_cross_entropy(
+        logits, targets.labels, targets.label_smoothing, targets.class_weights
+    )
 
 
 def balanced_class_weights(labels: np.ndarray, num_classes: int) -> np.ndarray:
@@ -92,24 +90,3 @@ def smoothed_cross_entropy(
 def accuracy(logits: jax.Array, labels: jax.Array) -> jax.Array:
     """Share of the batch whose highest logit is its label's."""
     return (logits.argmax(-1) == labels).mean(dtype=logits.dtype)
-
-
-def distilled(
-    losses: jax.Array,
-    logits: jax.Array,
-    taught: jax.Array,
-    distillation: Distillation,
-) -> jax.Array:
-    """The losses of a taught network, [batch].
-
-    Args:
-        losses: against the labels, [batch].
-        logits: [batch, classes].
-        taught: the teacher's logits, [batch, classes].
-        distillation: how it teaches.
-    """
-    _, _, temperature, share = distillation
-    predicted = jax.nn.log_softmax(logits / temperature)
-    target = jax.nn.log_softmax(taught / temperature)
-    divergence = optax.losses.kl_divergence_with_log_targets(predicted, target)
-    return (1 - share) * losses + share * temperature**2 * divergence

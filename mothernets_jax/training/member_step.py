@@ -12,16 +12,11 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from mothernets_jax.architectures import Architecture
 from mothernets_jax.models.models import Variables, apply, apply_and_update
-from mothernets_jax.training import augment
-from mothernets_jax.training.losses import (
-    Distillation,
-    accuracy,
-    distilled,
-    smoothed_cross_entropy,
-)
-from mothernets_jax.training.optim import sgd
+from mothernets_jax.training import augment, optim
+from mothernets_jax.training.losses import accuracy
+from mothernets_jax.training.optim import Optimizer, OptState
+from mothernets_jax.training.step_spec import Augmentation, StepSpec, Targets
 
 
 class MemberState(NamedTuple):
@@ -29,7 +24,7 @@ class MemberState(NamedTuple):
 
     params: dict
     batch_stats: dict
-    momentum: dict
+    opt_state: OptState
 
     @property
     def variables(self) -> Variables:
@@ -45,7 +40,8 @@ class TrainingData(NamedTuple):
         labels: int32 [examples].
         mean: [channels], pixel units; its dtype is that of the computation.
         std: [channels], pixel units.
-        teacher: variables of the network that is distilled; None without one.
+        reference: variables of the trained network that the loss refers to; None
+            without one.
         class_weights: float32 [classes], factors on the loss of an example by its
             label; None for none.
     """
@@ -54,15 +50,8 @@ class TrainingData(NamedTuple):
     labels: jax.Array
     mean: jax.Array
     std: jax.Array
-    teacher: Variables | None = None
+    reference: Variables | None = None
     class_weights: jax.Array | None = None
-
-
-class Augmentation(NamedTuple):
-    """How images are varied; static."""
-
-    crop_padding: int
-    flip: str
 
 
 class StepInputs(NamedTuple):
@@ -127,64 +116,78 @@ class MemberStep:
         return self.update(state, grads, forward, inputs), forward.metrics
 
 
-def new_state(variables: Variables, momentum: dict | None = None) -> MemberState:
+def new_state(
+    variables: Variables, optimizer: Optimizer, opt_state: OptState | None = None
+) -> MemberState:
     """A state that starts from these variables.
 
     Args:
         variables: `{"params": ..., "batch_stats": ...}`.
-        momentum: a tree like the parameters; None for none yet.
+        optimizer: what will train them.
+        opt_state: the optimiser's state to go on from; None for that before a first
+            step.
     """
     params = variables["params"]
-    none_yet = jax.tree.map(jnp.zeros_like, params)
-    return MemberState(params, variables["batch_stats"], momentum or none_yet)
+    opt_state = optim.init(optimizer, params) if opt_state is None else opt_state
+    return MemberState(params, variables["batch_stats"], opt_state)
 
 
-def make_member_step(
-    architecture: Architecture,
-    augmentation: Augmentation,
-    *,
-    dtype: jax.typing.DTypeLike | None = None,
-    batch_axis: str | None = None,
-    distillation: Distillation | None = None,
-) -> MemberStep:
-    """What trains one member on one batch.
+def make_member_step(spec: StepSpec, *, batch_axis: str | None = None) -> MemberStep:
+    """The step that trains one member on one batch.
+
+    State, statistics and loss keep to the dtype of the variables.
 
     Args:
-        architecture: the member's.
-        augmentation: how images are varied.
-        dtype: in which hidden layers compute; None for that of the variables. State,
-            statistics and loss keep to that of the variables.
+        spec: the step; its coupling is no concern of a single member.
         batch_axis: the mapped axis over which each batch is divided, if it is; the
             step is then that on the whole batch.
-        distillation: of a teacher, which sees the same augmented images, in evaluation
-            mode; None to learn from labels alone.
     """
 
     def loss(params, batch_stats, data, inputs):
-        images, labels = draw(data, inputs, augmentation, batch_axis)
+        images, labels = draw(data, inputs, spec.augmentation, batch_axis)
         if batch_axis is not None:
             # Of the whole batch, but computed from a part: the gradient's parts are
             # then summed once, where they come back to the parameters.
             params = jax.lax.pcast(params, batch_axis, to="varying")
         logits, stats = apply_and_update(
-            architecture,
+            spec.architecture,
             {"params": params, "batch_stats": batch_stats},
             images,
-            dtype=dtype,
+            dtype=spec.dtype,
             batch_axis=batch_axis,
         )
-        losses = smoothed_cross_entropy(
-            logits, labels, inputs.label_smoothing, data.class_weights
-        )
-        if distillation is not None:
-            taught = apply(distillation.architecture, data.teacher, images, dtype=dtype)
-            losses = distilled(losses, logits, taught, distillation)
+        targets = make_targets(spec, data, labels, inputs, images)
+        losses = spec.loss(logits, targets)
         metrics = Metrics(losses.mean(), accuracy(logits, labels))
         if batch_axis is not None:
             metrics = jax.lax.pmean(metrics, batch_axis)
         return metrics.loss, Forward(metrics, stats)
 
-    return MemberStep(loss, update)
+    return MemberStep(loss, make_update(spec.optimizer))
+
+
+def make_targets(
+    spec: StepSpec,
+    data: TrainingData,
+    labels: jax.Array,
+    inputs: StepInputs,
+    images: jax.Array,
+) -> Targets:
+    """What a batch's logits are compared with.
+
+    Args:
+        spec: the step.
+        data: the training split.
+        labels: int [batch].
+        inputs: of the step.
+        images: float [batch, height, width, channels], which a network that the loss
+            refers to sees as well, in evaluation mode.
+    """
+    logits, reference = None, spec.loss.reference
+    if reference is not None:
+        assert data.reference is not None
+        logits = apply(reference, data.reference, images, dtype=spec.dtype)
+    return Targets(labels, inputs.label_smoothing, data.class_weights, logits)
 
 
 def draw(
@@ -209,36 +212,28 @@ def draw(
     return augment.normalise(images, data.mean, data.std), labels
 
 
-def update(
-    state: MemberState, grads: dict, forward: Forward, inputs: StepInputs
-) -> MemberState:
-    """The optimiser's step of one member, unless it is not active."""
-    updates, momentum = sgd(
-        grads,
-        state.momentum,
-        state.params,
-        learning_rate=inputs.learning_rate,
-        weight_decay=inputs.weight_decay,
-    )
-    params: Any = optax.apply_updates(state.params, updates)
-    new = MemberState(params, forward.batch_stats, momentum)
-    return jax.tree.map(
-        lambda after, before: jnp.where(inputs.active, after, before), new, state
-    )
-
-
-def epoch_order(
-    key: jax.Array, examples: int, batch_size: int
-) -> tuple[jax.Array, jax.Array]:
-    """A fresh order of the examples and a key for every step.
-
-    The examples that do not fill a last batch sit this epoch out.
+def make_update(optimizer: Optimizer) -> Callable[..., MemberState]:
+    """The optimiser's step of one member, unless it is not active.
 
     Returns:
-        int32 [steps, batch] and keys [steps].
+        A function: (state, gradient, Forward, StepInputs) -> state.
     """
-    order_key, step_key = jax.random.split(key)
-    steps = examples // batch_size
-    order = jax.random.permutation(order_key, jnp.arange(examples, dtype=jnp.int32))
-    order = order[: steps * batch_size]
-    return order.reshape(steps, batch_size), jax.random.split(step_key, steps)
+
+    def update(
+        state: MemberState, grads: dict, forward: Forward, inputs: StepInputs
+    ) -> MemberState:
+        updates, opt_state = optim.update(
+            optimizer,
+            grads,
+            state.opt_state,
+            state.params,
+            learning_rate=inputs.learning_rate,
+            weight_decay=inputs.weight_decay,
+        )
+        params: Any = optax.apply_updates(state.params, updates)
+        new = MemberState(params, forward.batch_stats, opt_state)
+        return jax.tree.map(
+            lambda after, before: jnp.where(inputs.active, after, before), new, state
+        )
+
+    return update

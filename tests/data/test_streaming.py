@@ -26,16 +26,18 @@ from mothernets_jax.models.models import abstract_variables, init
 from mothernets_jax.runs import experiment
 from mothernets_jax.runtime.compilation import Executables, ProgramStore
 from mothernets_jax.stages import batches
-from mothernets_jax.stages.stage import Stage, Start, make_task
-from mothernets_jax.stages.trainer import GroupTrainer, prepare_training
-from mothernets_jax.training.augment import Sides
-from mothernets_jax.training.group_step import (
-    StepsInputs,
-    make_orders,
-    make_steps,
-    new_group,
+from mothernets_jax.stages.prepare import prepare_training
+from mothernets_jax.stages.stage import Stage, Start
+from mothernets_jax.stages.task import make_task, step_spec
+from mothernets_jax.stages.trainer import GroupTrainer
+from mothernets_jax.training.epoch_inputs import (
+    MemberKeys,
+    MemberRates,
+    make_epoch_inputs,
 )
+from mothernets_jax.training.group_step import make_steps, new_group
 from mothernets_jax.training.member_step import new_state
+from mothernets_jax.training.optim import SGD
 from mothernets_jax.training.sharding import places_of
 from mothernets_jax.utils.pytrees import named_key
 
@@ -255,9 +257,10 @@ def make_problem(folder, **recipe):
     data = unequal(stream(folder))
     task = make_task(data, **VARIED, seed=3, batch_size=BATCH)
     own = dataclasses.replace(RECIPE, **recipe)
-    stage = Stage("m", "s", NETWORK, ("a", "b"), own, lambda *_: Start({}, {}))
+    spec = step_spec(task, NETWORK, optimizer="sgd")
+    stage = Stage("m", "s", ("a", "b"), own, spec, lambda *_: Start({}, {}))
     keys = jax.random.split(jax.random.key(0), 2)
-    starts = [new_state(init(NETWORK, key, data.input_shape, 3)) for key in keys]
+    starts = [new_state(init(NETWORK, key, data.input_shape, 3), SGD()) for key in keys]
     return task, stage, starts
 
 
@@ -282,27 +285,23 @@ def test_streaming_trains_as_memory_does_in_the_same_order(
         counts = np.bincount(memory.train_labels)
         assert counts.tolist() == [108, 54, 54]
         inside = inside._replace(class_weights=jnp.asarray(72 / counts, jnp.float32))
-    step = make_steps(NETWORK, task.augmentation, "vmap")
+    step = make_steps(stage.spec, "vmap")
     state = new_group(starts)
     key = named_key(task.key, "m", "s", "stream")
     seed = int(jax.random.bits(key, dtype=jnp.uint32))
     for epoch in (0, 1):
         order = np.random.RandomState([seed, epoch]).permutation(216)[: 6 * BATCH]
-        keys = [
-            jax.random.fold_in(named_key(task.key, "m", name, "train"), epoch)
-            for name in stage.members
-        ]
-        _, step_keys = make_orders(216, BATCH)(jnp.stack(keys))
-        indices = np.broadcast_to(order.reshape(6, BATCH), (2, 6, BATCH))
-        inputs = StepsInputs(
-            jnp.asarray(indices, jnp.int32),
-            step_keys,
-            jnp.full((2, 6), 0.05),
-            jnp.full(2, 1e-4),
-            jnp.zeros(2),  # of label smoothing
-            Sides(jnp.stack(keys), jnp.zeros(2, jnp.int32)),
-            jnp.ones(2, bool),
+        keys = jnp.stack(
+            [named_key(task.key, "m", name, "train") for name in stage.members]
         )
+        rates = jnp.full((2, 6), 0.05), jnp.full(2, 1e-4), jnp.zeros(2)
+        inputs = make_epoch_inputs(216, BATCH)(
+            MemberKeys(keys, keys, keys),
+            np.int32(epoch),
+            MemberRates(*rates, jnp.ones(2, bool)),
+        )
+        indices = np.broadcast_to(order.reshape(6, BATCH), (2, 6, BATCH))
+        inputs = inputs._replace(indices=jnp.asarray(indices, jnp.int32))
         state = step(state, inside, inputs, np.int32(0), np.int32(6))
     found = trainer.states()
     for i, name in enumerate(stage.members):

@@ -13,7 +13,7 @@ from mothernets_jax.architectures import parse
 from mothernets_jax.ensembles import prediction
 from mothernets_jax.models.models import apply, init
 from mothernets_jax.runtime.compilation import Executables
-from mothernets_jax.stages.stage import Task
+from mothernets_jax.stages.task import Task
 from mothernets_jax.training.augment import normalise
 
 NETWORK, SHAPE = parse("vgg (3:4) | (3:4); batch_norm"), (4, 4, 1)

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from step_specs import OPTIMIZER, plain_spec
 
 from mothernets_jax.architectures import mlp, vgg
 from mothernets_jax.growth.channels import widening_map
@@ -15,7 +16,6 @@ from mothernets_jax.growth.hatching import hatch
 from mothernets_jax.models.models import init, shown_values
 from mothernets_jax.training.augment import Sides
 from mothernets_jax.training.member_step import (
-    Augmentation,
     StepInputs,
     TrainingData,
     make_member_step,
@@ -47,8 +47,8 @@ def correlations(split, family):
     variables = init(mother, jax.random.key(0), (4, 4, 1), 3)
     hatched = hatch_jitted(variables, mother, member, key, split=split)
     source = widening_map(named_key(key, "copies", unit), 6, 12).source
-    step = jax.jit(make_member_step(member, Augmentation(0, flip="none")))
-    state = new_state(hatched)
+    step = jax.jit(make_member_step(plain_spec(member)))
+    state = new_state(hatched, OPTIMIZER)
     batch = (images - 127.0) / 74.0
 
     def measure():

@@ -5,16 +5,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from mothernets_jax.growth.momentum import hatch_momentum
 
 import mothernets_jax as mn
 from configs.vgg_ensemble import get_config
 from mothernets_jax.config.validation import from_config
 from mothernets_jax.data import Dataset
-from mothernets_jax.growth.momentum import hatch_momentum
 from mothernets_jax.methods import METHODS
 from mothernets_jax.methods.hatched_start import Parent, start_hatched
 from mothernets_jax.runtime.compilation import Executables
-from mothernets_jax.stages.stage import make_task
+from mothernets_jax.stages.task import make_task
 from mothernets_jax.training.augment import normalise
 from mothernets_jax.training.member_step import new_state
 

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from step_specs import OPTIMIZER, plain_spec
 
 from configs.vgg_ensemble import get_config
 from mothernets_jax.architectures.costs import num_params
@@ -11,20 +12,18 @@ from mothernets_jax.config.validation import from_config
 from mothernets_jax.data import Dataset
 from mothernets_jax.methods import METHODS
 from mothernets_jax.methods.budget import budget_flops, single_network
+from mothernets_jax.methods.distillation import DistillationLoss
 from mothernets_jax.models.models import apply, init
 from mothernets_jax.runtime.compilation import Executables
-from mothernets_jax.stages.stage import (
-    epoch_flops,
-    make_task,
-    planned_flops,
-    stage_rates,
-    steps_per_epoch,
-)
+from mothernets_jax.stages.stage import epoch_flops, planned_flops, stage_rates
+from mothernets_jax.stages.task import make_task, step_spec, steps_per_epoch
 from mothernets_jax.training.augment import Sides
-from mothernets_jax.training.group_step import make_bags
-from mothernets_jax.training.losses import Distillation
+from mothernets_jax.training.epoch_inputs import (
+    MemberKeys,
+    MemberRates,
+    make_epoch_inputs,
+)
 from mothernets_jax.training.member_step import (
-    Augmentation,
     StepInputs,
     TrainingData,
     make_member_step,
@@ -186,8 +185,9 @@ def test_snapshots_are_cycles_of_one_network(task):
         0.4 / 2 * (np.cos(np.pi * (t % 30) / 30) + 1) for t in range(90)
     ]  # Huang et al. 2017, equation 2, iterations from 0
     np.testing.assert_allclose(rates, expected, rtol=1e-5)
-    state = new_state(init(stages[0].architecture, jax.random.key(0), (8, 8, 1), 3))
-    state = state._replace(momentum=jax.tree.map(jnp.ones_like, state.momentum))
+    start = init(stages[0].architecture, jax.random.key(0), (8, 8, 1), 3)
+    state = new_state(start, OPTIMIZER)
+    state = state._replace(opt_state=jax.tree.map(jnp.ones_like, state.opt_state))
     start = stages[1].start({stages[0].members[0]: state}, Executables())
     assert start.states[stages[1].members[0]] is state  # momentum is not reset
 
@@ -257,7 +257,8 @@ def test_students_pay_for_their_teacher(task):
     )
     for student in students:
         assert student.needs == ("teacher",)
-        alone = student._replace(distillation=None)
+        alone = step_spec(task, student.architecture, optimizer="sgd")
+        alone = student._replace(spec=alone)
         looks = epoch_flops(student, task) - epoch_flops(alone, task)
         assert looks == pytest.approx(epoch_flops(teacher, task) / 3)
 
@@ -266,7 +267,7 @@ def test_the_distillation_loss_by_hand(seed):
     student, teacher = (settings_of().members[name] for name in "AC")
     rng = np.random.default_rng(seed)
     keys = jax.random.split(jax.random.key(seed), 2)
-    state = new_state(init(student, keys[0], (8, 8, 1), 3))
+    state = new_state(init(student, keys[0], (8, 8, 1), 3), OPTIMIZER)
     taught = init(teacher, keys[1], (8, 8, 1), 3)
     images = rng.integers(0, 256, (6, 8, 8, 1), np.uint8)
     labels = np.array([0, 1, 2, 0, 1, 2], np.int32)
@@ -275,11 +276,8 @@ def test_the_distillation_loss_by_hand(seed):
     sides = Sides(keys[0], jnp.int32(0))
     rates = jnp.float32(0.1), jnp.float32(0), jnp.float32(0)
     inputs = StepInputs(jnp.arange(6), keys[1], *rates, sides, jnp.bool_(True))
-    step = make_member_step(
-        student,
-        Augmentation(0, "none"),
-        distillation=Distillation("teacher", teacher, 4.0, 0.3),
-    )
+    spec = plain_spec(student, loss=DistillationLoss(teacher, 4.0, 0.3))
+    step = make_member_step(spec)
     loss, _ = jax.jit(step.loss)(state.params, state.batch_stats, data, inputs)
 
     def softmax(scores):
@@ -300,10 +298,15 @@ def test_the_distillation_loss_by_hand(seed):
 
 def test_bags_are_drawn_with_replacement_once():
     examples = 1000
-    keys = jax.random.split(jax.random.key(0), 2)
-    everything = jnp.broadcast_to(jnp.arange(examples).reshape(10, 100), (2, 10, 100))
-    bags = np.asarray(make_bags(examples)(keys, everything)).reshape(2, -1)
-    again = np.asarray(make_bags(examples)(keys, everything[:, ::-1])).reshape(2, -1)
+    keys = MemberKeys(*[jax.random.split(jax.random.key(0), 2)] * 3)
+    zeros = jnp.zeros(2)
+    rates = MemberRates(jnp.zeros((2, 10)), zeros, zeros, jnp.ones(2, bool))
+    draw = make_epoch_inputs(examples, 100, with_replacement=True)
+    bags, again = (
+        np.asarray(draw(keys, np.int32(epoch), rates).indices).reshape(2, -1)
+        for epoch in (0, 1)
+    )
+    assert (bags != again).any()
     for bag, other in zip(bags, again, strict=True):
         # The same bag whatever the order, with 1 - 1/e of the images in it.
         assert sorted(bag) == sorted(other)
@@ -321,6 +324,7 @@ def test_streamed_images_have_no_bags(task, method, field):
 
 
 def test_bagged_stages_say_so(task):
-    assert all(stage.bags for stage in compose(task, "bagging").stages)
+    assert all(stage.with_replacement for stage in compose(task, "bagging").stages)
     mother, *members = compose(task, "mothernets", **{"hatch.bags": True}).stages
-    assert not mother.bags and all(stage.bags for stage in members)
+    assert not mother.with_replacement
+    assert all(stage.with_replacement for stage in members)

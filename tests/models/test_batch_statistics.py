@@ -17,7 +17,8 @@ from mothernets_jax.models.models import (
     shown_values,
 )
 from mothernets_jax.runs.limits import check_batch_norm
-from mothernets_jax.stages.stage import Stage, make_task
+from mothernets_jax.stages.stage import Stage
+from mothernets_jax.stages.task import make_task
 
 DENSE = "mlp 4; batch_norm"
 POOLED = "vgg (3:4) | (3:4) | (3:4); batch_norm"  # of 4x4: 4x4, 2x2, 1x1

@@ -15,7 +15,7 @@ from mothernets_jax.report.comparison_page import write_comparison
 from mothernets_jax.report.finished_runs import Run
 from mothernets_jax.report.tables import comparison_table
 from mothernets_jax.runs.plan import print_plan
-from mothernets_jax.stages.stage import make_task
+from mothernets_jax.stages.task import make_task
 
 REMARK = (
     "Classes: 'cat<' has 94.0% of the 1,000 training images, 'bee' 6.0% (60); always "

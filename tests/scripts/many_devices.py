@@ -22,21 +22,25 @@ from mothernets_jax.architectures import vgg
 from mothernets_jax.config.settings import Recipe
 from mothernets_jax.data.dataset import split
 from mothernets_jax.data.decoding import Encoded, EncodedImages
+from mothernets_jax.methods.distillation import DistillationLoss
 from mothernets_jax.models.models import init
 from mothernets_jax.runtime.compilation import Executables, ProgramStore
-from mothernets_jax.stages.stage import Stage, Start, make_task
+from mothernets_jax.stages.stage import Stage, Start
+from mothernets_jax.stages.task import make_task, step_spec
 from mothernets_jax.stages.trainer import GroupTrainer
-from mothernets_jax.training.augment import Sides
-from mothernets_jax.training.branching_step import first_of_branches
+from mothernets_jax.training.branching_step import SharedTrunk, first_of_branches
+from mothernets_jax.training.epoch_inputs import (
+    MemberKeys,
+    MemberRates,
+    make_epoch_inputs,
+)
 from mothernets_jax.training.group_step import (
     STRATEGIES,
-    StepsInputs,
-    make_orders,
     make_steps,
     new_group,
 )
-from mothernets_jax.training.losses import Distillation
 from mothernets_jax.training.member_step import new_state
+from mothernets_jax.training.optim import SGD
 from mothernets_jax.training.sharding import fetch, place
 
 NETWORK = vgg("(3:4) | (1:6)")
@@ -93,19 +97,21 @@ def streamed(task):
 def starts_of(members):
     shape = (SIDE, SIDE, 3)
     keys = jax.random.split(jax.random.key(0), members)
-    return [new_state(init(NETWORK, key, shape, CLASSES)) for key in keys]
+    return [new_state(init(NETWORK, key, shape, CLASSES), SGD()) for key in keys]
 
 
 def train(task, members, strategy, devices, **of_stage):
     """States by member after two epochs of a stage."""
     names = tuple(f"member{i}" for i in range(members))
     starts = starts_of(members)
-    stage = Stage("m", "s", NETWORK, names, RECIPE, lambda *_: Start({}, {}))
+    of_spec = {k: of_stage.pop(k) for k in ("loss", "coupling") if k in of_stage}
+    spec = step_spec(task, NETWORK, optimizer="sgd", members=members, **of_spec)
+    stage = Stage("m", "s", names, RECIPE, spec, lambda *_: Start({}, {}))
     stage = stage._replace(**of_stage)
-    if stage.branches_at:
+    if spec.coupling.tied:
         trunk = {"block1_conv1": starts[0].params["block1_conv1"]}
         starts = [s._replace(params=s.params | trunk) for s in starts]
-    teacher = starts_of(9)[-1].variables if stage.distillation else None
+    teacher = starts_of(9)[-1].variables if spec.loss.reference else None
     placed = task._replace(devices=tuple(devices))
     executables = Executables(ProgramStore())
     trainer = GroupTrainer(stage, placed, starts, strategy, executables, teacher)
@@ -127,22 +133,16 @@ def describe_program(task, members, strategy):
     state = new_group(starts_of(members))
     state = jax.device_put(state, placement.by_member)
     keys = jax.random.split(jax.random.key(1), members)
-    indices, step_keys = make_orders(len(task.dataset.train_labels), BATCH)(keys)
-    steps = step_keys.shape[1]
-    inputs = StepsInputs(
-        indices,
-        step_keys,
-        jnp.full((members, steps), 0.1),
-        jnp.zeros(members),
-        jnp.zeros(members),
-        Sides(keys, jnp.zeros(members, jnp.int32)),
-        jnp.ones(members, bool),
-    )
+    examples = len(task.dataset.train_labels)
+    zeros, active = jnp.zeros(members), jnp.ones(members, bool)
+    rates = jnp.full((members, examples // BATCH), 0.1)
+    rates = MemberRates(rates, zeros, zeros, active)
+    draw = make_epoch_inputs(examples, BATCH)
+    inputs = draw(MemberKeys(keys, keys, keys), np.int32(0), rates)
     inputs = jax.device_put(inputs, placement.by_member)
     data = jax.device_put(task.training_data, placement.everywhere)
-    function = make_steps(
-        NETWORK, task.augmentation, strategy, task.dtype, placement.mesh
-    )
+    spec = step_spec(task, NETWORK, optimizer="sgd")
+    function = make_steps(spec, strategy, placement.mesh)
     program = function.lower(state, data, inputs, np.int32(0), np.int32(1)).compile()
     text = program.as_text()
     state = program(state, data, inputs, np.int32(0), np.int32(1))
@@ -165,11 +165,11 @@ def main():
     plain, alternating = make_problem(), make_problem("alternating")
     results = []
     stream, _ = streamed(plain)
-    taught = {"distillation": Distillation("teacher", NETWORK, 4.0, 0.5)}
-    branching = {"branches_at": first_of_branches(NETWORK, 1)}
+    taught = {"loss": DistillationLoss(NETWORK, 4.0, 0.5)}
+    branching = {"coupling": SharedTrunk(first_of_branches(NETWORK, 1))}
     for members, strategy, task_of, of_stage in (
         (2, "unroll", plain, {}),
-        (2, "loop", alternating, {"bags": True}),
+        (2, "loop", alternating, {"with_replacement": True}),
         (3, "vmap", alternating, {}),
         (2, "vmap", stream, {}),
         (2, "loop", stream, taught),

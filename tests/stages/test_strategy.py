@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from step_specs import plain_spec
 
 from mothernets_jax.architectures import mlp
 from mothernets_jax.stages import strategy
@@ -20,8 +21,7 @@ def make_stage(members=2, epochs=10):
         members=names,
         architecture=mlp((3,)),
         recipe=recipe,
-        branches_at=0,
-        distillation=None,
+        spec=plain_spec(mlp((3,))),
     )
 
 
@@ -39,7 +39,7 @@ def timed(monkeypatch):
     found = SimpleNamespace(seconds=seconds, compile_seconds=1.0, tried=[])
 
     class Trainer:
-        def __init__(self, stage, task, states, strategy, executables, teacher):
+        def __init__(self, stage, task, states, strategy, executables, reference):
             found.tried.append(strategy)
             self.compile_seconds = found.compile_seconds
             self.seconds_per_step = lambda: seconds[strategy]

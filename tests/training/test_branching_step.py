@@ -4,18 +4,18 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from step_specs import OPTIMIZER, plain_spec
 
 from mothernets_jax.architectures import parse
 from mothernets_jax.architectures.costs import train_flops
 from mothernets_jax.models.models import init
 from mothernets_jax.training.augment import Sides
 from mothernets_jax.training.branching_step import (
+    SharedTrunk,
     first_of_branches,
-    make_branching_step,
     shared_layers,
 )
 from mothernets_jax.training.member_step import (
-    Augmentation,
     MemberState,
     StepInputs,
     TrainingData,
@@ -73,18 +73,18 @@ def problem(seed):
     for start in starts[1:]:
         own = {k: v for k, v in start["params"].items() if k not in trunk}
         start["params"] = starts[0]["params"] | own
-    return data, inputs, [new_state(start) for start in starts], cut, trunk
+    return data, inputs, [new_state(start, OPTIMIZER) for start in starts], cut, trunk
 
 
 @pytest.mark.parametrize("vmapped", [False, True], ids=["unrolled", "vmapped"])
 def test_branches_learn_alone_and_the_trunk_from_their_mean(problem, vmapped):
     data, inputs, states, cut, trunk = problem
-    augmentation = Augmentation(0, "none")
-    step = jax.jit(make_branching_step(NETWORK, augmentation, cut, vmapped=vmapped))
+    spec = plain_spec(NETWORK, coupling=SharedTrunk(cut))
+    step = jax.jit(spec.coupling.group_step(spec, vmapped=vmapped, batch_axis=None))
     # Only the first one's batch counts.
     others = inputs._replace(indices=inputs.indices[::-1])
     found, metrics = step(stack(states), data, stack([inputs, others, others]))
-    alone = jax.jit(make_member_step(NETWORK, augmentation))
+    alone = jax.jit(make_member_step(plain_spec(NETWORK)))
     each = [alone(state, data, inputs) for state in states]
     mean = jax.tree.map(
         lambda *leaves: sum(leaves) / MEMBERS, *(state for state, _ in each)

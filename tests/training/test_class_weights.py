@@ -13,8 +13,10 @@ from tiny_stages import RECIPE, make_dataset
 from mothernets_jax.architectures import mlp
 from mothernets_jax.models.models import abstract_variables, apply, init
 from mothernets_jax.runtime.compilation import Executables
-from mothernets_jax.stages.stage import Stage, Start, class_weights, make_task
-from mothernets_jax.stages.trainer import GroupTrainer, prepare_training
+from mothernets_jax.stages.prepare import prepare_training
+from mothernets_jax.stages.stage import Stage, Start, class_weights
+from mothernets_jax.stages.task import make_task
+from mothernets_jax.stages.trainer import GroupTrainer
 from mothernets_jax.training.augment import Sides
 from mothernets_jax.training.branching_step import (
     first_of_branches,
@@ -27,12 +29,12 @@ from mothernets_jax.training.losses import (
     smoothed_cross_entropy,
 )
 from mothernets_jax.training.member_step import (
-    Augmentation,
     StepInputs,
     TrainingData,
     make_member_step,
     new_state,
 )
+from mothernets_jax.training.step_spec import Augmentation
 from mothernets_jax.utils.pytrees import stack, unstack
 
 NETWORK, SHAPE, CLASSES = mlp((5, 4)), (2, 2, 1), 3

@@ -11,19 +11,24 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from step_specs import OPTIMIZER, plain_spec
 
 from mothernets_jax.architectures import mlp, vgg
 from mothernets_jax.models.models import init
 from mothernets_jax.runtime.compilation import Executables
-from mothernets_jax.training.augment import Sides, pad_for_crops
+from mothernets_jax.training.augment import pad_for_crops
+from mothernets_jax.training.epoch_inputs import (
+    MemberKeys,
+    MemberRates,
+    make_epoch_inputs,
+)
 from mothernets_jax.training.group_step import (
     STRATEGIES,
-    StepsInputs,
-    make_orders,
     make_steps,
     new_group,
 )
-from mothernets_jax.training.member_step import Augmentation, TrainingData, new_state
+from mothernets_jax.training.member_step import TrainingData, new_state
+from mothernets_jax.training.step_spec import Augmentation
 from mothernets_jax.utils.pytrees import unstack
 
 INPUT_SHAPE, CLASSES, STEPS, BATCH, MEMBERS = (4, 4, 2), 3, 5, 8, 2
@@ -64,26 +69,26 @@ class Group:
         ]
 
     def states(self, starts=None):
-        return [new_state(start) for start in starts or self.starts]
+        return [new_state(start, OPTIMIZER) for start in starts or self.starts]
 
     def inputs(self, keys, active=None, rates=None, decay=None):
-        """A `StepsInputs` for as many members as there are keys."""
-        indices, step_keys = make_orders(self.examples, BATCH)(jnp.stack(keys))
+        """An `EpochInputs` for as many members as there are keys."""
         dtype, members = self.rates.dtype, len(keys)
         rates = self.rates if rates is None else rates
-        return StepsInputs(
-            indices,
-            step_keys,
+        rates = MemberRates(
             jnp.broadcast_to(rates, (members, STEPS)).astype(dtype),
             jnp.full(members, 1e-2 if decay is None else decay, dtype),
             jnp.full(members, 0.1, dtype),
-            Sides(jnp.stack(keys), jnp.zeros(members, jnp.int32)),
             jnp.asarray(active or [True] * members),
         )
+        keys = MemberKeys(*[jnp.stack(keys)] * 3)
+        return make_epoch_inputs(self.examples, BATCH)(keys, np.int32(0), rates)
 
     def run(self, strategy, states, inputs, calls=((0, STEPS),)):
         """The members' states and the sums of their metrics as NumPy arrays."""
-        function = make_steps(self.architecture, self.augmentation, strategy)
+        function = make_steps(
+            plain_spec(self.architecture, self.augmentation), strategy
+        )
         size = 1 if strategy == "loop" else len(states)
         found = []
         for i in range(0, len(states), size):
@@ -145,7 +150,7 @@ def test_all_strategies_learn_the_same(group, trained):
         found_states, found_metrics = trained[strategy]
         assert relative_difference(found_states, states) < group.tolerance
         assert relative_difference(found_metrics, metrics) < group.tolerance
-    assert {len(jax.tree.leaves(state.momentum)) for state in states} == {
+    assert {len(jax.tree.leaves(state.opt_state)) for state in states} == {
         len(jax.tree.leaves(states[0].params))  # momentum was compared, too
     }
     # The control: the comparison sees members apart, and that they have learned.
@@ -189,19 +194,23 @@ def test_members_of_a_group_may_differ_in_all_that_is_traced(group):
     factors = np.array([[1.0], [0.3]])
     options = {"rates": factors * group.rates, "decay": np.array([0.0, 0.1])}
     starts = group.starts[:1] * MEMBERS
-    inputs = group.inputs(group.keys, **options)._replace(
+    inputs = group.inputs(group.keys, **options)
+    smoothing = jnp.asarray([0.0, 0.5], group.rates.dtype)
+    inputs = inputs._replace(
         indices=jnp.asarray(bags, jnp.int32),
-        label_smoothing=jnp.asarray([0.0, 0.5], group.rates.dtype),
+        rates=inputs.rates._replace(label_smoothing=smoothing),
     )
     together, _ = group.run("vmap", group.states(starts), inputs)
     alone, _ = group.run("loop", group.states(starts), inputs)
     assert relative_difference(together, alone) < group.tolerance
-    for changed in ("indices", "learning_rates", "weight_decay", "label_smoothing"):
+    for changed in ("indices", "learning_rate", "weight_decay", "label_smoothing"):
         # The control: each of them matters.
-        other = getattr(inputs, changed)[::-1]
-        states, _ = group.run(
-            "loop", group.states(starts), inputs._replace(**{changed: other})
-        )
+        if changed == "indices":
+            other = inputs._replace(indices=inputs.indices[::-1])
+        else:
+            turned = {changed: getattr(inputs.rates, changed)[::-1]}
+            other = inputs._replace(rates=inputs.rates._replace(**turned))
+        states, _ = group.run("loop", group.states(starts), other)
         assert relative_difference(states, alone) > 10 * group.tolerance
 
 

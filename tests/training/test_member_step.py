@@ -6,19 +6,19 @@ import numpy as np
 import optax
 import pytest
 from scipy.special import log_softmax, softmax
+from step_specs import OPTIMIZER, plain_spec
 
 from mothernets_jax.architectures import mlp, vgg
 from mothernets_jax.data.dataset import Dataset
 from mothernets_jax.models.models import init
-from mothernets_jax.stages.stage import make_task
 from mothernets_jax.stages.state import plateaued
+from mothernets_jax.stages.task import make_task
 from mothernets_jax.training.augment import Sides
+from mothernets_jax.training.epoch_inputs import epoch_order
 from mothernets_jax.training.losses import smoothed_cross_entropy
 from mothernets_jax.training.member_step import (
-    Augmentation,
     StepInputs,
     TrainingData,
-    epoch_order,
     make_member_step,
     new_state,
 )
@@ -43,10 +43,10 @@ def test_a_step_is_the_one_computed_by_hand(smoothing):
         jnp.array([128.0]),
         jnp.array([64.0]),
     )
-    step = jax.jit(make_member_step(mlp((5,)), Augmentation(0, flip="none")))
+    step = jax.jit(make_member_step(plain_spec(mlp((5,)))))
     key = jax.random.key(0)
     state, metrics = step(
-        new_state({"params": params, "batch_stats": {}}),
+        new_state({"params": params, "batch_stats": {}}, OPTIMIZER),
         data,
         StepInputs(jnp.arange(6), key, 0.1, 0.01, smoothing, Sides(key, 0), True),
     )
@@ -88,8 +88,8 @@ def test_a_step_in_bfloat16_keeps_its_state_in_float32():
     start = init(network, key, (8, 8, 3), 3)
     found = {}
     for dtype in (None, jnp.bfloat16):
-        step = make_member_step(network, Augmentation(0, flip="none"), dtype=dtype)
-        state, metrics = jax.jit(step)(new_state(start), data, inputs)
+        step = make_member_step(plain_spec(network, dtype=dtype))
+        state, metrics = jax.jit(step)(new_state(start, OPTIMIZER), data, inputs)
         assert {leaf.dtype for leaf in jax.tree.leaves(state)} == {jnp.dtype("float32")}
         found[dtype] = jax.device_get((state.params, metrics.loss))
     (exact, loss), (rounded, rounded_loss) = found.values()

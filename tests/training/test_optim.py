@@ -4,8 +4,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+import pytest
 
-from mothernets_jax.training.optim import sgd
+from mothernets_jax.config.field_ranges import OPTIMIZERS as NAMES
+from mothernets_jax.training import optim
+from mothernets_jax.training.optim import OPTIMIZERS, SGD
 
 PARAMS = {
     "conv": {
@@ -21,26 +24,27 @@ def as_arrays(tree):
     return jax.tree.map(jnp.array, tree, is_leaf=is_leaf)
 
 
-def run(learning_rate_of, weight_decay, grads_of, steps):
+def run(learning_rate_of, weight_decay, grads_of, steps, optimizer=OPTIMIZERS["sgd"]):
     """Parameters after each step, by one compiled step with everything traced."""
 
     @jax.jit
-    def step(params, momentum, grads, learning_rate, weight_decay):
-        updates, momentum = sgd(
+    def step(params, opt_state, grads, learning_rate, weight_decay):
+        updates, opt_state = optim.update(
+            optimizer,
             grads,
-            momentum,
+            opt_state,
             params,
             learning_rate=learning_rate,
             weight_decay=weight_decay,
         )
-        return optax.apply_updates(params, updates), momentum
+        return optax.apply_updates(params, updates), opt_state
 
     params = as_arrays(PARAMS)
-    momentum = jax.tree.map(jnp.zeros_like, params)
+    opt_state = optim.init(optimizer, params)
     for i in range(steps):
         rate = jnp.float32(learning_rate_of(i))
         grads = grads_of(params, i)
-        params, momentum = step(params, momentum, grads, rate, weight_decay)
+        params, opt_state = step(params, opt_state, grads, rate, weight_decay)
         yield params
     assert step._cache_size() == 1
 
@@ -114,3 +118,59 @@ def test_a_rate_of_zero_stays():
         lambda i: 0.0, 0.5, lambda params, i: jax.tree.map(jnp.ones_like, params), 1
     )
     jax.tree.map(np.testing.assert_array_equal, params, as_arrays(PARAMS))
+
+
+def kernels(tree):
+    return jax.tree_util.tree_map_with_path(
+        lambda path, _: path[-1].key == "kernel", tree
+    )
+
+
+# By optax's own aliases, each with a rate that stays.
+PEERS = {
+    "sgd": lambda rate, decay: optax.chain(
+        optax.add_decayed_weights(decay, kernels),
+        optax.sgd(rate, momentum=0.9, nesterov=True),
+    ),
+    "adamw": lambda rate, decay: optax.adamw(rate, weight_decay=decay, mask=kernels),
+    "lion": lambda rate, decay: optax.lion(rate, weight_decay=decay, mask=kernels),
+}
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_five_steps_are_those_of_optax(name, seed):
+    rng = np.random.default_rng(seed)
+    params, rate, decay = as_arrays(PARAMS), 0.03, 0.2
+    gradients = [
+        jax.tree.map(lambda p: jnp.asarray(rng.normal(size=p.shape), p.dtype), params)
+        for _ in range(5)
+    ]
+    found = run(
+        lambda i: rate, decay, lambda _, i: gradients[i], 5, optimizer=OPTIMIZERS[name]
+    )
+    peer = PEERS[name](rate, decay)
+    state = peer.init(params)
+    for own, gradient in zip(found, gradients, strict=True):
+        updates, state = peer.update(gradient, state, params)
+        params = optax.apply_updates(params, updates)
+        jax.tree.map(
+            lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-6, atol=1e-6),
+            own,
+            params,
+        )
+
+
+def test_descriptions_made_apart_are_equal_and_transformations_are_not():
+    assert SGD() == SGD() and hash(SGD()) == hash(SGD()) != hash(SGD(momentum=0.5))
+    assert SGD().transformation(0.1, 0.0) != SGD().transformation(0.1, 0.0)
+    assert NAMES == tuple(OPTIMIZERS)
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_a_state_has_the_slots_that_it_is_said_to_have(name):
+    optimizer = OPTIMIZERS[name]
+    state = optim.init(optimizer, as_arrays(PARAMS))
+    assert state.keys() == optimizer.slots.keys()
+    arrays = sum(leaf.size for leaf in jax.tree.leaves(state))
+    entire = jax.tree.leaves(optimizer.transformation(0.0, 0.0).init(as_arrays(PARAMS)))
+    assert arrays == sum(leaf.size for leaf in entire)  # none is forgotten

@@ -1,4 +1,4 @@
-"""A hatched momentum is what the member's own gradients would have summed to."""
+"""A hatched optimiser's state is what the member's own gradients would have made."""
 
 import functools
 
@@ -10,7 +10,13 @@ import pytest
 
 from mothernets_jax.architectures import parse
 from mothernets_jax.growth.hatching import hatch
-from mothernets_jax.growth.momentum import hatch_momentum
+from mothernets_jax.growth.opt_state import (
+    COUNTER,
+    FIRST_MOMENT,
+    SECOND_MOMENT,
+    hatch_moment,
+    hatch_opt_state,
+)
 from mothernets_jax.models.models import apply, init
 
 pytestmark = pytest.mark.usefixtures("x64")
@@ -50,7 +56,9 @@ PARTS = {"one layer becomes two": ("block1_layer1_norm1", "block1_layer2_norm1")
 
 jitted = functools.partial(jax.jit, static_argnums=(1, 2))
 hatch_jitted = jitted(functools.partial(hatch, split="equal"))
-hatch_momentum_jitted = jitted(hatch_momentum)
+hatch_moment_jitted = jax.jit(
+    hatch_moment, static_argnums=(1, 2), static_argnames="power"
+)
 
 
 # Much of these is in the others, too.
@@ -61,7 +69,7 @@ SLOW = ("mlp", "basic", "preact")
     "name",
     [pytest.param(n, marks=pytest.mark.slow if n in SLOW else ()) for n in PAIRS],
 )
-def test_gradients_grow_like_the_momentum(name, seed):
+def test_gradients_and_their_squares_grow_like_the_moments(name, seed):
     mother, member = map(parse, PAIRS[name])
     rng = np.random.default_rng(seed)
     key = jax.random.key(seed)
@@ -74,11 +82,22 @@ def test_gradients_grow_like_the_momentum(name, seed):
     grads = jax.device_get(gradients(mother, start, images, labels))
     hatched = hatch_jitted(start, mother, member, key)
     expected = gradients(member, hatched, images, labels)
-    found = hatch_momentum_jitted(grads, mother, member, key)
+    found = hatch_moment_jitted(grads, mother, member, key)
     # What is not new carries a share of the mother's, which that of ones shows.
     ones = jax.tree.map(np.ones_like, grads)
-    shares = hatch_momentum_jitted(ones, mother, member, key)
-    expected, found, shares = jax.device_get((expected, found, shares))
+    shares = hatch_moment_jitted(ones, mother, member, key)
+    squares = hatch_moment_jitted(
+        jax.tree.map(np.square, grads), mother, member, key, power=2
+    )
+    expected, found, shares, squares = jax.device_get(
+        (expected, found, shares, squares)
+    )
+    # Of a single gradient the second moment is its square, entry by entry.
+    jax.tree.map(
+        lambda one, two: np.testing.assert_allclose(one**2, two, rtol=1e-10),
+        found,
+        squares,
+    )
     assert jax.tree.structure(found) == jax.tree.structure(expected)
     if name in PARTS:
         one, other = PARTS[name]
@@ -118,7 +137,7 @@ def test_random_shares_give_the_mean(seed):
     def errors(key):
         hatched = hatch(start, mother, member, key, split="random")
         share = gradients(member, hatched, images, labels)["dense1"]["bias"]
-        mine = hatch_momentum(grads, mother, member, key)["dense1"]["bias"]
+        mine = hatch_moment(grads, mother, member, key)["dense1"]["bias"]
         return share - mine
 
     found = np.asarray(errors(jax.random.split(jax.random.key(seed), 2000)))
@@ -126,3 +145,37 @@ def test_random_shares_give_the_mean(seed):
     assert deviation.max() > 0.01 * float(jnp.abs(grads["dense1"]["bias"]).max())
     uncertainty = deviation / np.sqrt(len(found))
     np.testing.assert_array_less(np.abs(found.mean(axis=0)), 5 * uncertainty + 1e-12)
+
+
+def test_each_slot_is_hatched_by_its_kind(seed):
+    mother, member = parse("mlp 3"), parse("mlp 5")
+    rng = np.random.default_rng(seed)
+    params = init(mother, jax.random.key(seed), SHAPE, CLASSES)["params"]
+    one, two = (
+        jax.tree.map(lambda leaf: jnp.asarray(rng.random(leaf.shape)), params)
+        for _ in range(2)
+    )
+    state = {"count": jnp.int32(7), "mu": one, "nu": two}
+    slots = {"count": COUNTER, "mu": FIRST_MOMENT, "nu": SECOND_MOMENT}
+    key = jax.random.key(1)
+    hatched = hatch_opt_state(state, slots, mother, member, key)
+    assert hatched["count"] == 7
+    # By hand: five units of three, so that two are copied once more or one twice.
+    bias = np.asarray(hatched["mu"]["dense1"]["bias"])
+    mothers = np.asarray(one["dense1"]["bias"])
+    assert bias.shape == (5,) and bias.sum() == pytest.approx(mothers.sum())
+    bias = np.asarray(hatched["nu"]["dense1"]["bias"])
+    mothers = np.asarray(two["dense1"]["bias"])
+    for own in mothers:  # n copies have 1 / n^2 each
+        assert any(
+            np.isclose(bias, own / copies**2).sum() == copies for copies in (1, 2, 3)
+        )
+
+
+def test_other_slots_are_refused():
+    mother, member = parse("mlp 3"), parse("mlp 5")
+    message = "the slot 'hessian', whose kind is 'curvature': expected one of 'first"
+    with pytest.raises(ValueError, match=message):
+        hatch_opt_state(
+            {"hessian": {}}, {"hessian": "curvature"}, mother, member, jax.random.key(0)
+        )

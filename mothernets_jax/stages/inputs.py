@@ -1,0 +1,70 @@
+"""Arguments of a stage's programs, built alike for preparing and for running them."""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from mothernets_jax.config.settings import Recipe
+from mothernets_jax.stages.stage import Stage
+from mothernets_jax.stages.task import Task
+from mothernets_jax.training.epoch_inputs import (
+    EpochInputs,
+    MemberKeys,
+    MemberRates,
+    make_epoch_inputs,
+)
+from mothernets_jax.training.losses import balanced_class_weights
+from mothernets_jax.utils.pytrees import named_key
+
+
+def keys_of(stage: Stage, task: Task) -> list[MemberKeys]:
+    """The keys of each member, derived from its name and its method's."""
+    return [
+        MemberKeys(
+            *(
+                named_key(task.key, stage.method, name, purpose)
+                for purpose in ("train", "sides", "bag")
+            )
+        )
+        for name in stage.members
+    ]
+
+
+def epoch_inputs_of(stage: Stage, task: Task) -> Callable[..., EpochInputs]:
+    """What draws the inputs of a stage's epochs; see `make_epoch_inputs`."""
+    examples, batch_size = len(task.dataset.train_labels), stage.recipe.batch_size
+    with_replacement = stage.with_replacement
+    return make_epoch_inputs(examples, batch_size, with_replacement=with_replacement)
+
+
+def member_rates(
+    recipe: Recipe, learning_rates: jax.Array, active: jax.Array
+) -> MemberRates:
+    """The traced hyper-parameters of a group.
+
+    Args:
+        recipe: of all its members.
+        learning_rates: float32 [members, steps].
+        active: bool [members].
+    """
+    members = len(active)
+    decay = jnp.full(members, recipe.weight_decay, jnp.float32)
+    smoothing = jnp.full(members, recipe.label_smoothing, jnp.float32)
+    return MemberRates(learning_rates, decay, smoothing, active)
+
+
+def class_weights(recipe: Recipe, task: Task) -> np.ndarray | None:
+    """Factors on the loss by class, float32 [classes]; None for a plain loss.
+
+    They are of the whole training split, for members that draw bags of it too.
+    """
+    if recipe.class_weights == "none":
+        return None
+    return balanced_class_weights(task.dataset.train_labels, task.num_classes)
+
+
+def call_bounds(first: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
+    """The steps of a call: the first, and one past the last, as traced scalars."""
+    return np.asarray(first, np.int32), np.asarray(stop, np.int32)

@@ -1,0 +1,78 @@
+"""Compile in the background what a stage will use, before it is its turn."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from mothernets_jax.ensembles.prediction import prepare_prediction
+from mothernets_jax.models.models import Variables, abstract_variables
+from mothernets_jax.runtime.compilation import ProgramStore
+from mothernets_jax.stages.batches import make_chunks
+from mothernets_jax.stages.inputs import (
+    call_bounds,
+    class_weights,
+    epoch_inputs_of,
+    member_rates,
+)
+from mothernets_jax.stages.stage import Stage, settled
+from mothernets_jax.stages.task import Task, steps_per_epoch
+from mothernets_jax.training.epoch_inputs import MemberKeys
+from mothernets_jax.training.group_step import make_steps, new_group
+from mothernets_jax.training.member_step import new_state
+from mothernets_jax.training.sharding import place
+
+
+def prepare_stage(stage: Stage, task: Task, strategy: str, store: ProgramStore) -> None:
+    """Compiles in the background what `run_stage` will use on a single device."""
+    if len(task.devices) > 1:
+        return  # which devices it will have is not known yet
+    stage.prepare(store)
+    variables = abstract_variables(
+        stage.architecture, task.input_shape, task.num_classes
+    )
+    prepare_training(stage, task, variables, strategy, store)
+    prepare_prediction(
+        stage.architecture, variables, task.input_shape, task.evaluation_batch, store
+    )
+
+
+def prepare_training(
+    stage: Stage, task: Task, variables: Variables, strategy: str, store: ProgramStore
+) -> None:
+    """Compiles in the background what a `GroupTrainer` will use on one device.
+
+    Args:
+        stage: what will be trained.
+        task: on what.
+        variables: shapes of a member's.
+        strategy: `auto` begins with the program of a single member.
+        store: where compiled programs are kept.
+    """
+    strategy = settled(strategy, stage) or "loop"
+    members = 1 if strategy == "loop" else len(stage.members)
+    steps = steps_per_epoch(stage.recipe, task)
+    key: Any = jax.ShapeDtypeStruct((members,), task.key.dtype)
+    keys, epoch = MemberKeys(key, key, key), np.asarray(0, np.int32)
+    rates = jax.eval_shape(
+        lambda: member_rates(
+            stage.recipe, jnp.zeros((members, steps)), jnp.ones(members, bool)
+        )
+    )
+    draw = epoch_inputs_of(stage, task)
+    store.prepare(draw, keys, epoch, rates)
+    inputs = jax.eval_shape(draw, keys, epoch, rates)
+    state = jax.eval_shape(
+        lambda v: new_group([new_state(v, stage.spec.optimizer)] * members), variables
+    )
+    placement = place(task.devices[:1], members, stage.recipe.batch_size)
+    data = make_chunks(stage, task, placement).shapes
+    data = data._replace(class_weights=class_weights(stage.recipe, task))
+    if stage.spec.loss.reference is not None:
+        of_task = task.input_shape, task.num_classes
+        reference = abstract_variables(stage.spec.loss.reference, *of_task)
+        data = data._replace(reference=reference)
+    divided = task.dataset.streamed
+    function = make_steps(stage.spec, strategy, divided_data=divided)
+    store.prepare(function, state, data, inputs, *call_bounds(0, 1), often_run=True)

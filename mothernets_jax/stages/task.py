@@ -1,0 +1,179 @@
+"""The task that every stage of a run works on, and the step of networks on it."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from mothernets_jax.architectures import Architecture
+from mothernets_jax.architectures.costs import forward_flops, train_flops
+from mothernets_jax.config.settings import Recipe
+from mothernets_jax.data import Dataset
+from mothernets_jax.ensembles.prediction import filled_size
+from mothernets_jax.runtime.devices import Device
+from mothernets_jax.training.augment import pad_for_crops
+from mothernets_jax.training.coupling import Independent
+from mothernets_jax.training.losses import CrossEntropy
+from mothernets_jax.training.member_step import TrainingData
+from mothernets_jax.training.optim import OPTIMIZERS
+from mothernets_jax.training.step_spec import Augmentation, Coupling, Loss, StepSpec
+
+# Images at a time in evaluations: at most these, and at least those.
+EVALUATION_BATCH = 512
+_SMALLEST_EVALUATION_BATCH = 16
+
+
+class Task(NamedTuple):
+    """What every stage works on.
+
+    Attributes:
+        dataset: the images, on the host.
+        training_data: the training split, on the device, padded for crops; None where
+            it is streamed.
+        augmentation: how training images are varied.
+        dtype: in which hidden layers are trained; None for that of the variables.
+        key: derived from the run's seed.
+        devices: where to train, the first also evaluates.
+        stream_workers: processes that read a stream; 0 for threads of this one.
+    """
+
+    dataset: Dataset
+    training_data: TrainingData | None
+    augmentation: Augmentation
+    dtype: jax.typing.DTypeLike | None
+    key: jax.Array
+    devices: tuple[Device, ...]
+    stream_workers: int = 0
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """(height, width, channels) of an image."""
+        return self.dataset.input_shape
+
+    @property
+    def num_classes(self) -> int:
+        """Number of labels."""
+        return self.dataset.num_classes
+
+    @property
+    def evaluation_batch(self) -> int:
+        """Images at a time in all of a run's evaluations, by one program a network.
+
+        The validation split goes into as few batches as possible, filled up to a power
+        of two: a network is evaluated on it after every epoch, on other images once.
+        """
+        evaluated = self.dataset.validation_labels, self.dataset.test_labels
+        images = next((len(labels) for labels in evaluated if len(labels)), 1)
+        most = min(images, EVALUATION_BATCH)
+        return filled_size(most, EVALUATION_BATCH, _SMALLEST_EVALUATION_BATCH)
+
+
+def make_task(
+    dataset: Dataset,
+    *,
+    crop_padding: int,
+    crop_border: str,
+    flip: str,
+    seed: int,
+    batch_size: int,
+    dtype: jax.typing.DTypeLike | None = None,
+    stream_workers: int = 0,
+) -> Task:
+    """Moves the training split to the device, unless it is streamed.
+
+    Raises:
+        ValueError: fewer training images than a batch holds, or a padding larger than
+            the images.
+    """
+    examples = len(dataset.train_labels)
+    if examples < batch_size:
+        raise ValueError(
+            f"config.train.batch_size is {batch_size}, but only {examples} images "
+            "train: lower it, or use more images"
+        )
+    side = min(dataset.input_shape[:2])
+    if crop_padding > side:
+        raise ValueError(
+            f"config.data.crop_padding is {crop_padding}, but the images are only "
+            f"{side} pixels high or wide: expected at most {side}, beyond which crops "
+            "show nothing of an image"
+        )
+    training_data = None
+    if isinstance(dataset.train_images, np.ndarray):
+        training_data = TrainingData(
+            jnp.asarray(pad_for_crops(dataset.train_images, crop_padding, crop_border)),
+            jnp.asarray(dataset.train_labels),
+            jnp.asarray(dataset.mean),
+            jnp.asarray(dataset.std),
+        )
+    elif flip == "alternating":
+        raise ValueError(
+            "config.data.flip is 'alternating', but the images are streamed, where "
+            "none is known by its place: use 'random', or raise "
+            "config.data.memory_share"
+        )
+    elif crop_border != "black" and crop_padding:
+        raise ValueError(
+            f"config.data.crop_border is {crop_border!r}, but the images are streamed "
+            "with black borders: use 'black', or raise config.data.memory_share"
+        )
+    augmentation = Augmentation(crop_padding, flip)
+    return Task(
+        dataset,
+        training_data,
+        augmentation,
+        dtype,
+        jax.random.key(seed),
+        tuple(jax.devices()),
+        stream_workers,
+    )
+
+
+def steps_per_epoch(recipe: Recipe, task: Task) -> int:
+    """Whole batches in the training split; what is left over sits an epoch out."""
+    return len(task.dataset.train_labels) // recipe.batch_size
+
+
+def epoch_images(recipe: Recipe, task: Task) -> int:
+    """Images that a network sees in an epoch."""
+    return steps_per_epoch(recipe, task) * recipe.batch_size
+
+
+def step_spec(
+    task: Task,
+    architecture: Architecture,
+    *,
+    optimizer: str,
+    members: int = 1,
+    loss: Loss | None = None,
+    coupling: Coupling | None = None,
+) -> StepSpec:
+    """The training step of networks of one architecture on a task.
+
+    Args:
+        task: on what.
+        architecture: of every member.
+        optimizer: one of `optim.OPTIMIZERS`.
+        members: that are stepped together, among which what they share is divided.
+        loss: what they minimise; None for the labels' cross-entropy.
+        coupling: how they hang together; None where they do not.
+    """
+    loss, coupling = loss or CrossEntropy(), coupling or Independent()
+    shape, classes = task.input_shape, task.num_classes
+    flops, shared = train_flops(architecture, shape, classes), 0.0
+    if coupling.shared_operations:
+        stop = coupling.shared_operations
+        shared = train_flops(architecture, shape, classes, stop=stop)
+    flops -= shared * (1 - 1 / members)
+    if loss.reference is not None:  # it looks at every image
+        flops += forward_flops(loss.reference, shape, classes)
+    return StepSpec(
+        architecture,
+        task.augmentation,
+        OPTIMIZERS[optimizer],
+        loss,
+        coupling,
+        task.dtype,
+        flops,
+    )
