@@ -5,18 +5,19 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from mothernets_jax.growth.momentum import hatch_momentum
 
 import mothernets_jax as mn
 from configs.vgg_ensemble import get_config
 from mothernets_jax.config.validation import from_config
 from mothernets_jax.data import Dataset
+from mothernets_jax.growth.opt_state import hatch_moment
 from mothernets_jax.methods import METHODS
 from mothernets_jax.methods.hatched_start import Parent, start_hatched
 from mothernets_jax.runtime.compilation import Executables
-from mothernets_jax.stages.task import make_task
+from mothernets_jax.stages.task import make_task, step_spec
 from mothernets_jax.training.augment import normalise
 from mothernets_jax.training.member_step import new_state
+from mothernets_jax.training.optim import SGD
 
 MOTHER = mn.parse("vgg (3:3); dense 4; batch_norm")
 MEMBER = mn.parse("vgg (3:5)x2; dense 6; batch_norm")
@@ -61,9 +62,9 @@ def test_a_public_call_is_the_runs_member_bit_for_bit(task):
         task,
         settings,
         Parent("mother", MOTHER),
-        MEMBER,
+        step_spec(task, MEMBER, optimizer="sgd"),
         ("B_1", "B_2"),
-        {"mother": new_state(variables, momentum)},
+        {"mother": new_state(variables, SGD(), {"trace": momentum})},
         Executables(),
     )
 
@@ -74,10 +75,10 @@ def test_a_public_call_is_the_runs_member_bit_for_bit(task):
         args = (variables, MOTHER, MEMBER, key)
         expected = mn.hatch(*args, images=images, noise=noise, split=split)
         chex.assert_trees_all_equal(start.states[name].variables, expected)
-        expected = jax.jit(hatch_momentum, static_argnums=(1, 2))(
+        expected = jax.jit(hatch_moment, static_argnums=(1, 2))(
             momentum, MOTHER, MEMBER, key
         )
-        chex.assert_trees_all_equal(start.states[name].momentum, expected)
+        chex.assert_trees_all_equal(start.states[name].opt_state["trace"], expected)
     # The control: another member's noise and shares are others.
     with pytest.raises(AssertionError):
         chex.assert_trees_all_equal(

@@ -30,8 +30,10 @@ from mothernets_jax.report.tables import comparison_table
 from mothernets_jax.runs import experiment, scheduler
 from mothernets_jax.runs.load_task import load_task
 from mothernets_jax.runtime.compilation import Executables, ProgramStore
+from mothernets_jax.stages.task import step_spec
 from mothernets_jax.storage import checkpoints
 from mothernets_jax.training.member_step import new_state
+from mothernets_jax.training.optim import SGD
 
 STORE = ProgramStore()  # one compilation of each program for all tests here
 DIVERGES = {
@@ -323,7 +325,7 @@ def test_hatching_from_a_mothernet_that_overflows(
     task = load_task(settings)
     mother, member = mn.mlp((6,)), mn.mlp((8,))
     variables = mn.init(mother, jax.random.key(0), task.input_shape, task.num_classes)
-    state = with_head(new_state(variables), lambda leaf: leaf * min(size, 3e38))
+    state = with_head(new_state(variables, SGD()), lambda leaf: leaf * min(size, 3e38))
     if math.isinf(size):
         state = with_head(state, lambda leaf: jnp.full_like(leaf, 3e38))
     monkeypatch.setattr(hatched_start, "TOLERANCE", tolerance)
@@ -332,7 +334,7 @@ def test_hatching_from_a_mothernet_that_overflows(
         task,
         settings,
         hatched_start.Parent("mothernet_1", mother),
-        member,
+        step_spec(task, member, optimizer="sgd"),
         ("B",),
         {"mothernet_1": state},
         Executables(STORE),

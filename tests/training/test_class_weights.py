@@ -8,23 +8,22 @@ import numpy as np
 import pytest
 from scipy.special import log_softmax
 from sklearn.utils.class_weight import compute_class_weight
+from step_specs import OPTIMIZER, plain_spec
 from tiny_stages import RECIPE, make_dataset
 
 from mothernets_jax.architectures import mlp
+from mothernets_jax.methods.distillation import DistillationLoss
 from mothernets_jax.models.models import abstract_variables, apply, init
 from mothernets_jax.runtime.compilation import Executables
+from mothernets_jax.stages.inputs import class_weights
 from mothernets_jax.stages.prepare import prepare_training
-from mothernets_jax.stages.stage import Stage, Start, class_weights
-from mothernets_jax.stages.task import make_task
+from mothernets_jax.stages.stage import Stage, Start
+from mothernets_jax.stages.task import make_task, step_spec
 from mothernets_jax.stages.trainer import GroupTrainer
 from mothernets_jax.training.augment import Sides
-from mothernets_jax.training.branching_step import (
-    first_of_branches,
-    make_branching_step,
-)
+from mothernets_jax.training.branching_step import SharedTrunk, first_of_branches
 from mothernets_jax.training.group_step import STRATEGIES
 from mothernets_jax.training.losses import (
-    Distillation,
     balanced_class_weights,
     smoothed_cross_entropy,
 )
@@ -34,13 +33,11 @@ from mothernets_jax.training.member_step import (
     make_member_step,
     new_state,
 )
-from mothernets_jax.training.step_spec import Augmentation
 from mothernets_jax.utils.pytrees import stack, unstack
 
 NETWORK, SHAPE, CLASSES = mlp((5, 4)), (2, 2, 1), 3
 LABELS = np.array([0, 0, 0, 0, 0, 0, 1, 1, 1, 2, 2, 2], np.int32)
 IMAGES = np.random.default_rng(0).integers(0, 256, (12, *SHAPE), np.uint8)
-UNVARIED = Augmentation(0, "none")
 
 
 def data_of(places, weights=None, teacher=None):
@@ -67,9 +64,11 @@ def new_network(seed=0):
 
 
 def step(places, weights, variables=None):
-    function = jax.jit(make_member_step(NETWORK, UNVARIED))
+    function = jax.jit(make_member_step(plain_spec(NETWORK)))
     data = data_of(places, weights)
-    return function(new_state(variables or new_network()), data, inputs_of(len(places)))
+    return function(
+        new_state(variables or new_network(), OPTIMIZER), data, inputs_of(len(places))
+    )
 
 
 def assert_near(one, other, rtol=1e-5):
@@ -121,7 +120,7 @@ def test_a_weighted_loss_and_its_gradient_by_numpy():
 
 def test_without_weights_there_is_no_factor_in_the_program():
     def operations(weights):
-        loss = make_member_step(NETWORK, UNVARIED).loss
+        loss = make_member_step(plain_spec(NETWORK)).loss
         args = new_network()["params"], {}, data_of(np.arange(12), weights)
         jaxpr = jax.make_jaxpr(loss)(*args, inputs_of(12))
         return len(jaxpr.in_avals), sum(
@@ -137,11 +136,12 @@ def test_branches_are_weighted_as_networks_are():
     cut = first_of_branches(NETWORK, 1)
     starts = [new_network(0), new_network(1)]
     starts[1]["params"]["dense1"] = starts[0]["params"]["dense1"]
-    states = [new_state(start) for start in starts]
+    states = [new_state(start, OPTIMIZER) for start in starts]
     data, inputs = data_of(np.arange(12), weights), inputs_of(12)
     alone = [step(np.arange(12), weights, start) for start in starts]
     for vmapped in (False, True):
-        branching = make_branching_step(NETWORK, UNVARIED, cut, vmapped=vmapped)
+        spec = plain_spec(NETWORK, coupling=SharedTrunk(cut))
+        branching = spec.coupling.group_step(spec, vmapped=vmapped, batch_axis=None)
         found, metrics = jax.jit(branching)(stack(states), data, stack([inputs] * 2))
         for i, member in enumerate(unstack(found, 2)):
             expected, own = alone[i]
@@ -153,8 +153,8 @@ def test_branches_are_weighted_as_networks_are():
 def test_of_a_taught_network_the_label_s_part_is_weighted():
     student, teacher = new_network(0), new_network(1)
     weights = np.array([0.5, 2.0, 1.25], np.float32)
-    taught = Distillation("teacher", NETWORK, 4.0, 0.3)
-    loss = jax.jit(make_member_step(NETWORK, UNVARIED, distillation=taught).loss)
+    taught = DistillationLoss(NETWORK, 4.0, 0.3)
+    loss = jax.jit(make_member_step(plain_spec(NETWORK, loss=taught)).loss)
     data = data_of(np.arange(12), jnp.asarray(weights), teacher)
     found, _ = loss(student["params"], {}, data, inputs_of(12, smoothing=0.0))
     seen = (IMAGES - 128.0) / 64.0
@@ -192,10 +192,14 @@ def train(strategy, weights, executables):
         RECIPE, batch_size=16, learning_rate=0.1, class_weights=weights
     )
     names = ("a", "b")
-    stage = Stage("m", "s", mlp((3,)), names, recipe, lambda *_: Start({}, {}))
+    spec = step_spec(task, mlp((3,)), optimizer="sgd")
+    stage = Stage("m", "s", names, recipe, spec, lambda *_: Start({}, {}))
     keys = jax.random.split(jax.random.key(0), 2)
     shape, classes = task.input_shape, task.num_classes
-    starts = [new_state(init(stage.architecture, key, shape, classes)) for key in keys]
+    starts = [
+        new_state(init(stage.architecture, key, shape, classes), OPTIMIZER)
+        for key in keys
+    ]
     task = task._replace(devices=task.devices[:1])
     variables = abstract_variables(stage.architecture, shape, classes)
     prepare_training(stage, task, variables, strategy, executables.store)

@@ -86,9 +86,8 @@ class Group:
 
     def run(self, strategy, states, inputs, calls=((0, STEPS),)):
         """The members' states and the sums of their metrics as NumPy arrays."""
-        function = make_steps(
-            plain_spec(self.architecture, self.augmentation), strategy
-        )
+        spec = plain_spec(self.architecture, self.augmentation)
+        function = make_steps(spec, strategy)
         size = 1 if strategy == "loop" else len(states)
         found = []
         for i in range(0, len(states), size):
