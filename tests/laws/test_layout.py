@@ -1,4 +1,4 @@
-"""Imports go strictly down the floors, without cycles, and files keep their form."""
+"""Folders stand on floors, imports go strictly down, and files keep their form."""
 
 import ast
 import graphlib
@@ -6,43 +6,39 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 
-# A module imports lower floors only. A new one fails until it is given a floor here.
+# The house, lowest floor first. A folder, or a file at the top of the package, imports
+# what stands on lower floors only. A new one fails until it is given a floor here.
 FLOORS = [
-    "wording config_file files probabilities",
-    "architectures trees channels layers augment metrics class_errors schedules optim"
-    + " run_log progress devices user_cache freezing sealed_record mixture",
-    "arguments class_balance",
-    "data presets costs alignment checkpoints compilation hosts calibration"
-    + " diversity ood weighting settings losses",
-    "models best_alignment combine interruption unfinished data_record",
-    "meeting ensemble_record moments mothernet training evaluation measures",
-    "walk reuse branching ensemble_places saved_ensemble" + " training_pass",
-    "hatching momentum groups clustering",
-    "ranges ensemble report",
-    "config",
-    "stages placement run_folder",
-    "chunks task_loading stage_position",
-    "group_trainer methods results divergence",
-    "strategies",
-    "plan stage_run capacity",
-    "stage_runner",
-    "execution troubles",
-    "outcomes",
-    "experiment",
-    "__init__",
+    "utils storage metrics",
+    "architectures runtime",
+    "presets data models",
+    "growth",
+    "training report.plots",
+    "ensembles",
+    "config __init__",
+    "stages report",
+    "methods",
+    "runs",
 ]
 FLOOR = {name: floor for floor, names in enumerate(FLOORS) for name in names.split()}
 ABOVE = {"launch", "configs", "tests", "benchmarks"}
 
 # These load without JAX, and so does all that they import when they are loaded.
-JAX_FREE = set(
-    "architectures presets costs alignment best_alignment mothernet reuse clustering "
-    "arguments schedules settings config ranges wording freezing data combine metrics "
-    "config_file files run_log progress user_cache report calibration diversity ood "
-    "weighting measures class_errors class_balance probabilities mixture "
-    "data_record".split()
-)
+JAX_FREE = """
+    utils.messages utils.formatting architectures architectures.checks
+    architectures.costs presets growth.mothernet growth.alignment growth.best_alignment
+    growth.clustering growth.shared_parameters training.schedules config data metrics
+    ensembles.combine ensembles.weighting ensembles.summary storage.files
+    storage.metrics_log runtime.progress runtime.logs report
+""".split()
 JAX = {"jax", "jaxlib", "flax", "optax", "chex", "orbax"}
+
+MOST_LINES = 400  # of a file
+MOST_BODY_LINES = 60  # of a function, without its docstring
+LONG_FUNCTIONS = {
+    "training.branching_step.make_branching_step",  # one derivation, read in one go
+    "data.dataset.split",  # one division into parts, from counts to copies
+}
 
 # "mothernets_jax.utils.pytrees"; for a package "mothernets_jax.data.__init__"
 FILES = {
@@ -51,9 +47,10 @@ FILES = {
 }
 
 
-def module(name):
-    """The entry of FLOOR that a file belongs to."""
-    return name.split(".")[1]
+def room(name):
+    """The entry of FLOOR that a file belongs to: its folder, or itself at the top."""
+    parts = name.split(".")[1:]
+    return ".".join(parts[:-1]) or parts[-1]
 
 
 def our_file(target):
@@ -87,39 +84,76 @@ def imports(name, lazy=True):
     return {our_file(target) for target in found}
 
 
-def test_every_module_has_a_floor():
+def rooms():
+    """Which rooms each room imports from, drawn from the code."""
+    found = {room(name): set() for name in FILES}
+    for name in FILES:
+        found[room(name)] |= {room(t) for t in imports(name) if t in FILES}
+    return {here: others - {here} for here, others in found.items()}
+
+
+def test_every_folder_has_a_floor():
     assert FILES
-    missing = {module(name) for name in FILES} - set(FLOOR)
-    assert not missing, f"give each a place in FLOORS: {sorted(missing)}"
+    assert {room(name) for name in FILES} == set(FLOOR)
 
 
 def test_imports_go_strictly_down():
     for name in FILES:
         for target in imports(name):
             assert target.split(".")[0] not in ABOVE, f"{name} imports {target}"
-            if target in FILES and module(target) != module(name):
-                down = FLOOR[module(target)] < FLOOR[module(name)]
+            if target in FILES and room(target) != room(name):
+                down = FLOOR[room(target)] < FLOOR[room(name)]
                 assert down, f"{name} imports {target}, which is no lower"
 
 
-def test_no_import_cycles():
+def test_no_cycles_between_folders_nor_between_files():
+    graphlib.TopologicalSorter(rooms()).prepare()  # the error names the cycle
     graph = {name: imports(name) for name in FILES}
-    graphlib.TopologicalSorter(graph).prepare()  # the error names the cycle
+    graphlib.TopologicalSorter(graph).prepare()
 
 
 def test_jax_free_modules_load_without_jax():
-    chains = [[name] for name in FILES if module(name) in JAX_FREE]
+    chains = []
+    for entry in JAX_FREE:
+        own = f"mothernets_jax.{entry}"
+        found = [n for n in FILES if n == own or n.startswith(f"{own}.")]
+        assert found, f"nothing is called {entry}"
+        chains += [[name] for name in found]
+    seen = set()
     while chains:
         chain = chains.pop()
         for target in imports(chain[-1], lazy=False):
             assert target.split(".")[0] not in JAX, " -> ".join([*chain, target])
-            if target in FILES and target not in chain:
+            if target in FILES and target not in seen:
+                seen.add(target)
                 chains.append([*chain, target])
+
+
+def test_files_and_functions_are_short():
+    long = set()
+    for name, path in FILES.items():
+        text = path.read_text(encoding="utf-8")
+        assert text.count("\n") <= MOST_LINES, f"{name}: two ideas in a file?"
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.FunctionDef):
+                lines = node.end_lineno - node.lineno + 1
+                lines -= (ast.get_docstring(node, clean=False) or "").count("\n")
+                if lines > MOST_BODY_LINES:
+                    long.add(f"{name}.{node.name}".removeprefix("mothernets_jax."))
+    assert long == LONG_FUNCTIONS
 
 
 def test_launch_is_short():
     lines = (ROOT / "launch.py").read_text(encoding="utf-8").count("\n")
     assert 10 < lines < 80
+
+
+def test_tests_mirror_the_folders():
+    """Each file of tests is about a folder; laws cross them, faults are injected."""
+    folders = {name.split(".")[0] for name in FLOOR if name != "__init__"}
+    for path in (ROOT / "tests").rglob("test_*.py"):
+        folder = path.relative_to(ROOT / "tests").parts[0]
+        assert folder in folders | {"laws", "faults"}, path
 
 
 def test_configs_open_with_their_command():
