@@ -22,8 +22,8 @@ def freeze(kind: type, values: Any, path: str) -> Any:
         path: names the value in messages.
 
     Raises:
-        ValueError: an unknown or missing field, or a wrong type; names the field, what
-            was found and what was expected.
+        ValueError: an unknown field, or a wrong type; names the field, what was found
+            and what was expected.
     """
     if not isinstance(values, Mapping) and not hasattr(values, "items"):
         raise ValueError(f"{path} is {shown(values)}: expected a group of fields")
@@ -33,13 +33,6 @@ def freeze(kind: type, values: Any, path: str) -> Any:
             close = difflib.get_close_matches(str(name)[:100], hints, n=1)
             hint = f"did you mean {close[0]!r}?" if close else f"known: {list(hints)}"
             raise ValueError(f"{path}.{named(name)} is not a field: {hint}")
-    no_default = {
-        field.name
-        for field in dataclasses.fields(kind)
-        if field.default is field.default_factory is dataclasses.MISSING
-    }
-    if missing := [n for n in hints if n in no_default and n not in values]:
-        raise ValueError(f"{path}.{missing[0]} is missing: add it to the config file")
     return kind(
         **{
             name: _convert(hint, values[name], f"{path}.{name}")

@@ -7,6 +7,21 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from mothernets_jax.architectures import Architecture, parse
+from mothernets_jax.config.fields import Range, choice, field
+from mothernets_jax.config.sections import (
+    BudgetSettings,
+    CheckpointSettings,
+    DataSettings,
+    DistillationSettings,
+    FgeSettings,
+    HatchSettings,
+    MotherSettings,
+    Recipe,
+    SnapshotSettings,
+    TreeNetsSettings,
+)
+from mothernets_jax.ensembles.combine import NAMES
+from mothernets_jax.growth.mothernet import ALIGNMENTS
 
 # Besides `data.workers`: a run may go on with others.
 _HARMLESS = ("prices", "combine", "checkpoint")
@@ -18,6 +33,7 @@ _EARLIER = {
     "data.resize": "stretch",
     "data.test_fraction": 0.2,  # there was no run without a test set of its own
     "train.class_weights": "none",
+    "train.optimizer": "sgd",
 }
 # What one method alone reads.
 _SECTIONS = {
@@ -27,147 +43,39 @@ _SECTIONS = {
     "snapshot": ("snapshot",),
     "fge": ("fge",),
 }
-
-
-@dataclasses.dataclass(frozen=True)
-class DataSettings:
-    """Which images, and how they are varied in training."""
-
-    name: str
-    dir: str
-    fold: int
-    train_examples: int | None
-    validation_fraction: float
-    calibration_fraction: float
-    test_fraction: float
-    image_size: int | None
-    crop: str
-    resize: str
-    crop_padding: int
-    crop_border: str
-    flip: str
-    memory_share: float
-    workers: int
-    ood_name: str
-    ood_dir: str
-
-
-@dataclasses.dataclass(frozen=True)
-class Recipe:
-    """How networks are trained; as `train`, for those that start from scratch.
-
-    `class_weights`: `none`, or `balanced` for losses in which all classes count alike.
-    """
-
-    epochs: int
-    batch_size: int
-    learning_rate: float
-    weight_decay: float
-    label_smoothing: float
-    schedule: str
-    warmup_epochs: float
-    stop: str
-    patience_epochs: int
-    class_weights: str = "none"
-    optimizer: str = "sgd"
-
-
-@dataclasses.dataclass(frozen=True)
-class MotherSettings:
-    """How MotherNets are trained, beside `train`."""
-
-    schedule: str
-    cycles: int
-    budget_share: float | None
-
-
-@dataclasses.dataclass(frozen=True)
-class HatchSettings:
-    """How members are hatched, and where their recipe differs from `train`."""
-
-    epochs: int
-    learning_rate: float
-    schedule: str
-    warmup_epochs: float
-    noise: float
-    split: str
-    momentum: bool
-    bags: bool
-
-
-@dataclasses.dataclass(frozen=True)
-class BudgetSettings:
-    """Training FLOPs of each method, as epochs of one network; none: own stop rules."""
-
-    epochs: float | None
-    reference: str
-
-
-@dataclasses.dataclass(frozen=True)
-class DistillationSettings:
-    """How the largest network teaches the members."""
-
-    temperature: float
-    share: float
-    budget_share: float
-
-
-@dataclasses.dataclass(frozen=True)
-class TreeNetsSettings:
-    """Where members branch."""
-
-    shared_blocks: int
-
-
-@dataclasses.dataclass(frozen=True)
-class SnapshotSettings:
-    """Cosine cycles, each of which ends with a member."""
-
-    cycle_epochs: int
-    learning_rate: float
-
-
-@dataclasses.dataclass(frozen=True)
-class FgeSettings:
-    """Triangular cycles, a member in the middle of each; no length: by the budget."""
-
-    cycle_epochs: int | None
-    largest_rate: float
-    smallest_rate: float
-
-
-@dataclasses.dataclass(frozen=True)
-class CheckpointSettings:
-    """How often unfinished work is saved."""
-
-    interval_seconds: float
+# Dollars for an hour of one device, by a part of its name; yours differ.
+_PRICES = {"cpu": 0.1, "A100": 2.0, "H100": 3.0, "H200": 3.5, "TPU": 1.5}
 
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
     """All that decides the result of a run."""
 
-    seed: int
-    methods: tuple[str, ...]
-    architectures: dict[str, str]
-    replicas: int
-    num_clusters: int | None
-    min_shared: float | None
-    align: str
-    strategy: str
-    precision: str
-    combine: str
-    data: DataSettings
-    train: Recipe
-    mother: MotherSettings
-    hatch: HatchSettings
-    budget: BudgetSettings
-    distillation: DistillationSettings
-    treenets: TreeNetsSettings
-    snapshot: SnapshotSettings
-    fge: FgeSettings
-    checkpoint: CheckpointSettings
-    prices: dict[str, float]
+    seed: int = field(0, Range(0, 2**32 - 1, "0 or more, and less than 2**32"))
+    methods: tuple[str, ...] = ("mothernets", "full_data")
+    architectures: dict[str, str] = dataclasses.field(default_factory=dict)
+    replicas: int = field(1, Range(1, 1e15))  # `validation` counts the members
+    num_clusters: int | None = None  # None: the fewest that can be connected
+    min_shared: float | None = None
+    align: str = choice("best", ALIGNMENTS)  # "first" is the paper's
+    strategy: str = choice("auto", ("auto", "vmap", "unroll", "loop"))
+    # auto: bfloat16 on accelerators, float32 elsewhere
+    precision: str = choice("auto", ("auto", "float32", "bfloat16"))
+    combine: str = choice("average", NAMES)
+    data: DataSettings = DataSettings()
+    train: Recipe = Recipe()
+    mother: MotherSettings = MotherSettings()
+    hatch: HatchSettings = HatchSettings()
+    budget: BudgetSettings = BudgetSettings()
+    distillation: DistillationSettings = DistillationSettings()
+    treenets: TreeNetsSettings = TreeNetsSettings()
+    snapshot: SnapshotSettings = SnapshotSettings()
+    fge: FgeSettings = FgeSettings()
+    checkpoint: CheckpointSettings = CheckpointSettings()
+    prices: dict[str, float] = dataclasses.field(
+        default_factory=lambda: dict(_PRICES),
+        metadata={"rule": Range(0, float("inf"), "0 or more dollars")},
+    )
 
     @property
     def networks(self) -> dict[str, Architecture]:

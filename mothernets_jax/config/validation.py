@@ -10,7 +10,7 @@ from typing import Any
 
 from mothernets_jax.architectures import parse
 from mothernets_jax.architectures.checks import LONGEST_NAME, MOST_MEMBERS, is_name
-from mothernets_jax.config.field_ranges import check_ranges, value_of
+from mothernets_jax.config import fields
 from mothernets_jax.config.from_mapping import freeze
 from mothernets_jax.config.settings import Settings
 from mothernets_jax.ensembles.combine import COMBINATIONS
@@ -25,15 +25,16 @@ def from_config(config: Mapping[str, Any], methods: tuple[str, ...]) -> Settings
     """Checks a config and freezes it.
 
     Args:
-        config: a ConfigDict or a nested mapping with exactly the fields of `Settings`.
+        config: a ConfigDict or a nested mapping of fields of
+            `Settings`; a field that is missing has its default.
         methods: the names that `methods` may hold.
 
     Raises:
-        ValueError: an unknown or missing field, a wrong type, a value out of range;
+        ValueError: an unknown field, a wrong type, a value out of range;
             names the field, what was found and what was expected.
     """
     settings = freeze(Settings, config, "config")
-    check_ranges(settings)
+    fields.check(settings, "config")
     _check_together(settings)
     _check_methods(settings, methods)
     _check_architectures(settings)
@@ -61,10 +62,8 @@ def _check_together(settings: Settings) -> None:
             "together, as the rest of the training set trains"
         )
     for group in ("train", "hatch"):
-        epochs, warmup = (
-            value_of(settings, f"{group}.{name}")
-            for name in ("epochs", "warmup_epochs")
-        )
+        own = getattr(settings, group)
+        epochs, warmup = own.epochs, own.warmup_epochs
         if warmup > epochs:
             raise ValueError(
                 f"config.{group}.warmup_epochs is {warmup}: expected at most "

@@ -1,0 +1,148 @@
+"""Fields of settings: a default, and which values are allowed, each by itself.
+
+What is larger than the largest is a slip of the pen: nobody has the memory or the time.
+"""
+
+import dataclasses
+import difflib
+from collections.abc import Iterable, Iterator
+from typing import Any, Protocol
+
+from mothernets_jax.utils.messages import named, shown
+
+EPOCHS, RATE = 100_000, 1e6  # the most of either
+_LONGEST_TEXT = 4_000  # characters; paths are no longer
+
+
+class Rule(Protocol):
+    """Which values a field may have."""
+
+    def refusal(self, value: Any) -> str | None:
+        """What was expected in place of a value; None where it is allowed."""
+        ...
+
+
+@dataclasses.dataclass(frozen=True)
+class Range:
+    """Numbers from `least` to `most`, both allowed; `expected` says so in words."""
+
+    least: float
+    most: float
+    expected: str = ""
+
+    def refusal(self, value: Any) -> str | None:
+        """See `Rule`."""
+        if not value >= self.least:  # nor is what is not a number
+            return self.expected or f"{self.least} or more"
+        if value > self.most:
+            return self.expected or f"at most {self.most:,.0f}"
+        return None
+
+
+@dataclasses.dataclass(frozen=True)
+class Share:
+    """Numbers from 0 to 1, both allowed; `of` says of what, in words."""
+
+    of: str = ""
+
+    def refusal(self, value: Any) -> str | None:
+        """See `Rule`."""
+        return None if 0 <= value <= 1 else f"a share{self.of} from 0 to 1"
+
+
+@dataclasses.dataclass(frozen=True)
+class Part:
+    """Numbers from 0 (or, without `zero`, above it) to below 1; `of` says of what."""
+
+    of: str = ""
+    zero: bool = True
+
+    def refusal(self, value: Any) -> str | None:
+        """See `Rule`."""
+        if 0 < value < 1 or (self.zero and value == 0):
+            return None
+        return f"{self.of}{'0 or more' if self.zero else 'more than 0'} and less than 1"
+
+
+@dataclasses.dataclass(frozen=True)
+class Above:
+    """Numbers above 0, up to `most`."""
+
+    most: float
+
+    def refusal(self, value: Any) -> str | None:
+        """See `Rule`."""
+        return (
+            None if 0 < value <= self.most else f"more than 0, up to {self.most:,.0f}"
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class Choice:
+    """One of some names."""
+
+    options: tuple[str, ...]
+
+    def refusal(self, value: Any) -> str | None:
+        """See `Rule`."""
+        if value in self.options:
+            return None
+        close = difflib.get_close_matches(value[:100], self.options, n=1)
+        hint = f"; did you mean {close[0]!r}?" if close else ""
+        return f"one of {', '.join(map(repr, self.options))}{hint}"
+
+
+@dataclasses.dataclass(frozen=True)
+class Text:
+    """A name or a path."""
+
+    def refusal(self, value: Any) -> str | None:
+        """See `Rule`."""
+        if len(value) > _LONGEST_TEXT or "\0" in value:
+            return "a name or a path, without the character 0"
+        return None
+
+
+def field(default: Any, rule: Rule) -> Any:
+    """A dataclass field with a default and a rule; None needs to obey none."""
+    return dataclasses.field(default=default, metadata={"rule": rule})
+
+
+def choice(default: str, options: Iterable[str]) -> Any:
+    """A field that is one of some names."""
+    return field(default, Choice(tuple(options)))
+
+
+def text(default: str = "") -> Any:
+    """A field that is a name or a path."""
+    return field(default, Text())
+
+
+def check(settings: Any, path: str = "") -> None:
+    """Looks at every field of a dataclass, and of those in it, by its rule.
+
+    Args:
+        settings: a dataclass whose fields may have a `rule`.
+        path: of the dataclass, for messages.
+
+    Raises:
+        ValueError: a value that is not allowed; names the field, what was found and
+            what was expected.
+    """
+    for name, value, rule in _with_rules(settings, path):
+        expected = rule.refusal(value)
+        if expected is not None:
+            raise ValueError(f"{name} is {shown(value)}: expected {expected}")
+
+
+def _with_rules(settings: Any, path: str) -> Iterator[tuple[str, Any, Rule]]:
+    """Paths, values and rules of all fields; of names and values, each value's."""
+    for own in dataclasses.fields(settings):
+        value = getattr(settings, own.name)
+        name, rule = f"{path}.{own.name}".lstrip("."), own.metadata.get("rule")
+        if dataclasses.is_dataclass(value):
+            yield from _with_rules(value, name)
+        elif rule is not None and isinstance(value, dict):
+            yield from ((f"{name}.{named(key)}", v, rule) for key, v in value.items())
+        elif rule is not None and value is not None:
+            yield name, value, rule

@@ -1,0 +1,147 @@
+"""Groups of settings, each field with its default and the values that it may have.
+
+A field of a group is a new line here; a group that one method alone reads is a class of
+its own and a field of `settings.Settings`.
+"""
+
+import dataclasses
+
+from mothernets_jax.config.fields import (
+    EPOCHS,
+    RATE,
+    Above,
+    Part,
+    Range,
+    Share,
+    choice,
+    field,
+    text,
+)
+from mothernets_jax.data.crops import CROPS
+from mothernets_jax.data.resizing import RESIZES
+from mothernets_jax.training.schedules import SCHEDULES
+
+STOP_RULES = ("epochs", "plateau")
+# Those of `optim.OPTIMIZERS`, without importing optax.
+OPTIMIZERS = ("sgd", "adamw", "lion")
+
+
+@dataclasses.dataclass(frozen=True)
+class DataSettings:
+    """Which images, and how they are varied in training."""
+
+    name: str = text("digits")
+    dir: str = text()
+    fold: int = field(0, Range(0, 1e6))
+    train_examples: int | None = field(None, Range(1, 1e12))  # None: all
+    validation_fraction: float = field(0.1, Part("a part of the training set, "))
+    # Fits temperatures and weights, if any.
+    calibration_fraction: float = field(0.0, Part("a part of the training set, "))
+    # Of a folder without a test set.
+    test_fraction: float = field(0.2, Part("a part of the images, ", zero=False))
+    # None: all images have one size.
+    image_size: int | None = field(None, Range(1, 16_384))
+    # shift: by crop_padding; resized: ImageNet's, streamed.
+    crop: str = choice("shift", CROPS)
+    resize: str = choice("crop", RESIZES)  # to squares of `image_size`
+    crop_padding: int = field(4, Range(0, 16_384))
+    crop_border: str = choice("black", ("black", "reflect"))
+    flip: str = choice("random", ("none", "random", "alternating"))
+    # Larger sets are streamed.
+    memory_share: float = field(0.5, Share(" of a device's memory (0 streams always)"))
+    # Processes that read the stream; 0: threads.
+    workers: int = field(0, Range(0, 1_024))
+    ood_name: str = text()  # a data set that is to look strange, as `name`
+    ood_dir: str = text()
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """How networks are trained; as `train`, for those that start from scratch."""
+
+    epochs: int = field(30, Range(1, EPOCHS))
+    batch_size: int = field(128, Range(1, 10_000_000))
+    learning_rate: float = field(0.1, Range(0, RATE))
+    weight_decay: float = field(5e-4, Range(0, RATE))
+    label_smoothing: float = field(0.0, Part())
+    schedule: str = choice("cosine", SCHEDULES)
+    warmup_epochs: float = field(1.0, Range(0, EPOCHS))
+    stop: str = choice("epochs", STOP_RULES)
+    patience_epochs: int = field(15, Range(1, EPOCHS))
+    # balanced: all classes count alike in the loss.
+    class_weights: str = choice("none", ("none", "balanced"))
+    optimizer: str = choice("sgd", OPTIMIZERS)
+
+
+@dataclasses.dataclass(frozen=True)
+class MotherSettings:
+    """How MotherNets are trained, beside `train`."""
+
+    schedule: str = choice("", ("", *SCHEDULES))  # empty: train.schedule
+    cycles: int = field(1, Range(1, EPOCHS))  # of a cosine schedule
+    # Of a budget, for the MotherNets; None: the less the larger it is.
+    budget_share: float | None = field(None, Share())
+
+
+@dataclasses.dataclass(frozen=True)
+class HatchSettings:
+    """How members are hatched, and where their recipe differs from `train`."""
+
+    epochs: int = field(12, Range(1, EPOCHS))
+    learning_rate: float = field(0.1, Range(0, RATE))
+    schedule: str = choice("cosine", SCHEDULES)
+    warmup_epochs: float = field(0.5, Range(0, EPOCHS))
+    noise: float = field(0.0, Range(0, RATE))
+    split: str = choice("random", ("random", "equal"))
+    momentum: bool = False  # whether the optimiser's state is hatched, too
+    bags: bool = False  # each member its own, drawn with replacement
+
+
+@dataclasses.dataclass(frozen=True)
+class BudgetSettings:
+    """Training FLOPs of each method, as epochs of one network; none: own stop rules."""
+
+    epochs: float | None = field(None, Range(0, EPOCHS))
+    reference: str = text()  # empty: the one network of Snapshot Ensembles
+
+
+@dataclasses.dataclass(frozen=True)
+class DistillationSettings:
+    """How the largest network teaches the members."""
+
+    temperature: float = field(4.0, Above(RATE))
+    share: float = field(0.5, Share())  # of the loss, for the teacher
+    budget_share: float = field(0.3, Share())  # of a budget, for the teacher
+
+
+@dataclasses.dataclass(frozen=True)
+class TreeNetsSettings:
+    """Where members branch."""
+
+    shared_blocks: int = field(1, Range(1, 1_000))
+
+
+@dataclasses.dataclass(frozen=True)
+class SnapshotSettings:
+    """Cosine cycles, each of which ends with a member."""
+
+    cycle_epochs: int = field(10, Range(1, EPOCHS))
+    learning_rate: float = field(0.2, Range(0, RATE))
+
+
+@dataclasses.dataclass(frozen=True)
+class FgeSettings:
+    """Triangular cycles, a member in the middle of each; no length: by the budget."""
+
+    # None: 4, or 2 where a budget is too small for those.
+    cycle_epochs: int | None = field(None, Range(2, EPOCHS))
+    largest_rate: float = field(0.05, Range(0, RATE))
+    smallest_rate: float = field(1e-4, Range(0, RATE))
+
+
+@dataclasses.dataclass(frozen=True)
+class CheckpointSettings:
+    """How often unfinished work is saved."""
+
+    # Between two saves, at least.
+    interval_seconds: float = field(60.0, Range(0, 1e9))
