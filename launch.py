@@ -49,11 +49,10 @@ def main(_argv: list[str]) -> None:
     )
     from mothernets_jax.runs import experiment
     from mothernets_jax.runs.failures import explained
-    from mothernets_jax.runtime import compilation, distributed
+    from mothernets_jax.runtime import compilation, distributed, logs
     from mothernets_jax.runtime.interruption import InterruptedRunError
-    from mothernets_jax.storage import run_log
 
-    run_log.log_our_stages()
+    logs.log_our_stages()
     compilation.use_persistent_cache()
 
     config = Path(config_flags.get_config_filename(flags.FLAGS["config"])).name

@@ -16,7 +16,7 @@ from benchmarks.turns import Contestant, medians, take_turns, timed, write_resul
 from mothernets_jax.architectures import Architecture
 from mothernets_jax.growth.hatching import hatch
 from mothernets_jax.growth.mothernet import mothernet
-from mothernets_jax.models.models import init
+from mothernets_jax.models.variables import init
 from mothernets_jax.presets import v5
 from mothernets_jax.runtime.compilation import use_persistent_cache
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from benchmarks.turns import Contestant, timed
 from mothernets_jax.architectures import Architecture
-from mothernets_jax.models.models import init
+from mothernets_jax.models.variables import init
 from mothernets_jax.runtime.devices import compute_dtype
 from mothernets_jax.training.coupling import Independent
 from mothernets_jax.training.epoch_inputs import (

@@ -10,8 +10,9 @@ from typing import Any
 import jax
 import numpy as np
 
+from mothernets_jax.runs.provenance import provenance
 from mothernets_jax.runtime.devices import device_name
-from mothernets_jax.storage import files, run_log
+from mothernets_jax.storage import files
 
 # Takes a turn, waits until its results are there, and returns the seconds it took.
 Contestant = Callable[[], float]
@@ -50,8 +51,8 @@ def write_results(path: str, results: Mapping[str, Any]) -> None:
     """Writes a benchmark's JSON file, headed by how and with what it was made."""
     out = Path(path)
     out.parent.mkdir(parents=True, exist_ok=True)
-    provenance = run_log.provenance(command(), device_name())
-    files.write_json(out, {"provenance": provenance, **results})
+    made_with = provenance(command(), device_name())
+    files.write_json(out, {"provenance": made_with, **results})
 
 
 def command() -> str:

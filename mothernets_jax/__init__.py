@@ -19,8 +19,9 @@ from mothernets_jax.ensembles.ensemble import Ensemble, Member
 from mothernets_jax.growth.clustering import Cluster, cluster
 from mothernets_jax.growth.hatching import hatch
 from mothernets_jax.growth.mothernet import mothernet
-from mothernets_jax.models.models import apply, init
+from mothernets_jax.models.apply import apply
 from mothernets_jax.models.training_pass import apply_train
+from mothernets_jax.models.variables import init
 from mothernets_jax.utils.pytrees import named_key
 
 __all__ = [

@@ -27,7 +27,7 @@ from pathlib import Path
 import numpy as np
 
 from mothernets_jax.data.image_files import Decoded
-from mothernets_jax.storage.user_cache import user_cache_folder
+from mothernets_jax.storage.files import user_cache_folder
 
 _log = logging.getLogger(__name__)
 

@@ -17,7 +17,7 @@ from mothernets_jax.ensembles.record import EnsembleRecord
 from mothernets_jax.ensembles.weighting import FITS
 from mothernets_jax.metrics.calibration import fit_temperature, rescale
 from mothernets_jax.metrics.probabilities import rounded
-from mothernets_jax.models.models import Variables
+from mothernets_jax.models.variables import Variables
 from mothernets_jax.runtime.compilation import Executables
 from mothernets_jax.utils.messages import shown
 

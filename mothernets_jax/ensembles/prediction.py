@@ -11,7 +11,8 @@ import numpy as np
 from mothernets_jax.architectures import Architecture
 from mothernets_jax.data import Dataset
 from mothernets_jax.metrics import classification
-from mothernets_jax.models.models import Variables, apply
+from mothernets_jax.models.apply import apply
+from mothernets_jax.models.variables import Variables
 from mothernets_jax.runtime.compilation import Executables, ProgramStore
 from mothernets_jax.training.augment import normalise
 

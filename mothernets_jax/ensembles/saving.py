@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from mothernets_jax.ensembles.record import EnsembleRecord, from_json
-from mothernets_jax.models.models import Variables, abstract_variables
+from mothernets_jax.models.variables import Variables, abstract_variables
 from mothernets_jax.storage import checkpoints, files
 from mothernets_jax.utils.messages import shown
 

@@ -29,7 +29,7 @@ from mothernets_jax.growth.channels import (
     identity_map,
     restrict,
 )
-from mothernets_jax.growth.moments import estimated_moments
+from mothernets_jax.growth.moments import Moments, estimated_moments, measured_moments
 from mothernets_jax.growth.walk import (
     Origin,
     Walk,
@@ -38,13 +38,7 @@ from mothernets_jax.growth.walk import (
     walk_along,
 )
 from mothernets_jax.models.layers import NORM_EPSILON
-from mothernets_jax.models.models import (
-    Moments,
-    Variables,
-    check_key,
-    check_variables,
-    measured_moments,
-)
+from mothernets_jax.models.variables import Variables, check_key, check_variables
 from mothernets_jax.utils.messages import shown
 from mothernets_jax.utils.pytrees import named_key
 

@@ -1,11 +1,19 @@
 """Estimated moments of what passes through a network, without any images."""
 
+from typing import NamedTuple
+
 import jax
 import jax.numpy as jnp
 
 from mothernets_jax.architectures import Architecture
-from mothernets_jax.architectures.operations import Join, Map, Norm
-from mothernets_jax.models.models import Moments, Variables
+from mothernets_jax.architectures.operations import (
+    Join,
+    Map,
+    Norm,
+)
+from mothernets_jax.growth.moments import Moments
+from mothernets_jax.models.apply import misfits_explained, shown_values
+from mothernets_jax.models.variables import Variables
 
 
 def estimated_moments(
@@ -51,3 +59,28 @@ def _rectified(moments: Moments) -> Moments:
     first = mean * distribution + deviation * density
     second = (mean**2 + variance) * distribution + mean * deviation * density
     return Moments(first, jnp.maximum(second - first**2, 0))
+
+
+class Moments(NamedTuple):
+    """Mean and biased variance of each channel of a value, [channels]."""
+
+    mean: jax.Array
+    variance: jax.Array
+
+
+def measured_moments(
+    architecture: Architecture, variables: Variables, images: jax.Array
+) -> dict[str, Moments]:
+    """Of what each operation makes in a training pass, by its name.
+
+    Raises:
+        ValueError: images of another shape than the variables are for.
+    """
+
+    def moments(value: jax.Array) -> Moments:
+        axes = tuple(range(value.ndim - 1))
+        return Moments(value.mean(axes), value.var(axes))
+
+    with misfits_explained(architecture, images):
+        values = shown_values(architecture, variables, images)
+    return {name: moments(value) for name, value in values.items()}

@@ -16,7 +16,7 @@ from mothernets_jax.ensembles.prediction import predict_logits, prepare_predicti
 from mothernets_jax.growth.channels import Split
 from mothernets_jax.growth.hatching import grow, perturb
 from mothernets_jax.growth.opt_state import hatch_opt_state
-from mothernets_jax.models.models import Variables, abstract_variables
+from mothernets_jax.models.variables import Variables, abstract_variables
 from mothernets_jax.runtime.compilation import Executables, ProgramStore
 from mothernets_jax.stages.stage import Start
 from mothernets_jax.stages.task import EVALUATION_BATCH, Task

@@ -9,7 +9,7 @@ from mothernets_jax.methods.budget import (
     budget_flops,
     epoch_cost,
 )
-from mothernets_jax.models.models import init
+from mothernets_jax.models.variables import init
 from mothernets_jax.runtime.compilation import Executables
 from mothernets_jax.stages.stage import Composition, Stage, Start
 from mothernets_jax.stages.task import Task, step_spec

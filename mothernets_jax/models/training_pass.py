@@ -5,12 +5,8 @@ import jax
 from mothernets_jax.architectures import Architecture
 from mothernets_jax.architectures.checks import check_architecture, check_images
 from mothernets_jax.architectures.operations import Norm
-from mothernets_jax.models.models import (
-    Variables,
-    apply_and_update,
-    check_variables,
-    misfits_explained,
-)
+from mothernets_jax.models.apply import apply_and_update, misfits_explained
+from mothernets_jax.models.variables import Variables, check_variables
 
 
 def apply_train(

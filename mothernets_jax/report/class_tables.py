@@ -12,7 +12,8 @@ from mothernets_jax.metrics.class_balance import class_remarks, is_imbalanced
 from mothernets_jax.metrics.class_errors import distinct_names
 from mothernets_jax.report.columns import AVERAGE, BALANCED
 from mothernets_jax.report.page import html_table
-from mothernets_jax.report.plots.style import method_label, percent
+from mothernets_jax.report.plots.style import method_label
+from mothernets_jax.utils.formatting import percent
 
 # Up to so many classes all are shown, with all their confusions; else the worst.
 MOST_CLASSES = 20

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from mothernets_jax.report.plots.style import decimals, percent, quantity
+from mothernets_jax.utils.formatting import decimals, percent, quantity
 
 
 class Column(NamedTuple):

@@ -4,7 +4,8 @@ import math
 from collections.abc import Iterable, Sequence
 
 from mothernets_jax.report.columns import share
-from mothernets_jax.report.plots.style import method_label, percent
+from mothernets_jax.report.plots.style import method_label
+from mothernets_jax.utils.formatting import percent
 from mothernets_jax.utils.messages import in_short
 
 # Of a normal distribution, within which 95% of it lie.

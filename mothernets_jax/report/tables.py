@@ -17,7 +17,8 @@ from mothernets_jax.report.columns import (
 )
 from mothernets_jax.report.findings import average_error
 from mothernets_jax.report.page import html_table
-from mothernets_jax.report.plots.style import decimals, method_label, percent, quantity
+from mothernets_jax.report.plots.style import method_label
+from mothernets_jax.utils.formatting import decimals, percent, quantity
 
 # The combinations in the order of the tables, and what they are called.
 COMBINATIONS = {

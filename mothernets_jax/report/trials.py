@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mothernets_jax.report.plots.style import method_label, percent, settings_text
+from mothernets_jax.report.plots.style import method_label, settings_text
+from mothernets_jax.utils.formatting import percent
 
 # Of each method, `overrides` of settings and `validation_errors` of every trial.
 Trials = Mapping[str, Sequence[Mapping[str, Any]]]

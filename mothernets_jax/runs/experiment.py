@@ -28,6 +28,7 @@ from mothernets_jax.runs.load_task import (
 )
 from mothernets_jax.runs.outcomes import Outcomes, evaluate_method
 from mothernets_jax.runs.plan import describe_clusters, print_plan, remarks_on_classes
+from mothernets_jax.runs.provenance import provenance
 from mothernets_jax.runs.scheduler import Execution, read_records, run_stages
 from mothernets_jax.runtime import multihost
 from mothernets_jax.runtime.compilation import ProgramStore
@@ -38,7 +39,7 @@ from mothernets_jax.stages.stage import Composition, planned_flops
 from mothernets_jax.stages.strategy import StrategyMemory
 from mothernets_jax.stages.task import Task
 from mothernets_jax.storage import files
-from mothernets_jax.storage.run_log import MetricsLog, provenance
+from mothernets_jax.storage.metrics_log import MetricsLog
 
 _log = logging.getLogger(__name__)
 

@@ -11,10 +11,10 @@ import numpy as np
 from mothernets_jax import data
 from mothernets_jax.config.settings import Settings
 from mothernets_jax.data import Dataset, identity, run_record, statistics
+from mothernets_jax.runs.provenance import versions
 from mothernets_jax.runtime import multihost
 from mothernets_jax.runtime.devices import compute_dtype, memory_bytes
 from mothernets_jax.stages.task import Task, make_task
-from mothernets_jax.storage.run_log import versions
 
 _log = logging.getLogger(__name__)
 

@@ -25,7 +25,7 @@ from mothernets_jax.stages.state import epochs_of
 from mothernets_jax.stages.strategy import StrategyMemory
 from mothernets_jax.stages.task import Task
 from mothernets_jax.storage import checkpoints
-from mothernets_jax.storage.run_log import MetricsLog
+from mothernets_jax.storage.metrics_log import MetricsLog
 from mothernets_jax.training.member_step import MemberState
 
 _log = logging.getLogger(__name__)

@@ -18,7 +18,7 @@ from typing import Any
 
 import jax
 
-from mothernets_jax.storage.user_cache import user_cache_folder
+from mothernets_jax.storage.files import user_cache_folder
 
 # Compiler options of a GPU's programs that are not autotuned.
 UNTUNED = {"xla_gpu_autotune_level": 0, "xla_gpu_enable_command_buffer": ""}

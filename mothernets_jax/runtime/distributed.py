@@ -17,8 +17,8 @@ import jax
 from rich.console import Console
 
 from mothernets_jax.runtime.interruption import InterruptedRunError
+from mothernets_jax.runtime.logs import log_as_host
 from mothernets_jax.runtime.multihost import StoppedTogetherError, is_first
-from mothernets_jax.storage.run_log import log_as_host
 
 MEETING_SECONDS = 300
 

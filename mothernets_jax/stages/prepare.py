@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from mothernets_jax.ensembles.prediction import prepare_prediction
-from mothernets_jax.models.models import Variables, abstract_variables
+from mothernets_jax.models.variables import Variables, abstract_variables
 from mothernets_jax.runtime.compilation import ProgramStore
 from mothernets_jax.stages.batches import make_chunks
 from mothernets_jax.stages.inputs import (

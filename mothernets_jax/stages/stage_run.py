@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from mothernets_jax.ensembles.prediction import validation_error
-from mothernets_jax.models.models import abstract_variables
+from mothernets_jax.models.variables import abstract_variables
 from mothernets_jax.runtime import multihost
 from mothernets_jax.runtime.compilation import Executables
 from mothernets_jax.runtime.devices import describe_speed

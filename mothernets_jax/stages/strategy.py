@@ -13,7 +13,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from mothernets_jax.models.models import Variables
+from mothernets_jax.models.variables import Variables
 from mothernets_jax.runtime import multihost
 from mothernets_jax.runtime.compilation import Executables
 from mothernets_jax.stages.stage import Stage, settled

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from mothernets_jax.models.models import Variables
+from mothernets_jax.models.variables import Variables
 from mothernets_jax.runtime import multihost
 from mothernets_jax.runtime.compilation import Executables
 from mothernets_jax.stages.batches import make_chunks

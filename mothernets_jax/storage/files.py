@@ -99,3 +99,9 @@ def sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def user_cache_folder() -> Path:
+    """`$XDG_CACHE_HOME/mothernets_jax`, by default under `~/.cache`; not made here."""
+    home = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    return Path(home, "mothernets_jax")

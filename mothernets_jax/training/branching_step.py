@@ -19,7 +19,7 @@ import jax
 import jax.numpy as jnp
 
 from mothernets_jax.architectures import Architecture
-from mothernets_jax.models.models import apply_and_update
+from mothernets_jax.models.apply import apply_and_update
 from mothernets_jax.training.losses import accuracy
 from mothernets_jax.training.member_step import (
     Forward,

@@ -12,7 +12,8 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from mothernets_jax.models.models import Variables, apply, apply_and_update
+from mothernets_jax.models.apply import apply, apply_and_update
+from mothernets_jax.models.variables import Variables
 from mothernets_jax.training import augment, optim
 from mothernets_jax.training.losses import accuracy
 from mothernets_jax.training.optim import Optimizer, OptState

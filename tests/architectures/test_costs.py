@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from mothernets_jax.architectures import densenet, mlp, parse, vgg, wide_resnet
 from mothernets_jax.architectures.costs import num_params, pooled_sides, train_flops
-from mothernets_jax.models.models import abstract_variables
+from mothernets_jax.models.variables import abstract_variables
 from mothernets_jax.presets import resnet_of_depth, v5
 
 WIDTHS = st.integers(1, 9)

@@ -22,7 +22,7 @@ from mothernets_jax.config.validation import from_config
 from mothernets_jax.data import crops, load
 from mothernets_jax.data.streaming import StepReader, own_positions, read_ahead
 from mothernets_jax.methods import METHODS
-from mothernets_jax.models.models import abstract_variables, init
+from mothernets_jax.models.variables import abstract_variables, init
 from mothernets_jax.runs import experiment
 from mothernets_jax.runtime.compilation import Executables, ProgramStore
 from mothernets_jax.stages import batches

@@ -6,7 +6,7 @@ import pytest
 from scipy.special import softmax
 
 import mothernets_jax as mn
-from mothernets_jax.models.models import init
+from mothernets_jax.models.variables import init
 from mothernets_jax.storage import checkpoints
 from mothernets_jax.utils.pytrees import named_key
 

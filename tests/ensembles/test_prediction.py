@@ -11,7 +11,8 @@ import pytest
 import mothernets_jax as mn
 from mothernets_jax.architectures import parse
 from mothernets_jax.ensembles import prediction
-from mothernets_jax.models.models import apply, init
+from mothernets_jax.models.apply import apply
+from mothernets_jax.models.variables import init
 from mothernets_jax.runtime.compilation import Executables
 from mothernets_jax.stages.task import Task
 from mothernets_jax.training.augment import normalise

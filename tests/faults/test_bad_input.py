@@ -31,10 +31,11 @@ from mothernets_jax import data
 from mothernets_jax.config.file_errors import explain
 from mothernets_jax.config.validation import from_config
 from mothernets_jax.methods import METHODS
-from mothernets_jax.models.models import abstract_variables
+from mothernets_jax.models.variables import abstract_variables
 from mothernets_jax.runs import experiment
 from mothernets_jax.runs.failures import explained
-from mothernets_jax.storage import checkpoints, run_log
+from mothernets_jax.runtime import logs
+from mothernets_jax.storage import checkpoints
 
 ROOT = Path(__file__).parents[2]
 SHAPE, CLASSES = (8, 8, 1), 3
@@ -441,7 +442,7 @@ def test_libraries_print_no_tracebacks():
         ("mothernets_jax.stages.stage.strategy", error, True),
     ]:
         record = logging.LogRecord(logger, 40, "", 0, "text", (), exc_info)
-        assert run_log.is_news(record) is told
+        assert logs.is_news(record) is told
 
 
 def test_what_is_our_defect_is_not_explained_away():

@@ -29,13 +29,9 @@ from mothernets_jax.growth import hatching
 from mothernets_jax.growth.hatching import hatch
 from mothernets_jax.growth.mothernet import ALIGNMENTS, mothernet
 from mothernets_jax.growth.walk import walk_along
-from mothernets_jax.models.models import (
-    SHOWN,
-    Network,
-    abstract_variables,
-    apply,
-    apply_and_update,
-)
+from mothernets_jax.models.apply import apply, apply_and_update
+from mothernets_jax.models.network import SHOWN, Network
+from mothernets_jax.models.variables import abstract_variables
 
 # Float32 networks are hatched here, too: nothing may lift them to float64.
 pytestmark = pytest.mark.usefixtures("x64")

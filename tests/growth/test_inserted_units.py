@@ -9,7 +9,8 @@ import pytest
 from mothernets_jax.architectures import named_units, parse
 from mothernets_jax.growth.hatching import hatch
 from mothernets_jax.growth.mothernet import matched_units
-from mothernets_jax.models.models import apply, apply_and_update, init
+from mothernets_jax.models.apply import apply, apply_and_update
+from mothernets_jax.models.variables import init
 
 PAIRS = {
     "plain": ("vgg (3:4) | (3:4); batch_norm", "vgg (3:5)x2 | (3:4)x2; batch_norm"),

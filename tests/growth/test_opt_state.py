@@ -17,7 +17,8 @@ from mothernets_jax.growth.opt_state import (
     hatch_moment,
     hatch_opt_state,
 )
-from mothernets_jax.models.models import apply, init
+from mothernets_jax.models.apply import apply
+from mothernets_jax.models.variables import init
 
 pytestmark = pytest.mark.usefixtures("x64")
 

@@ -15,7 +15,8 @@ from mothernets_jax.architectures.costs import num_params
 from mothernets_jax.growth.clustering import cluster
 from mothernets_jax.growth.hatching import hatch
 from mothernets_jax.growth.mothernet import matched_units, mothernet
-from mothernets_jax.models.models import apply, init
+from mothernets_jax.models.apply import apply
+from mothernets_jax.models.variables import init
 
 PAGE = Path(__file__).parents[2] / "docs" / "adding_a_family.md"
 MEMBERS = ("resmlp 9 5 7", "resmlp 8 6", "resmlp 11 5 6 20")

@@ -13,7 +13,8 @@ from step_specs import OPTIMIZER, plain_spec
 from mothernets_jax.architectures import mlp, vgg
 from mothernets_jax.growth.channels import widening_map
 from mothernets_jax.growth.hatching import hatch
-from mothernets_jax.models.models import init, shown_values
+from mothernets_jax.models.apply import shown_values
+from mothernets_jax.models.variables import init
 from mothernets_jax.training.augment import Sides
 from mothernets_jax.training.member_step import (
     StepInputs,

@@ -13,7 +13,8 @@ from mothernets_jax.data import Dataset
 from mothernets_jax.methods import METHODS
 from mothernets_jax.methods.budget import budget_flops, single_network
 from mothernets_jax.methods.distillation import DistillationLoss
-from mothernets_jax.models.models import apply, init
+from mothernets_jax.models.apply import apply
+from mothernets_jax.models.variables import init
 from mothernets_jax.runtime.compilation import Executables
 from mothernets_jax.stages.stage import epoch_flops, planned_flops, stage_rates
 from mothernets_jax.stages.task import make_task, step_spec, steps_per_epoch

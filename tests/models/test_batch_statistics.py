@@ -11,11 +11,8 @@ from tiny_stages import RECIPE, make_dataset
 import mothernets_jax as mn
 from mothernets_jax.architectures.costs import norm_positions
 from mothernets_jax.methods.scratch import start_at_random
-from mothernets_jax.models.models import (
-    abstract_variables,
-    apply_and_update,
-    shown_values,
-)
+from mothernets_jax.models.apply import apply_and_update, shown_values
+from mothernets_jax.models.variables import abstract_variables
 from mothernets_jax.runs.limits import check_batch_norm
 from mothernets_jax.stages.stage import Stage
 from mothernets_jax.stages.task import make_task

@@ -28,8 +28,8 @@ from faults import smallest
 
 from mothernets_jax.runs.failures import explained
 from mothernets_jax.runtime.compilation import use_persistent_cache
+from mothernets_jax.runtime.logs import log_our_stages
 from mothernets_jax.storage import checkpoints, files, manifest
-from mothernets_jax.storage.run_log import log_our_stages
 
 SECONDS = 120  # that no single run takes
 

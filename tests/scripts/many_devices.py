@@ -23,7 +23,7 @@ from mothernets_jax.config.settings import Recipe
 from mothernets_jax.data.dataset import split
 from mothernets_jax.data.decoding import Encoded, EncodedImages
 from mothernets_jax.methods.distillation import DistillationLoss
-from mothernets_jax.models.models import init
+from mothernets_jax.models.variables import init
 from mothernets_jax.runtime.compilation import Executables, ProgramStore
 from mothernets_jax.stages.stage import Stage, Start
 from mothernets_jax.stages.task import make_task, step_spec

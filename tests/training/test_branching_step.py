@@ -8,7 +8,7 @@ from step_specs import OPTIMIZER, plain_spec
 
 from mothernets_jax.architectures import parse
 from mothernets_jax.architectures.costs import train_flops
-from mothernets_jax.models.models import init
+from mothernets_jax.models.variables import init
 from mothernets_jax.training.augment import Sides
 from mothernets_jax.training.branching_step import (
     SharedTrunk,

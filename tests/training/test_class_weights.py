@@ -13,7 +13,8 @@ from tiny_stages import RECIPE, make_dataset
 
 from mothernets_jax.architectures import mlp
 from mothernets_jax.methods.distillation import DistillationLoss
-from mothernets_jax.models.models import abstract_variables, apply, init
+from mothernets_jax.models.apply import apply
+from mothernets_jax.models.variables import abstract_variables, init
 from mothernets_jax.runtime.compilation import Executables
 from mothernets_jax.stages.inputs import class_weights
 from mothernets_jax.stages.prepare import prepare_training

@@ -14,7 +14,7 @@ import pytest
 from step_specs import OPTIMIZER, plain_spec
 
 from mothernets_jax.architectures import mlp, vgg
-from mothernets_jax.models.models import init
+from mothernets_jax.models.variables import init
 from mothernets_jax.runtime.compilation import Executables
 from mothernets_jax.training.augment import pad_for_crops
 from mothernets_jax.training.epoch_inputs import (

@@ -10,7 +10,7 @@ from step_specs import OPTIMIZER, plain_spec
 
 from mothernets_jax.architectures import mlp, vgg
 from mothernets_jax.data.dataset import Dataset
-from mothernets_jax.models.models import init
+from mothernets_jax.models.variables import init
 from mothernets_jax.stages.state import plateaued
 from mothernets_jax.stages.task import make_task
 from mothernets_jax.training.augment import Sides

@@ -17,10 +17,10 @@ from mothernets_jax.report.plots.style import (
     axes_within,
     clip,
     new_figure,
-    percent,
     set_cost_axis,
     set_percent_axis,
 )
+from mothernets_jax.utils.formatting import percent
 
 
 def anytime(series: Sequence[Series], width: int) -> Figure | None:

@@ -14,9 +14,9 @@ from mothernets_jax.report.plots.style import (
     method_label,
     method_styles,
     new_figure,
-    percent,
     set_percent_axis,
 )
+from mothernets_jax.utils.formatting import percent
 
 
 def member_errors(methods: dict[str, dict], width: int) -> Figure | None:

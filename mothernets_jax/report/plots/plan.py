@@ -19,9 +19,8 @@ from mothernets_jax.report.plots.style import (
     WIDE,
     clip,
     new_figure,
-    percent,
-    quantity,
 )
+from mothernets_jax.utils.formatting import percent, quantity
 
 
 class Network(NamedTuple):

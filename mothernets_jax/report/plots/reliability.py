@@ -11,9 +11,9 @@ from mothernets_jax.report.plots.style import (
     MUTED,
     WIDE,
     method_styles,
-    percent,
     small_multiples,
 )
+from mothernets_jax.utils.formatting import percent
 
 _BARS = 0.25  # of a panel's height, for the fullest bin's bar
 

@@ -1,4 +1,4 @@
-"""How a report looks: numbers and names in words, colours, figures in pixels.
+"""How a report's figures look: colours, sizes in pixels, panels.
 
 Figures have 72 dots per inch, so that a point is a pixel, and are laid out in pixels,
 once for wide and once for narrow screens. Draw and save under `rc_context(STYLE)`.
@@ -13,10 +13,20 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
+from mothernets_jax.utils.formatting import quantity
+
 WIDE, NARROW = 880, 360  # pixels
+
+
 LETTER = 7.0  # pixels of a letter of size 12, about
+
+
 INK, MUTED, FAINT = "#1c2530", "#5b6775", "#dfe4ea"
+
+
 INHERITED, NEW = "#0072b2", "#f0b057"
+
+
 STYLE: dict[Any, Any] = {
     "font.family": ["DejaVu Sans"],
     "font.size": 12.0,
@@ -38,6 +48,8 @@ STYLE: dict[Any, Any] = {
     "ytick.color": MUTED,
     "ytick.major.size": 0.0,
 }
+
+
 # Okabe and Ito's colours, but for their yellows and light blue, too pale on white. The
 # colour-blind can tell all seven apart; each has a marker of its own besides.
 METHOD_STYLES = {
@@ -49,12 +61,9 @@ METHOD_STYLES = {
     "snapshot": ("#5a22a0", "P"),
     "fge": ("#6b6b6b", "X"),
 }
+
+
 METHOD_LABELS = {"mothernets": "MotherNets", "treenets": "TreeNets", "fge": "FGE"}
-
-
-def percent(fraction: float | None, decimals: int = 2) -> str:
-    """A fraction as a percentage, `2.13%` for 0.0213; a dash for None."""
-    return "–" if fraction is None else f"{100 * fraction:.{decimals}f}%"
 
 
 def settings_text(settings: Mapping[str, Any]) -> str:
@@ -69,20 +78,6 @@ def _value(value: Any) -> str:
     if isinstance(value, list):
         return "+".join(map(str, value))
     return "none" if value is None or value == "" else str(value)
-
-
-def decimals(number: float | None, places: int = 3) -> str:
-    """A plain number, `0.391`; a dash for None."""
-    return "–" if number is None else f"{number:.{places}f}"
-
-
-def quantity(number: float) -> str:
-    """Three digits and a prefix from k (10³) to E (10¹⁸): `5.28 M` for 5281234."""
-    number = float(f"{number:.3g}")
-    for prefix, size in zip("EPTGMk", (1e18, 1e15, 1e12, 1e9, 1e6, 1e3), strict=True):
-        if number >= size:
-            return f"{number / size:.3g} {prefix}"
-    return f"{number:.3g}"
 
 
 def method_label(method: str) -> str:

@@ -1,0 +1,45 @@
+"""Command, device, commit and versions that a run was made with."""
+
+import importlib.metadata
+import platform
+import subprocess
+from pathlib import Path
+
+_PACKAGES = ("jax", "flax", "optax", "numpy", "pillow")
+
+
+def provenance(command: str, device: str) -> dict[str, str]:
+    """With what a run was made: command, device, commit and versions.
+
+    Args:
+        command: the command line.
+        device: the accelerator's or processor's name.
+    """
+    return {
+        "command": command,
+        "device": device,
+        **versions(),
+        "python": platform.python_version(),
+    }
+
+
+def versions() -> dict[str, str]:
+    """The commit of this code, and the versions of what computes with it, by name."""
+    packages = {package: importlib.metadata.version(package) for package in _PACKAGES}
+    return {"commit": _commit(), **packages}
+
+
+def _commit() -> str:
+    """The commit of this code, marked where files differ from it; "unknown" without."""
+    git = ["git", "-C", str(Path(__file__).parent)]
+    try:
+        run = subprocess.run(
+            [*git, "describe", "--always", "--dirty", "--exclude=*"],
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return "unknown"
+    return run.stdout.strip()

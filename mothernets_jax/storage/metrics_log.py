@@ -1,0 +1,75 @@
+"""A run's metrics: one JSON object a line."""
+
+import json
+import threading
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from mothernets_jax.storage import files
+
+
+class MetricsLog:
+    """A file of one JSON object a line; stages side by side may write to it."""
+
+    def __init__(self, path: Path):
+        """Reads nothing yet.
+
+        Args:
+            path: of the file; made by the first line.
+        """
+        self._path = path
+        self._lock = threading.Lock()
+
+    def append(self, **metrics: Any) -> None:
+        """Adds a line."""
+        with self._lock, self._path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(metrics) + "\n")
+
+    def forget(self, stage: str) -> None:
+        """Drops a stage's lines, before it is trained again or goes on.
+
+        Lines that an interruption has cut off are dropped, too.
+        """
+        with self._lock:
+            if not self._path.exists():
+                return
+            self._write(entry for entry in self._entries() if entry["stage"] != stage)
+
+    def mend(self, stage: str, entries: Iterable[Mapping[str, Any]]) -> None:
+        """Makes sure that a finished stage's lines are there, all of them, and whole.
+
+        Args:
+            stage: its name.
+            entries: what `append` was given for it, but the stage.
+        """
+        wanted = [{"stage": stage, **entry} for entry in entries]
+        with self._lock:
+            found = self._entries() if self._path.exists() else []
+            kept = [entry for entry in found if entry["stage"] != stage]
+            own = [entry for entry in found if entry["stage"] == stage]
+            if _as_text(own) != _as_text(wanted):
+                self._write([*kept, *wanted])
+
+    def _entries(self) -> list[dict[str, Any]]:
+        """Those of the lines that are whole."""
+        text = self._path.read_text(encoding="utf-8", errors="replace")
+        return [entry for line in text.splitlines() if (entry := _entry(line))]
+
+    def _write(self, entries: Iterable[Mapping[str, Any]]) -> None:
+        text = "".join(f"{json.dumps(entry)}\n" for entry in entries)
+        files.write_whole(self._path, text.encode())
+
+
+def _as_text(entries: Iterable[Mapping[str, Any]]) -> list[str]:
+    """What is the same for the same entries, in whatever order; NaN equals itself."""
+    return sorted(json.dumps(entry, sort_keys=True) for entry in entries)
+
+
+def _entry(line: str) -> dict[str, Any] | None:
+    """What a line of metrics says; None where it is not whole."""
+    try:
+        entry = json.loads(line)
+        return entry if isinstance(entry["stage"], str) else None
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
