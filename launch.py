@@ -43,10 +43,7 @@ def parse_flags(argv: list[str]) -> list[str]:
 
 
 def main(_argv: list[str]) -> None:
-    from mothernets_jax import methods
-    from mothernets_jax.config.validation import (
-        from_config,  # slow, hence after the flags
-    )
+    from mothernets_jax.methods import read_settings  # slow, hence after the flags
     from mothernets_jax.runs import experiment
     from mothernets_jax.runs.failures import explained
     from mothernets_jax.runtime import compilation, distributed, logs
@@ -61,7 +58,7 @@ def main(_argv: list[str]) -> None:
     given = flags.FLAGS
     own = given.distributed, given.coordinator, given.num_hosts, given.host
     try:
-        frozen = from_config(_CONFIG.value, tuple(methods.METHODS))
+        frozen = read_settings(_CONFIG.value)
         workdir = Path(_WORKDIR.value or f"runs/{name}-{frozen.digest()}")
         with distributed.together(*own) as console, explained(frozen, workdir):
             if _PLAN.value:

@@ -50,6 +50,15 @@ _OPTIONS: dict[str, tuple[str, ...]] = {
     ),
     "tfds": ("name", "directory", "image_size", "crop", "resize"),
 }
+# The options that are not given.
+_UNSET: dict[str, Any] = {
+    "directory": "",
+    "fold": 0,
+    "image_size": None,
+    "crop": "shift",
+    "resize": "crop",
+    "test_fraction": TEST_FRACTION,
+}
 _NAMES = ("digits", "folder", *TFDS_NAMES, f"{PREFIX}NAME")
 
 
@@ -107,36 +116,8 @@ def load(
         "resize": resize,
         "test_fraction": test_fraction,
     }
-    # Training on the digits because only the folder's path was given, and not its
-    # kind, would be a silent and expensive mistake.
-    unset = {
-        "directory": "",
-        "fold": 0,
-        "image_size": None,
-        "crop": "shift",
-        "resize": "crop",
-        "test_fraction": TEST_FRACTION,
-    }
-    for option, value in options.items():
-        if value != unset[option] and option not in _OPTIONS[kind]:
-            takers = [other for other in _OPTIONS if option in _OPTIONS[other]]
-            raise ValueError(
-                f"{option}={shown(value)} is given, but the data set {shown(name)} has "
-                f"no such option (only {', '.join(takers)}). Leave it out, or choose "
-                f"--config.data.name={takers[0]}."
-            )
+    _check_options(name, kind, options)
     if crop == "resized":
-        if image_size is None:
-            raise ValueError(
-                "crop='resized' needs a size to resize each crop to, and none is "
-                "given: set e.g. --config.data.image_size=224."
-            )
-        if resize != unset["resize"]:
-            raise ValueError(
-                f"resize={shown(resize)} is given, but with crop='resized' training "
-                "takes random parts of each image and evaluation its middle: leave "
-                "--config.data.resize out, or set --config.data.crop=shift."
-            )
         memory_bytes = 0
     options |= {"name": name, "memory_bytes": memory_bytes}
     arrays = _LOADERS[kind](**{key: options[key] for key in _OPTIONS[kind]})
@@ -147,6 +128,37 @@ def load(
         train_examples=train_examples,
         memory_bytes=memory_bytes,
     )
+
+
+def _check_options(name: str, kind: str, options: dict[str, Any]) -> None:
+    """Refuses options that a data set does not have, or that exclude one another.
+
+    Raises:
+      ValueError: names the option.
+    """
+    # Training on the digits because only the folder's path was given, and not its
+    # kind, would be a silent and expensive mistake.
+    for option, value in options.items():
+        if value != _UNSET[option] and option not in _OPTIONS[kind]:
+            takers = [other for other in _OPTIONS if option in _OPTIONS[other]]
+            raise ValueError(
+                f"{option}={shown(value)} is given, but the data set {shown(name)} has "
+                f"no such option (only {', '.join(takers)}). Leave it out, or choose "
+                f"--config.data.name={takers[0]}."
+            )
+    if options["crop"] != "resized":
+        return
+    if options["image_size"] is None:
+        raise ValueError(
+            "crop='resized' needs a size to resize each crop to, and none is given: "
+            "set e.g. --config.data.image_size=224."
+        )
+    if options["resize"] != _UNSET["resize"]:
+        raise ValueError(
+            f"resize={shown(options['resize'])} is given, but with crop='resized' "
+            "training takes random parts of each image and evaluation its middle: "
+            "leave --config.data.resize out, or set --config.data.crop=shift."
+        )
 
 
 def load_ood_images(

@@ -1,4 +1,4 @@
-"""Estimated moments of what passes through a network, without any images."""
+"""Moments of what passes through a network: measured on images, or estimated."""
 
 from typing import NamedTuple
 
@@ -11,9 +11,15 @@ from mothernets_jax.architectures.operations import (
     Map,
     Norm,
 )
-from mothernets_jax.growth.moments import Moments
 from mothernets_jax.models.apply import misfits_explained, shown_values
 from mothernets_jax.models.variables import Variables
+
+
+class Moments(NamedTuple):
+    """Mean and biased variance of each channel of a value, [channels]."""
+
+    mean: jax.Array
+    variance: jax.Array
 
 
 def estimated_moments(
@@ -59,13 +65,6 @@ def _rectified(moments: Moments) -> Moments:
     first = mean * distribution + deviation * density
     second = (mean**2 + variance) * distribution + mean * deviation * density
     return Moments(first, jnp.maximum(second - first**2, 0))
-
-
-class Moments(NamedTuple):
-    """Mean and biased variance of each channel of a value, [channels]."""
-
-    mean: jax.Array
-    variance: jax.Array
 
 
 def measured_moments(

@@ -1,9 +1,11 @@
 """The methods: each turns members and settings into stages and an ensemble."""
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from mothernets_jax.architectures import Architecture
 from mothernets_jax.config.settings import Settings
+from mothernets_jax.config.validation import from_config
 from mothernets_jax.methods import (
     bagging,
     distillation,
@@ -27,3 +29,15 @@ METHODS: dict[str, Method] = {
     "snapshot": snapshot.compose,
     "fge": fge.compose,
 }
+
+
+def read_settings(config: Mapping[str, Any]) -> Settings:
+    """Checks a config and freezes it.
+
+    Args:
+        config: a ConfigDict or a nested mapping of fields of `Settings`.
+
+    Raises:
+        ValueError: a field, type or value that is not allowed; names the field.
+    """
+    return from_config(config, tuple(METHODS))

@@ -72,27 +72,13 @@ def start_hatched(
         RuntimeError: a member does not compute its MotherNet's function.
     """
     architecture, optimizer = spec.architecture, spec.optimizer
-    images = task.dataset.train_images[:EVALUATION_BATCH]
-    mean, std = jnp.asarray(task.dataset.mean), jnp.asarray(task.dataset.std)
-
-    batch_size = task.evaluation_batch  # whose program is compiled in any case on CPUs
-
-    def logits_of(network: Architecture, variables: Variables) -> np.ndarray:
-        return predict_logits(
-            network,
-            variables,
-            images[:batch_size],
-            task.dataset.mean,
-            task.dataset.std,
-            batch_size=batch_size,
-            smallest_batch=batch_size,
-            executables=executables,
-            exact=True,
-        )
-
     mother, mother_state = parent.architecture, trained[parent.name]
-    expected = logits_of(mother, mother_state.variables)
-    statistics_batch = normalise(jnp.asarray(images), mean, std)
+    expected = _checked_logits(mother, mother_state.variables, task, executables)
+    statistics_batch = normalise(
+        jnp.asarray(task.dataset.train_images[:EVALUATION_BATCH]),
+        jnp.asarray(task.dataset.mean),
+        jnp.asarray(task.dataset.std),
+    )
     hatching = _make_hatch(mother, architecture, settings.hatch.split)  # type: ignore[arg-type]
     largest = float(np.abs(expected).max())  # NaN where one of them is
     states, checks, left_out = {}, {}, {}
@@ -100,8 +86,9 @@ def start_hatched(
         key = named_key(task.key, method, name)  # see `hatch`
         args = (mother_state.variables, key, statistics_batch)
         hatched = executables.get(hatching, *args)(*args)
+        logits = _checked_logits(architecture, hatched, task, executables)
         with np.errstate(invalid="ignore"):  # of infinities
-            differences = np.abs(logits_of(architecture, hatched) - expected)
+            differences = np.abs(logits - expected)
         difference = float(differences.max())
         # Only logits of nothing but zeros are divided by something else.
         relative = difference / (largest or 1.0)
@@ -131,6 +118,27 @@ def start_hatched(
             opt_state = executables.get(grow_state, *args)(*args)
         states[name] = new_state(hatched, optimizer, opt_state)
     return Start(states, checks, left_out)
+
+
+def _checked_logits(
+    architecture: Architecture,
+    variables: Variables,
+    task: Task,
+    executables: Executables,
+) -> np.ndarray:
+    """Exact logits of a few training images, float32 [images, classes]."""
+    batch_size = task.evaluation_batch  # whose program is compiled in any case on CPUs
+    return predict_logits(
+        architecture,
+        variables,
+        task.dataset.train_images[:batch_size],
+        task.dataset.mean,
+        task.dataset.std,
+        batch_size=batch_size,
+        smallest_batch=batch_size,
+        executables=executables,
+        exact=True,
+    )
 
 
 def _reason_to_leave_out(parent: Parent, largest: float) -> str:

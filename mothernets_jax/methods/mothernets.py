@@ -66,44 +66,43 @@ def compose(
         )
     stages = []
     for number, found in enumerate(clusters, start=1):
-        name = mothernet_name(number)
-        optimizer = settings.train.optimizer
-        spec = step_spec(task, found.mothernet, optimizer=optimizer)
+        name, mother = mothernet_name(number), found.mothernet
+        rates = _mother_rates(mother_recipe, settings.mother.cycles)
+        spec = step_spec(task, mother, optimizer=mother_recipe.optimizer)
+        start = start_at_random(task, NAME, spec, (name,))
         stages.append(
-            Stage(
-                NAME,
-                name,
-                (name,),
-                mother_recipe,
-                spec,
-                start_at_random(task, NAME, spec, (name,)),
-                rates=_mother_rates(mother_recipe, settings.mother.cycles),
-            )
+            Stage(NAME, name, (name,), mother_recipe, spec, start, rates=rates)
         )
-        groups = same_architecture(found.members, members)
-        for architecture, names in groups.items():
-            parent = Parent(name, found.mothernet)
-            spec = step_spec(task, architecture, optimizer=optimizer)
-            start = functools.partial(
-                start_hatched, NAME, task, settings, parent, spec, names
-            )
-            # A cluster may part the replicas of one architecture, hence its number.
-            label = f"{name}-{label_of(names)}"
-            prepare = functools.partial(prepare_hatching, task, settings, parent, spec)
-            stages.append(
-                Stage(
-                    NAME,
-                    label,
-                    names,
-                    member_recipe,
-                    spec,
-                    start,
-                    (name,),
-                    prepare,
-                    with_replacement=settings.hatch.bags,
-                )
-            )
+        parent = Parent(name, mother)
+        stages += [
+            _members_stage(task, settings, parent, architecture, names, member_recipe)
+            for architecture, names in same_architecture(found.members, members).items()
+        ]
     return Composition(tuple(stages), dict(members), clusters)
+
+
+def _members_stage(
+    task: Task,
+    settings: Settings,
+    parent: Parent,
+    architecture: Architecture,
+    names: tuple[str, ...],
+    recipe: Recipe,
+) -> Stage:
+    """The stage of the members of one architecture that one MotherNet hatches."""
+    spec = step_spec(task, architecture, optimizer=recipe.optimizer)
+    return Stage(
+        NAME,
+        # A cluster may part the replicas of one architecture, hence its number.
+        f"{parent.name}-{label_of(names)}",
+        names,
+        recipe,
+        spec,
+        functools.partial(start_hatched, NAME, task, settings, parent, spec, names),
+        (parent.name,),
+        functools.partial(prepare_hatching, task, settings, parent, spec),
+        with_replacement=settings.hatch.bags,
+    )
 
 
 def _recipes(

@@ -13,8 +13,7 @@ import pytest
 from mothernets_jax import presets
 from mothernets_jax.architectures import parse
 from mothernets_jax.config.settings import Settings
-from mothernets_jax.config.validation import from_config
-from mothernets_jax.methods import METHODS
+from mothernets_jax.methods import read_settings
 
 ROOT = Path(__file__).parents[2]
 CONFIGS = sorted(path.stem for path in ROOT.glob("configs/*.py"))
@@ -32,7 +31,7 @@ def load(name, preset=None):
 
 
 def freeze(config):
-    return from_config(config, tuple(METHODS))
+    return read_settings(config)
 
 
 CASES = [(name, preset) for name in CONFIGS for preset in presets_of(name)]

@@ -23,10 +23,9 @@ from rich.console import Console
 from configs.vgg_ensemble import get_config
 from mothernets_jax import data
 from mothernets_jax.config import settings
-from mothernets_jax.config.validation import from_config
 from mothernets_jax.data import identity
 from mothernets_jax.data.digests import digest_of
-from mothernets_jax.methods import METHODS
+from mothernets_jax.methods import read_settings
 from mothernets_jax.runs import experiment, load_task, scheduler
 from mothernets_jax.runtime.compilation import ProgramStore
 
@@ -77,7 +76,7 @@ def settings_of(images, **overrides):
     config.architectures = NETWORKS
     places = {"data.dir": f"{images}/known", "data.ood_dir": f"{images}/odd"}
     config.update_from_flattened_dict({**OVERRIDES, **places, **overrides})
-    return from_config(config, tuple(METHODS))
+    return read_settings(config)
 
 
 def run(workdir, images, **overrides):

@@ -18,10 +18,9 @@ from rich.console import Console
 from configs.vgg_ensemble import get_config
 from mothernets_jax.architectures import mlp
 from mothernets_jax.config.settings import Recipe
-from mothernets_jax.config.validation import from_config
 from mothernets_jax.data import crops, load
 from mothernets_jax.data.streaming import StepReader, own_positions, read_ahead
-from mothernets_jax.methods import METHODS
+from mothernets_jax.methods import read_settings
 from mothernets_jax.models.variables import abstract_variables, init
 from mothernets_jax.runs import experiment
 from mothernets_jax.runtime.compilation import Executables, ProgramStore
@@ -352,7 +351,7 @@ def settings_of(folder, **overrides):
                 **overrides,
             }
         )
-    return from_config(config, tuple(METHODS))
+    return read_settings(config)
 
 
 def test_a_whole_run_with_streamed_images(folder, tmp_path):

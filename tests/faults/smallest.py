@@ -5,13 +5,12 @@ from pathlib import Path
 
 from faults.tiny import get_config
 
-from mothernets_jax.config.validation import from_config
-from mothernets_jax.methods import METHODS
+from mothernets_jax.methods import read_settings
 from mothernets_jax.report import write_report
 from mothernets_jax.runs.experiment import train_and_evaluate
 from mothernets_jax.runtime.compilation import ProgramStore
 
-SETTINGS = from_config(get_config("smallest"), tuple(METHODS))
+SETTINGS = read_settings(get_config("smallest"))
 _STORE = ProgramStore()  # of all runs, so that the first alone compiles
 
 

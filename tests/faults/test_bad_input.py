@@ -29,8 +29,7 @@ import mothernets_jax as mn
 from configs.vgg_ensemble import get_config
 from mothernets_jax import data
 from mothernets_jax.config.file_errors import explain
-from mothernets_jax.config.validation import from_config
-from mothernets_jax.methods import METHODS
+from mothernets_jax.methods import read_settings
 from mothernets_jax.models.variables import abstract_variables
 from mothernets_jax.runs import experiment
 from mothernets_jax.runs.failures import explained
@@ -78,7 +77,7 @@ def settings_of(networks=None, preset="digits", **changes):
         for key in groups:
             group = group[key]
         group[name] = value
-    return from_config(config, tuple(METHODS))
+    return read_settings(config)
 
 
 def start(workdir, *args, plan=False, **changes):

@@ -16,8 +16,7 @@ from rich.console import Console
 from configs.vgg_ensemble import get_config
 from mothernets_jax import data
 from mothernets_jax.architectures import parse
-from mothernets_jax.config.validation import from_config
-from mothernets_jax.methods import METHODS
+from mothernets_jax.methods import METHODS, read_settings
 from mothernets_jax.runs import experiment
 
 FEW, MANY = 60, int(os.environ.get("MOTHERNETS_JAX_FUZZ", "2000"))
@@ -250,7 +249,7 @@ def configs(draw):
 
 def plan(config):
     """What `launch.py --plan` does."""
-    frozen = from_config(config, tuple(METHODS))
+    frozen = read_settings(config)
     frozen.digest()
     experiment.show_plan(frozen, Console(file=StringIO(), width=100))
 

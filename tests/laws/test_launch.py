@@ -12,8 +12,7 @@ import pytest
 from PIL import Image
 
 from configs.vgg_ensemble import get_config
-from mothernets_jax.config.validation import from_config
-from mothernets_jax.methods import METHODS
+from mothernets_jax.methods import read_settings
 
 ROOT = Path(__file__).parents[2]
 CONFIG = "--config=configs/vgg_ensemble.py"
@@ -90,7 +89,7 @@ def test_an_image_that_cannot_be_read_is_named(tmp_path):
 
 
 def test_the_folder_of_another_experiment_is_refused(tmp_path):
-    settings = from_config(get_config(), tuple(METHODS)).to_json()
+    settings = read_settings(get_config()).to_json()
     other = json.dumps(settings | {"seed": 1, "replicas": 3})
     (tmp_path / "config.json").write_text(other)
     line = error_of(launch(CONFIG, f"--workdir={tmp_path}"))
@@ -121,7 +120,7 @@ def get_config():
 def test_a_run_and_the_same_command_again(tmp_path):
     (tmp_path / "tiny.py").write_text(TINY)
     config = runpy.run_path(str(tmp_path / "tiny.py"))["get_config"]()
-    digest = from_config(config, tuple(METHODS)).digest()  # of another process
+    digest = read_settings(config).digest()  # of another process
     done = launch("--config=tiny.py", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     (workdir,) = (tmp_path / "runs").iterdir()

@@ -9,7 +9,8 @@ ROOT = Path(__file__).parents[2]
 # The house, lowest floor first. A folder, or a file at the top of the package, imports
 # what stands on lower floors only. A new one fails until it is given a floor here.
 FLOORS = [
-    "utils storage metrics",
+    "utils",
+    "storage metrics",
     "architectures runtime",
     "presets data models",
     "growth",

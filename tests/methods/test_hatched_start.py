@@ -8,10 +8,9 @@ import pytest
 
 import mothernets_jax as mn
 from configs.vgg_ensemble import get_config
-from mothernets_jax.config.validation import from_config
 from mothernets_jax.data import Dataset
 from mothernets_jax.growth.opt_state import hatch_moment
-from mothernets_jax.methods import METHODS
+from mothernets_jax.methods import read_settings
 from mothernets_jax.methods.hatched_start import Parent, start_hatched
 from mothernets_jax.runtime.compilation import Executables
 from mothernets_jax.stages.task import make_task, step_spec
@@ -47,7 +46,7 @@ def settings_of(**overrides):
     with config.unlocked():
         config.architectures = {"A": str(MOTHER), "B": str(MEMBER)}
         config.update_from_flattened_dict(overrides)
-    return from_config(config, tuple(METHODS))
+    return read_settings(config)
 
 
 def test_a_public_call_is_the_runs_member_bit_for_bit(task):

@@ -8,9 +8,8 @@ from step_specs import OPTIMIZER, plain_spec
 
 from configs.vgg_ensemble import get_config
 from mothernets_jax.architectures.costs import num_params
-from mothernets_jax.config.validation import from_config
 from mothernets_jax.data import Dataset
-from mothernets_jax.methods import METHODS
+from mothernets_jax.methods import METHODS, read_settings
 from mothernets_jax.methods.budget import budget_flops, single_network
 from mothernets_jax.methods.distillation import DistillationLoss
 from mothernets_jax.models.apply import apply
@@ -54,7 +53,7 @@ def settings_of(**overrides):
                 **overrides,
             }
         )
-    return from_config(config, tuple(METHODS))
+    return read_settings(config)
 
 
 @pytest.fixture(scope="module")

@@ -25,9 +25,8 @@ from sklearn.metrics import (
 import mothernets_jax as mn
 from configs.vgg_ensemble import get_config
 from mothernets_jax import data
-from mothernets_jax.config.validation import from_config
 from mothernets_jax.growth import hatching
-from mothernets_jax.methods import METHODS
+from mothernets_jax.methods import METHODS, read_settings
 from mothernets_jax.runs import experiment, scheduler
 from mothernets_jax.runtime.compilation import ProgramStore
 
@@ -51,7 +50,7 @@ def settings_of(**overrides):
                 **overrides,
             }
         )
-    return from_config(config, tuple(METHODS))
+    return read_settings(config)
 
 
 def run(workdir, settings, store=STORE):

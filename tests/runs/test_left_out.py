@@ -18,8 +18,7 @@ from rich.console import Console
 import mothernets_jax as mn
 from configs.vgg_ensemble import get_config
 from mothernets_jax import data
-from mothernets_jax.config.validation import from_config
-from mothernets_jax.methods import METHODS, hatched_start
+from mothernets_jax.methods import hatched_start, read_settings
 from mothernets_jax.report import comparison_page, run_page
 from mothernets_jax.report.columns import with_shares
 from mothernets_jax.report.compare import compare
@@ -69,7 +68,7 @@ def settings_of(**overrides):
                 **overrides,
             }
         )
-    return from_config(config, tuple(METHODS))
+    return read_settings(config)
 
 
 def run(workdir, settings):

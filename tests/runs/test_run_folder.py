@@ -7,9 +7,8 @@ import sys
 import pytest
 
 from configs.vgg_ensemble import get_config
-from mothernets_jax.config.validation import from_config
 from mothernets_jax.data import run_record
-from mothernets_jax.methods import METHODS
+from mothernets_jax.methods import read_settings
 from mothernets_jax.runs import run_folder
 from mothernets_jax.runs.experiment import train_and_evaluate
 from mothernets_jax.runs.run_folder import Owner, find_results
@@ -28,7 +27,7 @@ sys.stdin.read()
 def settings_of(**overrides):
     config = get_config()
     config.update_from_flattened_dict(overrides)
-    return from_config(config, tuple(METHODS))
+    return read_settings(config)
 
 
 def begin(workdir):
