@@ -31,7 +31,7 @@ from mothernets_jax.config.settings import CheckpointSettings, Settings
 from mothernets_jax.config.validation import from_config
 from mothernets_jax.runs import experiment
 from mothernets_jax.runtime.compilation import ProgramStore, use_persistent_cache
-from mothernets_jax.stages.autosave import UnfinishedWork
+from mothernets_jax.stages.autosave import StageAutosave
 
 _CONFIG = config_flags.DEFINE_config_file("config", "configs/vgg_ensemble.py")
 _OUT = flags.DEFINE_string("out", None, "JSON file of results.", required=True)
@@ -57,8 +57,8 @@ def timed_saves(seconds: dict[str, list[float]]) -> Iterator[None]:
     with ExitStack() as stack:
         for name, method in (("held up", "save"), ("writing", "_write")):
             seconds[name] = []
-            wrapped = timed(name, getattr(UnfinishedWork, method))
-            stack.enter_context(mock.patch.object(UnfinishedWork, method, wrapped))
+            wrapped = timed(name, getattr(StageAutosave, method))
+            stack.enter_context(mock.patch.object(StageAutosave, method, wrapped))
         yield
 
 

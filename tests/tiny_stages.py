@@ -11,7 +11,7 @@ from mothernets_jax.config.settings import Recipe
 from mothernets_jax.data import Dataset
 from mothernets_jax.runtime.compilation import Executables
 from mothernets_jax.runtime.interruption import Interruption
-from mothernets_jax.stages.autosave import UnfinishedWork
+from mothernets_jax.stages.autosave import StageAutosave
 from mothernets_jax.stages.run_stage import run_stage
 from mothernets_jax.stages.stage import Stage, Start
 from mothernets_jax.stages.strategy import StrategyMemory
@@ -122,7 +122,7 @@ def train_stage(
         executables=Executables(store),
         progress=account,  # type: ignore[arg-type]
         log=lambda **entry: entries.append(entry),
-        work=work or UnfinishedWork(None),
+        work=work or StageAutosave(None),
         interruption=interruption or Interruption(),
     )
     return result, entries, account, (stage, task)

@@ -10,7 +10,7 @@ from mothernets_jax.architectures.base import Architecture, named_units, scale_w
 from mothernets_jax.architectures.densenet import densenet, parse_densenet
 from mothernets_jax.architectures.plain import mlp, parse_mlp, parse_vgg, vgg
 from mothernets_jax.architectures.resnet import parse_resnet, resnet, wide_resnet
-from mothernets_jax.utils.messages import shown
+from mothernets_jax.utils.messages import short_repr
 
 __all__ = [
     "PARSERS",
@@ -47,19 +47,19 @@ def parse(notation: str) -> Architecture:
     """
     if not isinstance(notation, str):
         raise ValueError(
-            f"architecture {shown(notation)} is not text such as 'mlp 64 32'"
+            f"architecture {short_repr(notation)} is not text such as 'mlp 64 32'"
         )
     if len(notation) > LONGEST_NOTATION:
         raise ValueError(
-            f"architecture {shown(notation)} has {len(notation):,} characters: "
+            f"architecture {short_repr(notation)} has {len(notation):,} characters: "
             f"expected at most {LONGEST_NOTATION:,}; equal neighbours are written "
             "once, as '(3:64)x2'"
         )
     family = notation.strip().partition(" ")[0].partition(";")[0]
     if family not in PARSERS:
         raise ValueError(
-            f"architecture {shown(notation)} starts with {shown(family)}: expected one "
-            f"of {', '.join(map(repr, PARSERS))}, as in 'mlp 64 32; batch_norm' or "
-            "'vgg (3:64)x2 | (3:128)x2; batch_norm'"
+            f"architecture {short_repr(notation)} starts with {short_repr(family)}: "
+            f"expected one of {', '.join(map(repr, PARSERS))}, as in 'mlp 64 32; "
+            "batch_norm' or 'vgg (3:64)x2 | (3:128)x2; batch_norm'"
         )
     return PARSERS[family](notation)

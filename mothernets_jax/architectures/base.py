@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, ClassVar, Self
 
 from mothernets_jax.architectures.operations import Operation
-from mothernets_jax.utils.messages import shown
+from mothernets_jax.utils.messages import short_repr
 
 LARGEST_SIZE = 1_000_000  # of a filter or a width
 MOST_UNITS, MOST_ALL_UNITS = 250, 1_000  # in a section, and in a network
@@ -74,7 +74,7 @@ class Architecture(abc.ABC):
     def scaled(self, scale: Callable[[int], int]) -> Self:
         """The same network with every width mapped by a function."""
 
-    def frame(self) -> dict[str, int]:
+    def fixed_sizes(self) -> dict[str, int]:
         """Sizes besides the units that must not be larger in a MotherNet, by name.
 
         All that `assemble` takes from one member and not from another it connects.
@@ -85,7 +85,7 @@ class Architecture(abc.ABC):
         """Whether a section's first unit is always matched to the MotherNet's first."""
         return section == 0
 
-    def starts(self, depths: Sequence[int]) -> tuple[tuple[int, ...], ...]:
+    def matched_positions(self, depths: Sequence[int]) -> tuple[tuple[int, ...], ...]:
         """Where a MotherNet's units are matched by the paper's rule: to the first.
 
         Args:
@@ -96,7 +96,7 @@ class Architecture(abc.ABC):
         """
         return tuple(tuple(range(depth)) for depth in depths)
 
-    def fitting(self, span: Sequence[Unit]) -> Unit:
+    def largest_fitting_unit(self, span: Sequence[Unit]) -> Unit:
         """The largest unit that can grow into a matched unit and those that follow it.
 
         Args:
@@ -109,7 +109,7 @@ class Architecture(abc.ABC):
 
         Args:
             mother: the unit that grows into the span.
-            span: as for `fitting`.
+            span: as for `largest_fitting_unit`.
 
         Returns:
             For each such unit its place in the span, and the first of the mother's
@@ -130,7 +130,7 @@ def scale_width(architecture: Architecture, width: float) -> Architecture:
     is_number = isinstance(width, numbers.Real) and not isinstance(width, bool)
     if not is_number or not 0 < width <= LARGEST_SIZE:
         raise ValueError(
-            f"width is {shown(width)}: expected a factor above 0 and up to "
+            f"width is {short_repr(width)}: expected a factor above 0 and up to "
             f"{LARGEST_SIZE:,}, such as 0.25"
         )
     return architecture.scaled(lambda size: max(1, round(size * float(width))))
@@ -154,7 +154,7 @@ def check_size(what: str, value: int) -> None:
     is_int = isinstance(value, int) and not isinstance(value, bool)
     if not is_int or not 1 <= value <= LARGEST_SIZE:
         raise ValueError(
-            f"{what} is {shown(value)}: expected a whole number from 1 to "
+            f"{what} is {short_repr(value)}: expected a whole number from 1 to "
             f"{LARGEST_SIZE:,}"
         )
 

@@ -5,7 +5,7 @@ import re
 from typing import Any
 
 from mothernets_jax.architectures import Architecture
-from mothernets_jax.utils.messages import shown
+from mothernets_jax.utils.messages import short_repr
 
 MOST_MEMBERS = 250  # beyond, dividing them into clusters takes minutes
 LONGEST_NAME = 64  # bytes, as file names have at most 255
@@ -20,7 +20,7 @@ def check_architecture(value: Any, what: str = "the architecture") -> None:
     """
     if not isinstance(value, Architecture):
         raise ValueError(
-            f"{what} is {shown(value)}: expected an architecture, as "
+            f"{what} is {short_repr(value)}: expected an architecture, as "
             "mn.parse('mlp 64') or mn.vgg('(3:64)x2') make one"
         )
 
@@ -35,18 +35,19 @@ def check_task(input_shape: Any, num_classes: Any) -> None:
     is_shape = isinstance(input_shape, tuple | list) and len(input_shape) == 3
     if not is_shape or not all(is_whole(size) and size > 0 for size in input_shape):
         raise ValueError(
-            f"input_shape is {shown(input_shape)}: expected (height, width, channels) "
-            "of one image, whole numbers from 1 on, such as (32, 32, 3)"
+            f"input_shape is {short_repr(input_shape)}: expected (height, width, "
+            "channels) of one image, whole numbers from 1 on, such as (32, 32, 3)"
         )
     if _channels_first(input_shape):
         channels, *sides = input_shape
         raise ValueError(
-            f"input_shape is {shown(input_shape)}, which has the channels first: "
+            f"input_shape is {short_repr(input_shape)}, which has the channels first: "
             f"expected (height, width, channels) of one image, {(*sides, channels)}"
         )
     if not is_whole(num_classes) or num_classes < 1:
         raise ValueError(
-            f"num_classes is {shown(num_classes)}: expected a whole number from 1 on"
+            f"num_classes is {short_repr(num_classes)}: expected a whole number from 1 "
+            "on"
         )
 
 
@@ -59,7 +60,7 @@ def check_images(images: Any, what: str = "images") -> None:
     """
     shape = getattr(images, "shape", None)
     if shape is None or len(shape) != 4 or 0 in shape:
-        found = shown(images) if shape is None else f"of shape {tuple(shape)}"
+        found = short_repr(images) if shape is None else f"of shape {tuple(shape)}"
         raise ValueError(
             f"{what} are {found}: expected (batch, height, width, channels), none of "
             "them 0"

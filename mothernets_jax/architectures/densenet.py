@@ -1,6 +1,7 @@
 """DenseNets: layers that each read all channels before them and append their own.
 
 A block is a row of dense layers. A transition, a 1x1 convolution and 2x2 means, leads
+from mothernets_jax.utils.messages import short_repr
 from each block to the next; its width is a whole number in the spec, so that a
 MotherNet can take the smallest.
 
@@ -27,7 +28,7 @@ from mothernets_jax.architectures.operations import (
     Operation,
     Weight,
 )
-from mothernets_jax.utils.messages import shown
+from mothernets_jax.utils.messages import short_repr
 
 
 @dataclasses.dataclass(frozen=True)
@@ -173,7 +174,7 @@ class DenseNet(Architecture):
             tuple(map(min, transitions)),
         )
 
-    def frame(self) -> dict[str, int]:
+    def fixed_sizes(self) -> dict[str, int]:
         """Sizes besides the units that must not be larger in a MotherNet, by name."""
         widths = {
             f"the width of transition {number}": width
@@ -182,16 +183,16 @@ class DenseNet(Architecture):
         stem = {"the stem's width": self.stem_filters}
         return {**stem, "the bottleneck": self.bottleneck, **widths}
 
-    def starts(self, depths: Sequence[int]) -> tuple[tuple[int, ...], ...]:
+    def matched_positions(self, depths: Sequence[int]) -> tuple[tuple[int, ...], ...]:
         """Without bottlenecks spread evenly, since one layer may become several."""
         if self.bottleneck:
-            return super().starts(depths)
+            return super().matched_positions(depths)
         return tuple(
             tuple(i * len(block) // max(1, depth) for i in range(depth))
             for block, depth in zip(self.blocks, depths, strict=True)
         )
 
-    def fitting(self, span: Sequence[DenseLayer]) -> DenseLayer:
+    def largest_fitting_unit(self, span: Sequence[DenseLayer]) -> DenseLayer:
         """Without bottlenecks, a layer whose channels the span's layers share out.
 
         Each computes its part of them from what the one layer reads, which is exact.
@@ -279,7 +280,8 @@ def densenet(
     is_number = isinstance(compression, int | float) and compression is not True
     if not is_number or not 0 < compression <= 1:
         raise ValueError(
-            f"compression is {shown(compression)}: expected a share above 0, up to 1"
+            f"compression is {short_repr(compression)}: expected a share above 0, up "
+            "to 1"
         )
     check_size("number of stem filters", stem_filters)
     channels, transitions = stem_filters, []
@@ -300,8 +302,8 @@ def parse_densenet(notation: str) -> DenseNet:
     for name in ("stem", "bottleneck"):
         if name in clauses and len(sizes[name]) != 1:
             raise ValueError(
-                f"cannot read {shown(f'{name} {clauses[name]}')} in architecture "
-                f"{shown(notation)}: "
+                f"cannot read {short_repr(f'{name} {clauses[name]}')} in architecture "
+                f"{short_repr(notation)}: "
                 "expected one number"
             )
     stem, bottleneck = sizes["stem"] or (16,), sizes["bottleneck"] or (0,)

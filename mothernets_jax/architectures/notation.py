@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 from mothernets_jax.architectures.base import LARGEST_SIZE, MOST_UNITS
-from mothernets_jax.utils.messages import shown
+from mothernets_jax.utils.messages import short_repr
 
 _PAIR = r"\(\s*([0-9]+)\s*:\s*([0-9]+)\s*\)(?:\s*x\s*([0-9]+))?"
 _MOST_DIGITS = 12  # of a number; more are no size
@@ -23,7 +23,7 @@ def parse_pairs(text: str, notation: str) -> list[tuple[int, int]]:
     """
     if not re.fullmatch(rf"\s*(?:{_PAIR}\s*)*", text):
         raise ValueError(
-            f"cannot read block {shown(text.strip())} of {shown(notation)}: "
+            f"cannot read block {short_repr(text.strip())} of {short_repr(notation)}: "
             "expected layers such as '(3:64)x2 (1:64)'"
         )
     pairs: list[tuple[int, int]] = []
@@ -31,8 +31,8 @@ def parse_pairs(text: str, notation: str) -> list[tuple[int, int]]:
         repeated = read_number(count, notation) if count else 1
         if not 1 <= repeated <= MOST_UNITS:
             raise ValueError(
-                f"a layer of {shown(notation)} is repeated {count} times: expected 1 "
-                f"to {MOST_UNITS:,} times; or leave it out"
+                f"a layer of {short_repr(notation)} is repeated {count} times: "
+                f"expected 1 to {MOST_UNITS:,} times; or leave it out"
             )
         pair = read_number(filter_size, notation), read_number(width, notation)
         pairs += [pair] * repeated
@@ -55,7 +55,7 @@ def read_blocks(blocks: str | Sequence) -> list[list[tuple[int, int]]]:
         return [parse_pairs(block, blocks) for block in blocks.split("|")]
     if not isinstance(blocks, Iterable):
         raise ValueError(
-            f"blocks are {shown(blocks)}: expected text such as '(3:64)x2'"
+            f"blocks are {short_repr(blocks)}: expected text such as '(3:64)x2'"
         )
     read = [_check_pairs(block) for block in blocks]
     if not read:
@@ -65,13 +65,15 @@ def read_blocks(blocks: str | Sequence) -> list[list[tuple[int, int]]]:
 
 def _check_pairs(block: Sequence) -> list[tuple[int, int]]:
     if not isinstance(block, Iterable) or isinstance(block, str | bytes):
-        raise ValueError(f"block {shown(block)} is no list of layers such as [(3, 64)]")
+        raise ValueError(
+            f"block {short_repr(block)} is no list of layers such as [(3, 64)]"
+        )
     layers = list(block)
     for layer in layers:
         if not isinstance(layer, tuple | list) or len(layer) != 2:
             raise ValueError(
-                f"layer {shown(layer)} of block {shown(block)} is no pair (filter "
-                "size, filters) such as (3, 64)"
+                f"layer {short_repr(layer)} of block {short_repr(block)} is no pair "
+                "(filter size, filters) such as (3, 64)"
             )
     return [(layer[0], layer[1]) for layer in layers]
 
@@ -88,8 +90,8 @@ def parse_numbers(text: str, notation: str) -> tuple[int, ...]:
     """
     if not all(re.fullmatch(r"\d+", number, re.ASCII) for number in text.split()):
         raise ValueError(
-            f"cannot read units {shown(text)} of {shown(notation)}: expected numbers "
-            "such as '64 32'"
+            f"cannot read units {short_repr(text)} of {short_repr(notation)}: expected "
+            "numbers such as '64 32'"
         )
     return tuple(read_number(digits, notation) for digits in text.split())
 
@@ -106,8 +108,8 @@ def read_number(digits: str, notation: str) -> int:
     """
     if len(digits) > _MOST_DIGITS:
         raise ValueError(
-            f"a number of {len(digits):,} digits, {shown(digits)}, in "
-            f"{shown(notation)}: expected sizes of at most {LARGEST_SIZE:,}"
+            f"a number of {len(digits):,} digits, {short_repr(digits)}, in "
+            f"{short_repr(notation)}: expected sizes of at most {LARGEST_SIZE:,}"
         )
     return int(digits)
 
@@ -132,8 +134,9 @@ def split_clauses(notation: str, known: Sequence[str]) -> tuple[str, dict[str, s
         if name not in known or name in found:
             expected = ", ".join(repr(name) for name in known)
             raise ValueError(
-                f"cannot read {shown(clause)} in architecture {shown(notation)}: "
-                f"expected after each ';' one of {expected}, each at most once"
+                f"cannot read {short_repr(clause)} in architecture "
+                f"{short_repr(notation)}: expected after each ';' one of {expected}, "
+                "each at most once"
             )
         found[name] = value.strip()
     return first.partition(" ")[2].strip(), found
@@ -143,6 +146,6 @@ def check_flags(clauses: dict[str, str], notation: str) -> None:
     """Raises ValueError where `batch_norm`, which stands alone, is followed by more."""
     if clauses.get("batch_norm"):
         raise ValueError(
-            f"cannot read {shown('batch_norm ' + clauses['batch_norm'])} in "
-            f"architecture {shown(notation)}: expected 'batch_norm' alone"
+            f"cannot read {short_repr('batch_norm ' + clauses['batch_norm'])} in "
+            f"architecture {short_repr(notation)}: expected 'batch_norm' alone"
         )

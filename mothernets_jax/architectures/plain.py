@@ -23,7 +23,7 @@ from mothernets_jax.architectures.operations import (
     Operation,
     Weight,
 )
-from mothernets_jax.utils.messages import shown
+from mothernets_jax.utils.messages import short_repr
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,7 +99,7 @@ class Plain(Architecture):
         check_sections(self.sections)
         if not isinstance(self.batch_norm, bool):
             raise ValueError(
-                f"batch_norm is {shown(self.batch_norm)}: expected True or False"
+                f"batch_norm is {short_repr(self.batch_norm)}: expected True or False"
             )
 
     @property
@@ -176,7 +176,7 @@ class Plain(Architecture):
         *blocks, dense = map(tuple, sections)
         return cls(tuple(blocks), dense, members[0].batch_norm)
 
-    def fitting(self, span: Sequence[Conv | Dense]) -> Conv | Dense:
+    def largest_fitting_unit(self, span: Sequence[Conv | Dense]) -> Conv | Dense:
         """The matched unit, narrow enough for the inserted ones that follow it."""
         width = min(unit.width for unit in span)
         first = span[0]
@@ -266,6 +266,6 @@ def parse_vgg(notation: str) -> Plain:
 def _dense_section(units: Iterable[int]) -> tuple[Dense, ...]:
     if not isinstance(units, Iterable) or isinstance(units, str | bytes):
         raise ValueError(
-            f"units are {shown(units)}: expected one number a layer, as (64,)"
+            f"units are {short_repr(units)}: expected one number a layer, as (64,)"
         )
     return tuple(Dense(number) for number in units)

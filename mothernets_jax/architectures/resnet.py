@@ -33,7 +33,7 @@ from mothernets_jax.architectures.residual_units import (
     post_activation_unit,
     pre_activation_unit,
 )
-from mothernets_jax.utils.messages import shown
+from mothernets_jax.utils.messages import short_repr
 
 UNITS, STEMS = ("basic", "bottleneck", "preact"), ("cifar", "imagenet")
 SHORTCUTS = ("identity", "projection")
@@ -69,7 +69,7 @@ class ResNet(Architecture):
         for name, known in (("unit", UNITS), ("stem", STEMS)):
             if getattr(self, name) not in known:
                 raise ValueError(
-                    f"{name} is {shown(getattr(self, name))}: expected one of "
+                    f"{name} is {short_repr(getattr(self, name))}: expected one of "
                     f"{', '.join(map(repr, known))}"
                 )
         for width in self.streams:
@@ -85,7 +85,7 @@ class ResNet(Architecture):
         ):
             if kind not in SHORTCUTS:
                 raise ValueError(
-                    f"the shortcut of stage {number} is {shown(kind)}: expected "
+                    f"the shortcut of stage {number} is {short_repr(kind)}: expected "
                     "'identity' or 'projection'"
                 )
             if kind == "identity" and pair[0] != pair[1]:
@@ -223,7 +223,7 @@ class ResNet(Architecture):
             streams[0],
         )
 
-    def frame(self) -> dict[str, int]:
+    def fixed_sizes(self) -> dict[str, int]:
         """Sizes besides the units that must not be larger in a MotherNet, by name."""
         sizes = {"the stem's width": self.stem_filters}
         for number, width in enumerate(self.widths, start=1):
@@ -340,8 +340,8 @@ def parse_resnet(notation: str) -> ResNet:
     sizes = text.parse_numbers(filters, notation)
     if len(sizes) > 1:
         raise ValueError(
-            f"cannot read {shown('stem ' + clauses['stem'])} in architecture "
-            f"{shown(notation)}: expected a kind and a width, as 'stem cifar 64'"
+            f"cannot read {short_repr('stem ' + clauses['stem'])} in architecture "
+            f"{short_repr(notation)}: expected a kind and a width, as 'stem cifar 64'"
         )
     shortcuts = clauses.get("shortcuts", "").split()
     return resnet(
@@ -358,8 +358,8 @@ def _parse_stage(stage: str, notation: str) -> tuple[int, list[tuple[int, int]]]
     sizes = text.parse_numbers(width, notation) if "(" not in width else ()
     if len(sizes) != 1 or not space:
         raise ValueError(
-            f"cannot read stage {shown(stage.strip())} of {shown(notation)}: expected "
-            "the width of its stream and its units, as '64 (3:64)x2'"
+            f"cannot read stage {short_repr(stage.strip())} of {short_repr(notation)}: "
+            "expected the width of its stream and its units, as '64 (3:64)x2'"
         )
     return sizes[0], text.parse_pairs(units, notation)
 
@@ -367,12 +367,15 @@ def _parse_stage(stage: str, notation: str) -> tuple[int, list[tuple[int, int]]]
 def _check_stage(stage: Sequence) -> tuple[int, list[tuple[int, int]]]:
     if not isinstance(stage, tuple | list) or len(stage) != 2:
         raise ValueError(
-            f"stage {shown(stage)} is no pair of a width and units, as (64, [(3, 64)])"
+            f"stage {short_repr(stage)} is no pair of a width and units, as (64, [(3, "
+            "64)])"
         )
     return stage[0], text.read_blocks([stage[1]])[0]
 
 
 def _as_list(values: Iterable) -> list:
     if not isinstance(values, Iterable) or isinstance(values, str | bytes):
-        raise ValueError(f"found {shown(values)}: expected one value for each stage")
+        raise ValueError(
+            f"found {short_repr(values)}: expected one value for each stage"
+        )
     return list(values)

@@ -8,7 +8,7 @@ import difflib
 from collections.abc import Iterable, Iterator
 from typing import Any, Protocol
 
-from mothernets_jax.utils.messages import named, shown
+from mothernets_jax.utils.messages import safe_name, short_repr
 
 EPOCHS, RATE = 100_000, 1e6  # the most of either
 _LONGEST_TEXT = 4_000  # characters; paths are no longer
@@ -132,7 +132,7 @@ def check(settings: Any, path: str = "") -> None:
     for name, value, rule in _with_rules(settings, path):
         expected = rule.refusal(value)
         if expected is not None:
-            raise ValueError(f"{name} is {shown(value)}: expected {expected}")
+            raise ValueError(f"{name} is {short_repr(value)}: expected {expected}")
 
 
 def _with_rules(settings: Any, path: str) -> Iterator[tuple[str, Any, Rule]]:
@@ -143,6 +143,8 @@ def _with_rules(settings: Any, path: str) -> Iterator[tuple[str, Any, Rule]]:
         if dataclasses.is_dataclass(value):
             yield from _with_rules(value, name)
         elif rule is not None and isinstance(value, dict):
-            yield from ((f"{name}.{named(key)}", v, rule) for key, v in value.items())
+            yield from (
+                (f"{name}.{safe_name(key)}", v, rule) for key, v in value.items()
+            )
         elif rule is not None and value is not None:
             yield name, value, rule

@@ -7,7 +7,7 @@ import typing
 from collections.abc import Mapping
 from typing import Any
 
-from mothernets_jax.utils.messages import named, shown
+from mothernets_jax.utils.messages import safe_name, short_repr
 
 _NAMES = {int: "a whole number", float: "a number", str: "text", bool: "True or False"}
 
@@ -26,13 +26,13 @@ def freeze(kind: type, values: Any, path: str) -> Any:
             and what was expected.
     """
     if not isinstance(values, Mapping) and not hasattr(values, "items"):
-        raise ValueError(f"{path} is {shown(values)}: expected a group of fields")
+        raise ValueError(f"{path} is {short_repr(values)}: expected a group of fields")
     hints = typing.get_type_hints(kind)
     for name in values:
         if name not in hints:
             close = difflib.get_close_matches(str(name)[:100], hints, n=1)
             hint = f"did you mean {close[0]!r}?" if close else f"known: {list(hints)}"
-            raise ValueError(f"{path}.{named(name)} is not a field: {hint}")
+            raise ValueError(f"{path}.{safe_name(name)} is not a field: {hint}")
     return kind(
         **{
             name: _convert(hint, values[name], f"{path}.{name}")
@@ -52,16 +52,17 @@ def _convert(hint: Any, value: Any, path: str) -> Any:
     if origin is tuple:
         if not isinstance(value, tuple | list):
             raise ValueError(
-                f"{path} is {shown(value)}: expected a tuple such as ('a', 'b')"
+                f"{path} is {short_repr(value)}: expected a tuple such as ('a', 'b')"
             )
         return tuple(_convert(args[0], v, f"{path}[{i}]") for i, v in enumerate(value))
     if origin is dict:
         if not hasattr(value, "items"):
             raise ValueError(
-                f"{path} is {shown(value)}: expected names and their values"
+                f"{path} is {short_repr(value)}: expected names and their values"
             )
         return {
-            str(k): _convert(args[1], v, f"{path}.{named(k)}") for k, v in value.items()
+            str(k): _convert(args[1], v, f"{path}.{safe_name(k)}")
+            for k, v in value.items()
         }
     is_int = isinstance(value, int) and not isinstance(value, bool)
     if hint is float and is_int:
@@ -69,8 +70,8 @@ def _convert(hint: Any, value: Any, path: str) -> Any:
             return float(value)
         except OverflowError:
             raise ValueError(
-                f"{path} is {shown(value)}: expected a smaller number"
+                f"{path} is {short_repr(value)}: expected a smaller number"
             ) from None
     if not isinstance(value, hint) or (hint is int and not is_int):
-        raise ValueError(f"{path} is {shown(value)}: expected {_NAMES[hint]}")
+        raise ValueError(f"{path} is {short_repr(value)}: expected {_NAMES[hint]}")
     return value

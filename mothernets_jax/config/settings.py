@@ -123,7 +123,7 @@ def digest_of(values: Mapping[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
-def without_harmless(settings: Mapping[str, Any]) -> dict[str, Any]:
+def result_relevant(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Settings as plain values, but for those that change no trained parameter."""
     kept = {name: value for name, value in settings.items() if name not in _HARMLESS}
     if isinstance(kept.get("data"), Mapping):
@@ -155,7 +155,7 @@ def identifying(settings: Mapping[str, Any]) -> dict[str, Any]:
     which stands for what was done before there were such settings: a new one changes
     no digest of an earlier version.
     """
-    kept = without_harmless(settings)
+    kept = result_relevant(settings)
     for name, value in _EARLIER.items():
         group, field = name.split(".")
         section = kept.get(group)

@@ -15,7 +15,7 @@ from mothernets_jax.config.from_mapping import freeze
 from mothernets_jax.config.settings import Settings
 from mothernets_jax.ensembles.combine import COMBINATIONS
 from mothernets_jax.growth.clustering import check_knobs
-from mothernets_jax.utils.messages import named, shown
+from mothernets_jax.utils.messages import safe_name, short_repr
 
 # Names of networks that methods train beside the members.
 _TAKEN = r"(mothernet|teacher)(_\d+)?"
@@ -93,7 +93,7 @@ def _check_methods(settings: Settings, methods: tuple[str, ...]) -> None:
                 f" (did you mean {close[0]!r}?)" if close and close[0] != name else ""
             )
             raise ValueError(
-                f"config.methods[{i}] is {shown(name)}{hint}: expected each of "
+                f"config.methods[{i}] is {short_repr(name)}{hint}: expected each of "
                 f"{', '.join(methods)} at most once"
             )
 
@@ -104,14 +104,16 @@ def _check_architectures(settings: Settings) -> None:
     for name, notation in settings.architectures.items():
         if not is_name(name) or re.fullmatch(_TAKEN, name):
             raise ValueError(
-                f"config.architectures has the name {shown(name)}: expected letters, "
-                f"digits and '_' only, at most {LONGEST_NAME}, since folders are named "
-                "after it, and not 'mothernet' or 'teacher'"
+                f"config.architectures has the name {short_repr(name)}: expected "
+                f"letters, digits and '_' only, at most {LONGEST_NAME}, since folders "
+                "are named after it, and not 'mothernet' or 'teacher'"
             )
         try:
             parse(notation)
         except ValueError as error:
-            raise ValueError(f"config.architectures.{named(name)}: {error}") from None
+            raise ValueError(
+                f"config.architectures.{safe_name(name)}: {error}"
+            ) from None
 
 
 def _check_ensemble(settings: Settings) -> None:
@@ -126,7 +128,7 @@ def _check_ensemble(settings: Settings) -> None:
     reference = settings.budget.reference
     if reference and reference not in {**settings.architectures, **settings.members}:
         raise ValueError(
-            f"config.budget.reference is {shown(reference)}: expected one of "
+            f"config.budget.reference is {short_repr(reference)}: expected one of "
             f"{', '.join(settings.architectures)}, or nothing for the one network of "
             "Snapshot Ensembles"
         )

@@ -28,7 +28,7 @@ from mothernets_jax.data.folder_classes import TEST_FRACTION
 from mothernets_jax.data.image_folder import load_image_folder, load_test_images
 from mothernets_jax.data.tfds_builder import PREFIX, TFDS_NAMES, is_tfds
 from mothernets_jax.data.tfds_source import load_tfds
-from mothernets_jax.utils.messages import shown
+from mothernets_jax.utils.messages import short_repr
 
 __all__ = ["Dataset", "load", "load_ood_images"]
 
@@ -142,9 +142,9 @@ def _check_options(name: str, kind: str, options: dict[str, Any]) -> None:
         if value != _UNSET[option] and option not in _OPTIONS[kind]:
             takers = [other for other in _OPTIONS if option in _OPTIONS[other]]
             raise ValueError(
-                f"{option}={shown(value)} is given, but the data set {shown(name)} has "
-                f"no such option (only {', '.join(takers)}). Leave it out, or choose "
-                f"--config.data.name={takers[0]}."
+                f"{option}={short_repr(value)} is given, but the data set "
+                f"{short_repr(name)} has no such option (only {', '.join(takers)}). "
+                f"Leave it out, or choose --config.data.name={takers[0]}."
             )
     if options["crop"] != "resized":
         return
@@ -155,7 +155,7 @@ def _check_options(name: str, kind: str, options: dict[str, Any]) -> None:
         )
     if options["resize"] != _UNSET["resize"]:
         raise ValueError(
-            f"resize={shown(options['resize'])} is given, but with crop='resized' "
+            f"resize={short_repr(options['resize'])} is given, but with crop='resized' "
             "training takes random parts of each image and evaluation its middle: "
             "leave --config.data.resize out, or set --config.data.crop=shift."
         )
@@ -190,8 +190,8 @@ def load_ood_images(
         return np.empty((0, *input_shape), np.uint8)
     if not name:
         raise ValueError(
-            f"config.data.ood_dir is {shown(directory)}, but config.data.ood_name is "
-            f"empty: name the data set too, one of {', '.join(_NAMES)}"
+            f"config.data.ood_dir is {short_repr(directory)}, but config.data.ood_name "
+            f"is empty: name the data set too, one of {', '.join(_NAMES)}"
         )
     try:
         images = _load_test_images(
@@ -204,8 +204,8 @@ def load_ood_images(
         )
     except (ValueError, FileNotFoundError) as error:
         raise ValueError(
-            f"config.data.ood_name is {shown(name)}, with config.data.ood_dir in place "
-            f"of config.data.dir: {error}"
+            f"config.data.ood_name is {short_repr(name)}, with config.data.ood_dir in "
+            f"place of config.data.dir: {error}"
         ) from error
     if channels == 1 and (images == images[..., :1]).all():
         images = images[..., :1]  # files that stay files are read as colours
@@ -213,9 +213,9 @@ def load_ood_images(
         images = np.repeat(images, 3, axis=3)
     if images.shape[1:] != input_shape:
         raise ValueError(
-            f"config.data.ood_name is {shown(name)}: its images have (height, width, "
-            f"channels) {images.shape[1:]}, expected {input_shape}, those of the "
-            "images that train. Choose another, or make a folder of such images"
+            f"config.data.ood_name is {short_repr(name)}: its images have (height, "
+            f"width, channels) {images.shape[1:]}, expected {input_shape}, those of "
+            "the images that train. Choose another, or make a folder of such images"
         )
     return images
 
@@ -241,7 +241,7 @@ def _kind(name: str) -> str:
         close = difflib.get_close_matches(name[:100], _NAMES, n=1)
         hint = f" Did you mean {close[0]!r}?" if close else ""
         raise ValueError(
-            f"unknown data set {shown(name)}, expected one of "
+            f"unknown data set {short_repr(name)}, expected one of "
             f"{', '.join(_NAMES)}.{hint}"
         )
     return "tfds" if is_tfds(name) else name

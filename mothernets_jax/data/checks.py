@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from mothernets_jax.utils.messages import shown
+from mothernets_jax.utils.messages import short_repr
 
 # Of the machine's memory, for the images of a data set; the rest is for training.
 _MEMORY_SHARE = 0.5
@@ -45,7 +45,9 @@ def check_every_class_trains(labels: np.ndarray, class_names: tuple[str, ...]) -
     """
     if len(class_names) < 2:
         found = (
-            f"only one class, {shown(class_names[0])}" if class_names else "no class"
+            f"only one class, {short_repr(class_names[0])}"
+            if class_names
+            else "no class"
         )
         raise ValueError(
             f"the data set has {found}: expected at least two to tell apart. Add "

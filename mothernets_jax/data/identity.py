@@ -11,7 +11,7 @@ import numpy as np
 
 from mothernets_jax.data.dataset import Dataset
 from mothernets_jax.data.digests import digest_of
-from mothernets_jax.utils.messages import named
+from mothernets_jax.utils.messages import safe_name
 
 _MOST_NAMES = 10  # of classes, in a message
 # What is compared of a split with as many images as before, and how it is told.
@@ -90,7 +90,7 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
         now: from `describe`.
     """
     found = [
-        f"the {what} was {named(before[key])} and is {named(now[key])}"
+        f"the {what} was {safe_name(before[key])} and is {safe_name(now[key])}"
         for key, what in (("name", "data set"), ("version", "version"))
         if before[key] != now[key]
     ]
@@ -140,7 +140,7 @@ def _differing_split(
 
 def _names(names: Collection[str]) -> str:
     """The first few of some names."""
-    some = [named(name) for name in names][:_MOST_NAMES]
+    some = [safe_name(name) for name in names][:_MOST_NAMES]
     more = len(names) - len(some)
     return ", ".join(some) + (f" and {more:,} more" if more else "")
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from mothernets_jax.data.image_formats import FORMATS
-from mothernets_jax.utils.messages import shown
+from mothernets_jax.utils.messages import short_repr
 
 # Of the images or sizes that a message lists, and of the images of one size.
 _MOST_LISTED, _MOST_OF_A_SIZE = 20, 3
@@ -80,4 +80,4 @@ def _beginning(listed: list[str], count: int | None = None) -> str:
 
 def _on_one_line(name: str) -> str:
     """A file's name, whole, since it is to be found."""
-    return name if name.isprintable() else shown(name)
+    return name if name.isprintable() else short_repr(name)

@@ -19,7 +19,7 @@ from typing import Any
 
 import absl.logging
 
-from mothernets_jax.utils.messages import shown
+from mothernets_jax.utils.messages import short_repr
 
 _log = logging.getLogger(__name__)
 
@@ -69,7 +69,7 @@ def prepared_builder(name: str, directory: str) -> Any:
     found = {file_format.value for file_format in builder.info.available_file_formats()}
     if FILE_FORMAT not in found:
         raise ValueError(
-            f"the data set {shown(name)} in {builder.data_path} is prepared as "
+            f"the data set {short_repr(name)} in {builder.data_path} is prepared as "
             f"{', '.join(sorted(found))}, which needs TensorFlow to be read; expected "
             f"{FILE_FORMAT}. Prepare it once more in another folder, with "
             f"`{_command(name, 'PATH')}` ({_INSTALL}), and set --config.data.dir=PATH."
@@ -92,7 +92,7 @@ def make_builder(name: str, directory: str) -> Any:
         import tensorflow_datasets as tfds
     except ImportError as error:
         raise ValueError(
-            f"the data set {shown(name)} is read with tensorflow-datasets, which "
+            f"the data set {short_repr(name)} is read with tensorflow-datasets, which "
             f"cannot be imported ({error}): pip install -r requirements.txt"
         ) from error
     tfds_name = TFDS_NAMES.get(name) or name.removeprefix(PREFIX)
@@ -105,14 +105,14 @@ def make_builder(name: str, directory: str) -> Any:
         close = difflib.get_close_matches(tfds_name[:100], known, n=1)
         hint = f" Did you mean {PREFIX + close[0]!r}?" if close else ""
         raise ValueError(
-            f"TFDS has no data set {shown(tfds_name)}; expected {PREFIX}NAME, with a "
-            f"NAME of its catalogue or of a folder in --config.data.dir.{hint}"
+            f"TFDS has no data set {short_repr(tfds_name)}; expected {PREFIX}NAME, "
+            f"with a NAME of its catalogue or of a folder in --config.data.dir.{hint}"
         ) from None
     except Exception as error:  # Whatever the code of one of its data sets raises.
         raise ValueError(
-            f"TFDS cannot open the data set {shown(tfds_name)}: {_one_line(error)}. "
-            "Delete its folder and prepare it again if it is damaged; one whose code "
-            "needs TensorFlow cannot be read without."
+            f"TFDS cannot open the data set {short_repr(tfds_name)}: "
+            f"{_one_line(error)}. Delete its folder and prepare it again if it is "
+            "damaged; one whose code needs TensorFlow cannot be read without."
         ) from error
 
 
@@ -134,7 +134,7 @@ def download_and_prepare(name: str, directory: str) -> str:
         builder.download_and_prepare(file_format=FILE_FORMAT)
     except (Exception, SystemExit) as error:  # By data set: anything.
         raise ValueError(
-            f"TFDS could not prepare {shown(name)}: {_one_line(error)}. It needs "
+            f"TFDS could not prepare {short_repr(name)}: {_one_line(error)}. It needs "
             f"TensorFlow ({_INSTALL}), the network, and room on the disk."
         ) from error
     return str(builder.data_path)
@@ -167,12 +167,12 @@ def _fetch(builder: Any, name: str, directory: str) -> None:
                 process.submit(download_and_prepare, name, directory).result()
         except BrokenProcessPool as error:
             raise ValueError(
-                f"TFDS was stopped while it prepared {shown(name)}, perhaps for want "
-                f"of memory. Run `{_command(name, directory)}` to see why."
+                f"TFDS was stopped while it prepared {short_repr(name)}, perhaps for "
+                f"want of memory. Run `{_command(name, directory)}` to see why."
             ) from error
         return
     raise FileNotFoundError(
-        f"the data set {shown(name)} is not in {builder.data_path} and {reason}. "
+        f"the data set {short_repr(name)} is not in {builder.data_path} and {reason}. "
         f"Prepare it with `{_command(name, directory)}`, here or on another machine "
         "whose folder you copy; or name the folder that TFDS prepared it in: "
         "--config.data.dir=PATH."

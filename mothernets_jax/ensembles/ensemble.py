@@ -19,7 +19,7 @@ from mothernets_jax.metrics.calibration import fit_temperature, rescale
 from mothernets_jax.metrics.probabilities import rounded
 from mothernets_jax.models.variables import Variables
 from mothernets_jax.runtime.compilation import Executables
-from mothernets_jax.utils.messages import shown
+from mothernets_jax.utils.messages import short_repr
 
 _LARGEST_BATCH = 1_000_000
 
@@ -100,7 +100,7 @@ class Ensemble:
         """
         if combine not in NAMES:
             raise ValueError(
-                f"combine is {shown(combine)}: expected one of {', '.join(NAMES)}"
+                f"combine is {short_repr(combine)}: expected one of {', '.join(NAMES)}"
             )
         how_to_fit = (
             "train with --config.data.calibration_fraction=0.1, say, or fit on images "
@@ -109,13 +109,13 @@ class Ensemble:
         )
         if combine not in COMBINATIONS and combine not in self.weights:
             raise ValueError(
-                f"combine is {shown(combine)}, whose weights were not fitted: "
+                f"combine is {short_repr(combine)}, whose weights were not fitted: "
                 f"{how_to_fit}"
             )
         if calibrated and combine not in self.temperatures:
             raise ValueError(
-                f"calibrated is True, but {shown(combine)} has no fitted temperature: "
-                f"{how_to_fit}"
+                f"calibrated is True, but {short_repr(combine)} has no fitted "
+                f"temperature: {how_to_fit}"
             )
         logits = self.member_logits(images, batch_size=batch_size)
         scores = combined(combine, logits, self.weights)
@@ -185,13 +185,13 @@ class Ensemble:
         """
         if not is_whole(batch_size) or not 1 <= batch_size <= _LARGEST_BATCH:
             raise ValueError(
-                f"batch_size is {shown(batch_size)}: expected a whole number from 1 to "
-                f"{_LARGEST_BATCH:,}"
+                f"batch_size is {short_repr(batch_size)}: expected a whole number from "
+                f"1 to {_LARGEST_BATCH:,}"
             )
         if not is_whole(smallest_batch) or not 1 <= smallest_batch <= batch_size:
             raise ValueError(
-                f"smallest_batch is {shown(smallest_batch)}: expected a whole number "
-                f"from 1 to batch_size, which is {batch_size:,}"
+                f"smallest_batch is {short_repr(smallest_batch)}: expected a whole "
+                f"number from 1 to batch_size, which is {batch_size:,}"
             )
         try:
             images = np.asarray(images)
@@ -320,9 +320,9 @@ def _check_statistics(
     fits = mean.shape == std.shape == shape and np.isfinite([mean, std]).all()
     if not fits or (std <= 0).any():
         raise ValueError(
-            f"mean is {shown(mean.tolist())} and std is {shown(std.tolist())}: "
-            f"expected {shape[0]} finite numbers each, one a channel, and each std "
-            "above 0"
+            f"mean is {short_repr(mean.tolist())} and std is "
+            f"{short_repr(std.tolist())}: expected {shape[0]} finite numbers each, one "
+            "a channel, and each std above 0"
         )
 
 

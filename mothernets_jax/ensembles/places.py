@@ -10,7 +10,7 @@ from typing import Any
 from mothernets_jax.ensembles.record import from_json, is_failure
 from mothernets_jax.storage import checkpoints, manifest
 from mothernets_jax.storage.files import DamagedError
-from mothernets_jax.utils.messages import shown
+from mothernets_jax.utils.messages import short_repr
 
 ENSEMBLES_FOLDER = "ensembles"  # of a run's folder
 _RECORD, _VARIABLES = "record.json", "variables"
@@ -24,11 +24,11 @@ def as_path(path: Any) -> Path:
         ValueError: no path, or the home of a user who is not known.
     """
     if not isinstance(path, str | Path):
-        raise ValueError(f"path is {shown(path)}: expected the path of a folder")
+        raise ValueError(f"path is {short_repr(path)}: expected the path of a folder")
     try:
         return Path(path).expanduser()
     except RuntimeError as error:
-        raise ValueError(f"path is {shown(str(path))}: {error}") from None
+        raise ValueError(f"path is {short_repr(str(path))}: {error}") from None
 
 
 def check_free(folder: Path) -> None:
@@ -93,7 +93,7 @@ def find(path: Any, method: str | None) -> Path:
             return folder
         raise ValueError(
             f"{folder} is one saved ensemble, and no run with one for each method: "
-            f"leave out the method, which is {shown(method)}"
+            f"leave out the method, which is {short_repr(method)}"
         )
     ensembles = folder / ENSEMBLES_FOLDER
     saved = sorted(
@@ -116,7 +116,7 @@ def find(path: Any, method: str | None) -> Path:
         )
     if method is not None and method not in saved:
         raise ValueError(
-            f"{folder} holds no ensemble of {shown(method)}: found "
+            f"{folder} holds no ensemble of {short_repr(method)}: found "
             f"{', '.join(finished)}"
         )
     return ensembles / (method or finished[0])
@@ -143,4 +143,4 @@ def _described(folder: Path) -> str:
 def _listed(names: list[str]) -> str:
     """The first few of some names of files, and how many more there are."""
     more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return ", ".join(map(shown, sorted(names)[:_NAMED])) + more
+    return ", ".join(map(short_repr, sorted(names)[:_NAMED])) + more

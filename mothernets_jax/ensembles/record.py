@@ -9,7 +9,7 @@ from mothernets_jax.architectures.checks import MOST_MEMBERS, check_task, is_nam
 from mothernets_jax.architectures.costs import num_params
 from mothernets_jax.ensembles.combine import NAMES
 from mothernets_jax.ensembles.weighting import FITS
-from mothernets_jax.utils.messages import shown
+from mothernets_jax.utils.messages import short_repr
 
 
 class EnsembleRecord(NamedTuple):
@@ -60,10 +60,10 @@ def from_json(record: Any) -> EnsembleRecord:
         ValueError: it is not of an ensemble that can be used; names the field.
     """
     if not isinstance(record, dict):
-        raise ValueError(f"it is {shown(record)}: expected an object")
+        raise ValueError(f"it is {short_repr(record)}: expected an object")
     if is_failure(record):
         raise ValueError(
-            f"none of its members could be trained: {shown(record['left_out'])}"
+            f"none of its members could be trained: {short_repr(record['left_out'])}"
         )
     missing = [name for name in EnsembleRecord._fields[:5] if name not in record]
     if missing:
@@ -71,19 +71,19 @@ def from_json(record: Any) -> EnsembleRecord:
     members = record["members"]
     if not isinstance(members, dict) or not 0 < len(members) <= MOST_MEMBERS:
         raise ValueError(
-            f"members are {shown(members)}: expected 1 to {MOST_MEMBERS} by name"
+            f"members are {short_repr(members)}: expected 1 to {MOST_MEMBERS} by name"
         )
     for name, notation in members.items():
         if not is_name(name) or not isinstance(notation, str):
             raise ValueError(
-                f"a member is {shown(name)}: {shown(notation)}: expected a name of "
-                "letters, digits and '_', and an architecture"
+                f"a member is {short_repr(name)}: {short_repr(notation)}: expected a "
+                "name of letters, digits and '_', and an architecture"
             )
     class_names = record["class_names"]
     if not isinstance(class_names, list) or not all(
         isinstance(name, str) for name in class_names
     ):
-        raise ValueError(f"class_names are {shown(class_names)}: expected texts")
+        raise ValueError(f"class_names are {short_repr(class_names)}: expected texts")
     check_task(record["input_shape"], len(class_names))
     height, width, channels = record["input_shape"]
     for name in ("mean", "std"):
@@ -93,12 +93,14 @@ def from_json(record: Any) -> EnsembleRecord:
         _check_numbers(f"weights.{name}", own, len(members))
         if min(own) < 0 or not math.isclose(sum(own), 1, rel_tol=1e-3):
             raise ValueError(
-                f"weights.{name} are {shown(own)}: expected none below 0, sum 1"
+                f"weights.{name} are {short_repr(own)}: expected none below 0, sum 1"
             )
     temperatures = _mapping("temperatures", record.get("temperatures", {}), NAMES)
     _check_numbers("temperatures", [*temperatures.values()], len(temperatures))
     if min(temperatures.values(), default=1) <= 0:
-        raise ValueError(f"temperatures are {shown(temperatures)}: expected above 0")
+        raise ValueError(
+            f"temperatures are {short_repr(temperatures)}: expected above 0"
+        )
     return EnsembleRecord(
         {name: parse(notation) for name, notation in members.items()},
         record["mean"],
@@ -114,7 +116,7 @@ def _mapping(name: str, value: Any, known: Any) -> dict[str, Any]:
     """A JSON object with some of the names that are known."""
     if not isinstance(value, Mapping) or not set(value) <= set(known):
         raise ValueError(
-            f"{name} are {shown(value)}: expected some of {', '.join(known)}"
+            f"{name} are {short_repr(value)}: expected some of {', '.join(known)}"
         )
     return dict(value)
 
@@ -123,7 +125,7 @@ def _check_numbers(name: str, value: Any, count: int) -> None:
     """Refuses all but a list of so many finite numbers."""
     if isinstance(value, list) and len(value) == count and all(map(_is_finite, value)):
         return
-    raise ValueError(f"{name} is {shown(value)}: expected {count} finite numbers")
+    raise ValueError(f"{name} is {short_repr(value)}: expected {count} finite numbers")
 
 
 def _is_finite(value: Any) -> bool:

@@ -16,7 +16,7 @@ import numpy as np
 from mothernets_jax.ensembles.record import EnsembleRecord, from_json
 from mothernets_jax.models.variables import Variables, abstract_variables
 from mothernets_jax.storage import checkpoints, files
-from mothernets_jax.utils.messages import shown
+from mothernets_jax.utils.messages import short_repr
 
 _DTYPES = ("float32", "bfloat16", "float16", "float64")
 
@@ -137,6 +137,6 @@ def _check_members(saved: Mapping[str, Any], sizes: Mapping[str, int]) -> None:
     }
     if found != sizes:
         raise ValueError(
-            f"parameters of its members are {shown(found)} there, and {shown(sizes)} "
-            "by their architectures"
+            f"parameters of its members are {short_repr(found)} there, and "
+            f"{short_repr(sizes)} by their architectures"
         )

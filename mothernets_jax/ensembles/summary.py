@@ -19,7 +19,7 @@ from mothernets_jax.metrics import (
 )
 
 
-def of_combinations(
+def combination_metrics(
     logits: np.ndarray,
     labels: np.ndarray,
     weights: Mapping[str, np.ndarray],
@@ -52,7 +52,7 @@ def of_combinations(
     return {**figures, "oracle": oracle}
 
 
-def of_member(logits: np.ndarray, labels: np.ndarray) -> dict[str, float]:
+def member_metrics(logits: np.ndarray, labels: np.ndarray) -> dict[str, float]:
     """One network's `error, balanced_error, nll, brier, ece`.
 
     Args:
@@ -64,7 +64,7 @@ def of_member(logits: np.ndarray, labels: np.ndarray) -> dict[str, float]:
     return {**_errors(logits, labels), **scores}
 
 
-def of_diversity(logits: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
+def diversity_metrics(logits: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
     """How much the members differ; the means over pairs are None for one member.
 
     Args:
@@ -81,7 +81,7 @@ def of_diversity(logits: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
     }
 
 
-def of_reliability(
+def reliability_bins(
     probabilities: np.ndarray, labels: np.ndarray, temperature: float | None = None
 ) -> dict[str, Any]:
     """A reliability diagram, and under `calibrated` that at a temperature.
@@ -105,11 +105,11 @@ def of_reliability(
     }
     if temperature is not None:
         rescaled = calibration.rescale(probabilities, temperature)
-        figures["calibrated"] = of_reliability(rescaled, labels)
+        figures["calibrated"] = reliability_bins(rescaled, labels)
     return figures
 
 
-def of_detection(inside: np.ndarray, outside: np.ndarray) -> dict[str, float]:
+def detection_metrics(inside: np.ndarray, outside: np.ndarray) -> dict[str, float]:
     """How well images of another data set are told from the test images.
 
     Args:

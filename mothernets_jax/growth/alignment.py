@@ -58,7 +58,9 @@ def fitting_sections(
     """The largest units that the member can be grown from, matched at these starts."""
     return tuple(
         tuple(
-            member.fitting([member.sections[s][position] for s, position in span])
+            member.largest_fitting_unit(
+                [member.sections[s][position] for s, position in span]
+            )
             for span in section
         )
         for section in spans(member, starts)
@@ -84,7 +86,7 @@ def find_starts(mother: Architecture, member: Architecture) -> Starts | None:
         depth <= len(section)
         for depth, section in zip(depths, member.sections, strict=True)
     ):
-        starts = member.starts(depths)
+        starts = member.matched_positions(depths)
         largest = fitting_sections(member, starts)
         if all(
             fits(unit, of)
@@ -113,7 +115,7 @@ def _first_starts(mother: Architecture, member: Architecture) -> Starts | None:
             for place in places[p:q]
             if member.units_carry or place.section == number
         ]
-        return fits(unit, member.fitting(span))
+        return fits(unit, member.largest_fitting_unit(span))
 
     def candidates(i: int, begin: int) -> Iterator[int]:
         number, _ = wanted[i]

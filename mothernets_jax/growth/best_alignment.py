@@ -148,7 +148,7 @@ def _vectors(member: Architecture, number: int, depth: int) -> Iterator[Vector]:
     for starts in _choices(member, number, depth, pinned=pinned):
         ends = [*starts, len(units)][1:]
         largest = [
-            member.fitting(units[start:end])
+            member.largest_fitting_unit(units[start:end])
             for start, end in zip(starts, ends, strict=True)
         ]
         before = units[: starts[0]] if starts else units

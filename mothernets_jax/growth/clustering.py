@@ -16,7 +16,7 @@ from mothernets_jax.architectures import Architecture
 from mothernets_jax.architectures.checks import check_architecture, check_task, is_whole
 from mothernets_jax.growth.mothernet import Alignment, mothernet, obstacle
 from mothernets_jax.growth.shared_parameters import Gain, bits, make_gain
-from mothernets_jax.utils.messages import named, shown
+from mothernets_jax.utils.messages import safe_name, short_repr
 
 EXACT_LIMIT = 12  # members up to which all divisions are searched
 RESTARTS = 60  # of the search beyond that, up to 25 members
@@ -66,11 +66,11 @@ def cluster(
     """
     if not isinstance(architectures, Mapping):
         raise ValueError(
-            f"architectures are {shown(architectures)}: expected them by name, as in "
-            "mn.presets.v5()"
+            f"architectures are {short_repr(architectures)}: expected them by name, as "
+            "in mn.presets.v5()"
         )
     for name, architecture in architectures.items():
-        check_architecture(architecture, f"the architecture {named(name)}")
+        check_architecture(architecture, f"the architecture {safe_name(name)}")
     check_task(input_shape, num_classes)
     names = tuple(architectures)
     if not names:
@@ -128,13 +128,13 @@ def check_knobs(
         is_whole(num_clusters) and 1 <= num_clusters <= num_members
     ):
         raise ValueError(
-            f"num_clusters is {shown(num_clusters)}: expected 1 to {num_members}, the "
-            "number of ensemble members"
+            f"num_clusters is {short_repr(num_clusters)}: expected 1 to {num_members}, "
+            "the number of ensemble members"
         )
     is_share = isinstance(min_shared, int | float) and 0 <= min_shared <= 1
     if min_shared is not None and not is_share:
         raise ValueError(
-            f"min_shared is {shown(min_shared)}: expected a share from 0 to 1"
+            f"min_shared is {short_repr(min_shared)}: expected a share from 0 to 1"
         )
 
 

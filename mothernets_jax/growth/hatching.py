@@ -39,7 +39,7 @@ from mothernets_jax.growth.walk import (
 )
 from mothernets_jax.models.layers import NORM_EPSILON
 from mothernets_jax.models.variables import Variables, check_key, check_variables
-from mothernets_jax.utils.messages import shown
+from mothernets_jax.utils.messages import short_repr
 from mothernets_jax.utils.pytrees import named_key
 
 
@@ -95,7 +95,7 @@ def hatch(
         MotherNets (MLSys 2020), section on hatching; Net2Net; Network Morphism.
     """
     if split not in ("random", "equal"):
-        raise ValueError(f"split is {shown(split)}: expected 'random' or 'equal'")
+        raise ValueError(f"split is {short_repr(split)}: expected 'random' or 'equal'")
     if isinstance(noise, float | int) and not 0 <= noise < math.inf:
         raise ValueError(f"noise is {noise}: expected 0 or more")
     for role, architecture in (("mother", mother), ("member", member)):

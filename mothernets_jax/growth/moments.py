@@ -11,7 +11,7 @@ from mothernets_jax.architectures.operations import (
     Map,
     Norm,
 )
-from mothernets_jax.models.apply import misfits_explained, shown_values
+from mothernets_jax.models.apply import intermediates, misfits_explained
 from mothernets_jax.models.variables import Variables
 
 
@@ -81,5 +81,5 @@ def measured_moments(
         return Moments(value.mean(axes), value.var(axes))
 
     with misfits_explained(architecture, images):
-        values = shown_values(architecture, variables, images)
+        values = intermediates(architecture, variables, images)
     return {name: moments(value) for name, value in values.items()}

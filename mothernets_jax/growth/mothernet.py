@@ -14,7 +14,7 @@ from mothernets_jax.growth.alignment import (
     spans,
 )
 from mothernets_jax.growth.best_alignment import largest_sections, size_of
-from mothernets_jax.utils.messages import shown
+from mothernets_jax.utils.messages import short_repr
 
 Alignment = Literal["first", "best"]
 ALIGNMENTS = get_args(Alignment)
@@ -62,8 +62,8 @@ def mothernet(
     """
     if not isinstance(architectures, Iterable) or isinstance(architectures, str):
         raise ValueError(
-            f"found {shown(architectures)}: expected several architectures, such as a "
-            "list of them"
+            f"found {short_repr(architectures)}: expected several architectures, such "
+            "as a list of them"
         )
     given = tuple(architectures)
     for member in given:
@@ -72,12 +72,12 @@ def mothernet(
     if not members:
         raise ValueError("a MotherNet needs at least one architecture, found none")
     if align not in ALIGNMENTS:
-        raise ValueError(f"align is {shown(align)}: expected 'first' or 'best'")
+        raise ValueError(f"align is {short_repr(align)}: expected 'first' or 'best'")
     for member in members[1:]:
         if reason := obstacle(members[0], member):
             raise ValueError(
-                f"no MotherNet connects {shown(str(members[0]))} and "
-                f"{shown(str(member))}: {reason}; put them into different clusters"
+                f"no MotherNet connects {short_repr(str(members[0]))} and "
+                f"{short_repr(str(member))}: {reason}; put them into different clusters"
             )
     first = _first_sections(members)
     if align == "best":
@@ -90,7 +90,7 @@ def mothernet(
 def _first_sections(members: Sequence[Architecture]) -> list[list[Unit]]:
     """The units by the paper's rule."""
     depths = shared_depths(members)
-    largest = [fitting_sections(m, m.starts(depths)) for m in members]
+    largest = [fitting_sections(m, m.matched_positions(depths)) for m in members]
     return [
         [smallest(units) for units in zip(*of_members, strict=True)]
         for of_members in zip(*largest, strict=True)
@@ -119,8 +119,8 @@ def matched_units(mother: Architecture, member: Architecture) -> dict[str, Match
     if starts is None:
         reason = reason or _growth_obstacle(mother, member)
         raise ValueError(
-            f"{shown(str(member))} cannot be hatched from {shown(str(mother))}: "
-            f"{reason}"
+            f"{short_repr(str(member))} cannot be hatched from "
+            f"{short_repr(str(mother))}: {reason}"
         )
     units, mothers = dict(named_units(member)), dict(named_units(mother))
     matches: dict[str, Match] = {}
@@ -134,8 +134,8 @@ def matched_units(mother: Architecture, member: Architecture) -> dict[str, Match
 
 def _too_large(mother: Architecture, member: Architecture) -> str | None:
     """What of the mother besides its units is larger than the member's."""
-    sizes = member.frame()
-    for what, size in mother.frame().items():
+    sizes = member.fixed_sizes()
+    for what, size in mother.fixed_sizes().items():
         if size > sizes[what]:
             return f"{what} is {size} in the mother and {sizes[what]} in the member"
     return None
@@ -151,7 +151,7 @@ def _growth_obstacle(mother: Architecture, member: Architecture) -> str:
                 f"section {number} has {depth} units in the mother and {found} in the "
                 "member; a network can only become deeper"
             )
-    largest = fitting_sections(member, member.starts(depths))
+    largest = fitting_sections(member, member.matched_positions(depths))
     for names, units, of in zip(
         mother.unit_names, mother.sections, largest, strict=True
     ):

@@ -94,7 +94,8 @@ def _size_by_rows(
         next(
             j
             for j, other in enumerate(members)
-            if not obstacle(member, other) and member.frame() == other.frame()
+            if not obstacle(member, other)
+            and member.fixed_sizes() == other.fixed_sizes()
         )
         for member in members
     ]
@@ -102,7 +103,7 @@ def _size_by_rows(
 
     @functools.cache
     def fitting(i: int, depths: tuple[int, ...]) -> tuple[tuple[Unit, ...], ...]:
-        return fitting_sections(members[i], members[i].starts(depths))
+        return fitting_sections(members[i], members[i].matched_positions(depths))
 
     @functools.cache
     def row(i: int, depths: tuple[int, ...]) -> np.ndarray:

@@ -15,10 +15,10 @@ from mothernets_jax.methods import (
     snapshot,
     treenets,
 )
-from mothernets_jax.stages.stage import Composition
+from mothernets_jax.stages.stage import MethodPlan
 from mothernets_jax.stages.task import Task
 
-Method = Callable[[Task, Settings, Mapping[str, Architecture]], Composition]
+Method = Callable[[Task, Settings, Mapping[str, Architecture]], MethodPlan]
 
 METHODS: dict[str, Method] = {
     "mothernets": mothernets.compose,

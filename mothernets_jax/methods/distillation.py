@@ -24,7 +24,7 @@ from mothernets_jax.methods.scratch import (
     same_architecture,
     start_at_random,
 )
-from mothernets_jax.stages.stage import Composition, Stage, epoch_flops
+from mothernets_jax.stages.stage import MethodPlan, Stage, epoch_flops
 from mothernets_jax.stages.task import Task, step_spec
 from mothernets_jax.training.losses import cross_entropy
 from mothernets_jax.training.step_spec import Targets
@@ -68,7 +68,7 @@ class DistillationLoss:
 
 def compose(
     task: Task, settings: Settings, members: Mapping[str, Architecture]
-) -> Composition:
+) -> MethodPlan:
     """The teacher's stage, then one for each architecture of its students.
 
     In the epochs of the students the teacher predicts every augmented image anew, which
@@ -108,7 +108,7 @@ def compose(
         teacher._replace(recipe=of_teacher),
         *(student._replace(recipe=of_students) for student in students),
     )
-    return Composition(stages, dict(members))
+    return MethodPlan(stages, dict(members))
 
 
 def _recipes(

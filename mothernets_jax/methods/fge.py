@@ -22,7 +22,7 @@ from mothernets_jax.methods.budget import (
     single_network,
 )
 from mothernets_jax.methods.scratch import continue_from, start_at_random
-from mothernets_jax.stages.stage import Composition, Stage
+from mothernets_jax.stages.stage import MethodPlan, Stage
 from mothernets_jax.stages.task import Task, step_spec
 from mothernets_jax.training.schedules import learning_rates, triangular_cycles
 
@@ -31,7 +31,7 @@ NAME = "fge"
 
 def compose(
     task: Task, settings: Settings, members: Mapping[str, Architecture]
-) -> Composition:
+) -> MethodPlan:
     """A stage for the training before the cycles, then one for each member.
 
     The training before follows the authors' schedule for the epochs of all together,
@@ -92,7 +92,7 @@ def compose(
                 rates=functools.partial(_rates, settings.fge, cycle, first, epochs),
             )
         )
-    return Composition(tuple(stages), dict.fromkeys(names, architecture))
+    return MethodPlan(tuple(stages), dict.fromkeys(names, architecture))
 
 
 def _cycle_epochs(total: int | None, members: int) -> int:

@@ -8,12 +8,12 @@ from collections.abc import Mapping
 from mothernets_jax.architectures import Architecture
 from mothernets_jax.config.settings import Settings
 from mothernets_jax.methods.scratch import from_scratch
-from mothernets_jax.stages.stage import Composition
+from mothernets_jax.stages.stage import MethodPlan
 from mothernets_jax.stages.task import Task
 
 
 def compose(
     task: Task, settings: Settings, members: Mapping[str, Architecture]
-) -> Composition:
+) -> MethodPlan:
     """One stage for each architecture, all by the recipe `train`."""
     return from_scratch("full_data", task, settings, members)

@@ -31,7 +31,7 @@ from mothernets_jax.methods.scratch import (
     same_architecture,
     start_at_random,
 )
-from mothernets_jax.stages.stage import Composition, Stage
+from mothernets_jax.stages.stage import MethodPlan, Stage
 from mothernets_jax.stages.task import Task, step_spec, steps_per_epoch
 from mothernets_jax.training.schedules import cosine_cycles
 
@@ -40,7 +40,7 @@ NAME = "mothernets"
 
 def compose(
     task: Task, settings: Settings, members: Mapping[str, Architecture]
-) -> Composition:
+) -> MethodPlan:
     """For each cluster its MotherNet's stage, then one for each architecture in it.
 
     Raises:
@@ -78,7 +78,7 @@ def compose(
             _members_stage(task, settings, parent, architecture, names, member_recipe)
             for architecture, names in same_architecture(found.members, members).items()
         ]
-    return Composition(tuple(stages), dict(members), clusters)
+    return MethodPlan(tuple(stages), dict(members), clusters)
 
 
 def _members_stage(

@@ -11,7 +11,7 @@ from mothernets_jax.methods.budget import (
 )
 from mothernets_jax.models.variables import init
 from mothernets_jax.runtime.compilation import Executables
-from mothernets_jax.stages.stage import Composition, Stage, Start
+from mothernets_jax.stages.stage import MethodPlan, Stage, Start
 from mothernets_jax.stages.task import Task, step_spec
 from mothernets_jax.training.member_step import MemberState, new_state
 from mothernets_jax.training.step_spec import StepSpec
@@ -25,7 +25,7 @@ def from_scratch(
     members: Mapping[str, Architecture],
     *,
     with_replacement: bool = False,
-) -> Composition:
+) -> MethodPlan:
     """All members by the recipe `train`, one stage for each architecture.
 
     Args:
@@ -61,7 +61,7 @@ def from_scratch(
                 with_replacement=with_replacement,
             )
         )
-    return Composition(tuple(stages), dict(members))
+    return MethodPlan(tuple(stages), dict(members))
 
 
 def check_bags(task: Task, what: str) -> None:

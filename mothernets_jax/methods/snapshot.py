@@ -15,7 +15,7 @@ from mothernets_jax.methods.budget import (
     single_network,
 )
 from mothernets_jax.methods.scratch import continue_from, start_at_random
-from mothernets_jax.stages.stage import Composition, Stage
+from mothernets_jax.stages.stage import MethodPlan, Stage
 from mothernets_jax.stages.task import Task, step_spec
 
 NAME = "snapshot"
@@ -23,7 +23,7 @@ NAME = "snapshot"
 
 def compose(
     task: Task, settings: Settings, members: Mapping[str, Architecture]
-) -> Composition:
+) -> MethodPlan:
     """A stage for each cycle, which goes on where the one before it ended.
 
     There are as many cycles as members, all of one length; the optimiser's
@@ -52,4 +52,4 @@ def compose(
         else:
             start, needs = continue_from(names[i - 1], name), (names[i - 1],)
         stages.append(Stage(NAME, name, (name,), recipe, spec, start, needs))
-    return Composition(tuple(stages), dict.fromkeys(names, architecture))
+    return MethodPlan(tuple(stages), dict.fromkeys(names, architecture))

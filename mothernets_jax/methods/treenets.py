@@ -14,7 +14,7 @@ from mothernets_jax.methods.budget import (
 )
 from mothernets_jax.methods.scratch import start_at_random
 from mothernets_jax.runtime.compilation import Executables
-from mothernets_jax.stages.stage import Composition, Stage, Start, epoch_flops
+from mothernets_jax.stages.stage import MethodPlan, Stage, Start, epoch_flops
 from mothernets_jax.stages.task import Task, step_spec
 from mothernets_jax.training.branching_step import (
     SharedTrunk,
@@ -28,7 +28,7 @@ NAME = "treenets"
 
 def compose(
     task: Task, settings: Settings, members: Mapping[str, Architecture]
-) -> Composition:
+) -> MethodPlan:
     """One stage, in which as many branches as there are members train jointly."""
     network, architecture = single_network(task, members)
     names = tuple(f"{network}_branch_{i}" for i in range(1, len(members) + 1))
@@ -60,6 +60,6 @@ def compose(
         budget_flops(task, settings, members),
         len(names) * epoch_flops(stage, task),
     )
-    return Composition(
+    return MethodPlan(
         (stage._replace(recipe=recipe),), dict.fromkeys(names, architecture)
     )

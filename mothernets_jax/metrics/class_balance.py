@@ -8,7 +8,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 from mothernets_jax.metrics.class_errors import distinct_names, majority_error
-from mothernets_jax.utils.messages import shown
+from mothernets_jax.utils.messages import short_repr
 
 # Classes are called unequal where the largest has so many times the images of the
 # smallest, and more than these beyond it: a stratified split rounds.
@@ -41,7 +41,7 @@ def class_remarks(class_names: Sequence[str], counts: Counts) -> list[str]:
         A sentence each for classes of unequal size, for classes without test images,
         and for classes without validation images where there is a validation split.
     """
-    names = [shown(name) for name in distinct_names(class_names)]
+    names = [short_repr(name) for name in distinct_names(class_names)]
     remarks = [_imbalance(names, counts)] if is_imbalanced(counts) else []
     for split in ("test", "validation"):
         of_class = counts.get(split, ())

@@ -16,9 +16,9 @@ from mothernets_jax.architectures.checks import (
 from mothernets_jax.architectures.operations import (
     HEAD,
 )
-from mothernets_jax.models.network import SHOWN, Network
+from mothernets_jax.models.network import INTERMEDIATES, Network
 from mothernets_jax.models.variables import Variables, check_variables
-from mothernets_jax.utils.messages import shown
+from mothernets_jax.utils.messages import short_repr
 
 
 @contextlib.contextmanager
@@ -33,7 +33,7 @@ def misfits_explained(architecture: Architecture, images: Any) -> Iterator[None]
     ) as error:
         reason = str(error).partition(" (https")[0]
         raise ValueError(
-            f"the variables do not fit {shown(str(architecture))} on images of "
+            f"the variables do not fit {short_repr(str(architecture))} on images of "
             f"(height, width, channels) {tuple(images.shape[1:])}: {reason} "
             "Expected images of the shape that mn.init was given"
         ) from error
@@ -109,7 +109,7 @@ def apply_and_update(
     return logits, state.get("batch_stats", {})
 
 
-def shown_values(
+def intermediates(
     architecture: Architecture, variables: Variables, images: jax.Array
 ) -> dict[str, jax.Array]:
     """What each operation makes in a training pass, by its name.
@@ -117,9 +117,9 @@ def shown_values(
     Returns:
         [batch, height, width, channels] or [batch, channels] by operation.
     """
-    mutable = ["batch_stats", SHOWN]
+    mutable = ["batch_stats", INTERMEDIATES]
     _, state = _forward(architecture, variables, images, True, mutable=mutable)
-    (values,) = state[SHOWN]["values"]
+    (values,) = state[INTERMEDIATES]["values"]
     return values
 
 

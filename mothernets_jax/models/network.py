@@ -35,7 +35,7 @@ from mothernets_jax.models.layers import (
 )
 
 # The collection in which a network shows what passes through it.
-SHOWN = "shown"
+INTERMEDIATES = "shown"
 
 
 class WeightLayer(nn.Module):
@@ -97,7 +97,7 @@ class Network(nn.Module):
         for operation in operations[self.first : self.stop]:
             read = [values[name] for name in read_by(operation)]
             values[operation.name] = value = self._run(operation, read, train)
-        self.sow(SHOWN, "values", values)
+        self.sow(INTERMEDIATES, "values", values)
         return value
 
     def _run(

@@ -20,7 +20,7 @@ from mothernets_jax.architectures.operations import (
     Weight,
 )
 from mothernets_jax.models.network import Network
-from mothernets_jax.utils.messages import shown
+from mothernets_jax.utils.messages import short_repr
 
 Variables = dict  # {"params": ..., "batch_stats": ...}
 
@@ -79,7 +79,8 @@ def check_key(key: Any) -> None:
     raw = dtype == jnp.uint32 and shape is not None and len(shape) == 1
     if not raw and not (typed and shape == ()):
         raise ValueError(
-            f"key is {shown(key)}: expected one random key, such as jax.random.key(0)"
+            f"key is {short_repr(key)}: expected one random key, such as "
+            "jax.random.key(0)"
         )
 
 
@@ -92,7 +93,7 @@ def check_variables(architecture: Architecture, variables: Any) -> None:
     expected = "expected {'params': ..., 'batch_stats': ...} as mn.init makes them"
     if not isinstance(variables, Mapping) or "params" not in variables:
         keys = list(variables) if isinstance(variables, Mapping) else variables
-        raise ValueError(f"variables are {shown(keys)}: {expected}")
+        raise ValueError(f"variables are {short_repr(keys)}: {expected}")
     params = variables["params"]
     layers = {
         operation.name: operation
@@ -102,15 +103,15 @@ def check_variables(architecture: Architecture, variables: Any) -> None:
     for name in layers.keys() ^ set(params):
         there = "lack" if name in layers else "have"
         raise ValueError(
-            f"the variables are not those of {shown(str(architecture))}: they {there} "
-            f"the layer {name!r}. {expected.capitalize()} for this network"
+            f"the variables are not those of {short_repr(str(architecture))}: they "
+            f"{there} the layer {name!r}. {expected.capitalize()} for this network"
         )
     for name, layer in layers.items():
         if isinstance(layer, Weight) and layer.width is not None:
             width = params[name]["kernel"].shape[-1]
             if width != layer.width:
                 raise ValueError(
-                    f"the variables are not those of {shown(str(architecture))}: "
+                    f"the variables are not those of {short_repr(str(architecture))}: "
                     f"{name} is {width} wide in them, expected {layer.width}"
                 )
 

@@ -8,7 +8,7 @@ import statistics
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-from mothernets_jax.config.settings import without_harmless, without_other_methods
+from mothernets_jax.config.settings import result_relevant, without_other_methods
 from mothernets_jax.report.columns import with_shares
 from mothernets_jax.report.finished_runs import Run, with_images
 from mothernets_jax.report.plots.series import anytime_points, flops_before_members
@@ -154,7 +154,7 @@ def variant_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
 
     The architectures, whose notation is long, are one setting.
     """
-    flat = without_harmless(settings)
+    flat = result_relevant(settings)
     flat["architectures"] = dict(settings.get("architectures", {}))
     pending, found = list(flat.items()), {}
     while pending:

@@ -35,7 +35,7 @@ from mothernets_jax.runtime.compilation import ProgramStore
 from mothernets_jax.runtime.devices import device_name
 from mothernets_jax.runtime.interruption import Interruption
 from mothernets_jax.runtime.progress import RunProgress
-from mothernets_jax.stages.stage import Composition, planned_flops
+from mothernets_jax.stages.stage import MethodPlan, planned_flops
 from mothernets_jax.stages.strategy import StrategyMemory
 from mothernets_jax.stages.task import Task
 from mothernets_jax.storage import files
@@ -87,7 +87,7 @@ def run(
     results = train_and_evaluate(
         settings, name=name, workdir=workdir, command=command, console=console
     )
-    report = multihost.on_first(lambda: str(write_report(results, workdir)))
+    report = multihost.run_on_host0(lambda: str(write_report(results, workdir)))
     console.print(comparison_table(results))
     console.print(f"report: {report}", soft_wrap=True, highlight=False, markup=False)
     _log.info("finished after %.0f s", time.perf_counter() - started)
@@ -123,29 +123,31 @@ def train_and_evaluate(
     """
     console = console or Console(quiet=True)
     multihost.check_same("the settings", settings.digest())
-    done = multihost.on_first(lambda: run_folder.find_results(workdir, settings))
+    done = multihost.run_on_host0(lambda: run_folder.find_results(workdir, settings))
     if done is not None:
-        multihost.on_first(lambda: check_finished(workdir, settings))
+        multihost.run_on_host0(lambda: check_finished(workdir, settings))
         console.print(
             f"Everything in {workdir} is done already.", soft_wrap=True, markup=False
         )
         return done
-    owner, interruption = run_folder.Owner(workdir, command), Interruption()
+    owner, interruption = run_folder.RunLock(workdir, command), Interruption()
     with contextlib.ExitStack() as stack:
         stack.enter_context(interruption.watch())
         stack.callback(owner.release)
-        multihost.on_first(
+        multihost.run_on_host0(
             lambda: owner.reserve(settings) if workdir.exists() else None
         )
         task = load_task(settings)
-        ood_images = multihost.on_every(lambda: read_ood_images(task, settings))
+        ood_images = multihost.run_on_every_host(
+            lambda: read_ood_images(task, settings)
+        )
         described = check_data(workdir, settings, task.dataset, ood_images)
         compositions = _compositions(task, settings)
         check_memory((s for c in compositions.values() for s in c.stages), task)
         for sentence in remarks_on_classes(task):
             _log.info("%s", sentence)
         # Written to only now that all that could be refused was looked at.
-        multihost.on_first(lambda: _begin(owner, workdir, settings, described))
+        multihost.run_on_host0(lambda: _begin(owner, workdir, settings, described))
         if store is None:
             store = stack.enter_context(contextlib.closing(ProgramStore()))
         outcomes = _train_methods(
@@ -166,18 +168,18 @@ def train_and_evaluate(
             **outcomes._asdict(),
         }
         results = files.without_nonfinite(results)
-        multihost.on_first(lambda: run_folder.finish(workdir, results))
+        multihost.run_on_host0(lambda: run_folder.finish(workdir, results))
     return results
 
 
 def _begin(
-    owner: run_folder.Owner,
+    owner: run_folder.RunLock,
     workdir: Path,
     settings: Settings,
     described: Mapping[str, Any],
 ) -> None:
     """Writes into the run's folder what tells it from others: settings, then data."""
-    owner.claim(settings)
+    owner.acquire(settings)
     run_record.begin(workdir, described, computation(settings))
 
 
@@ -185,7 +187,7 @@ def _train_methods(
     task: Task,
     ood_images: np.ndarray,
     settings: Settings,
-    compositions: Mapping[str, Composition],
+    compositions: Mapping[str, MethodPlan],
     workdir: Path,
     console: Console,
     store: ProgramStore,
@@ -223,7 +225,7 @@ def _train_methods(
     return outcomes
 
 
-def _compositions(task: Task, settings: Settings) -> dict[str, Composition]:
+def _compositions(task: Task, settings: Settings) -> dict[str, MethodPlan]:
     members = settings.members
     found = {name: METHODS[name](task, settings, members) for name in settings.methods}
     stages = [stage for composition in found.values() for stage in composition.stages]
@@ -233,7 +235,7 @@ def _compositions(task: Task, settings: Settings) -> dict[str, Composition]:
 
 
 def _describe_plan(
-    task: Task, settings: Settings, compositions: Mapping[str, Composition]
+    task: Task, settings: Settings, compositions: Mapping[str, MethodPlan]
 ) -> dict[str, Any]:
     """The clusters of the method that has them."""
     clusters = [found for c in compositions.values() for found in c.clusters]

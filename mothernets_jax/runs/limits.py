@@ -9,7 +9,7 @@ from mothernets_jax.architectures.costs import norm_positions, num_params
 from mothernets_jax.runtime.devices import memory_bytes
 from mothernets_jax.stages.stage import Stage
 from mothernets_jax.stages.task import Task, steps_per_epoch
-from mothernets_jax.utils.messages import shown
+from mothernets_jax.utils.messages import short_repr
 
 MOST_STEPS = 100_000_000  # of a stage; each has a learning rate in memory
 
@@ -45,11 +45,11 @@ def check_batch_norm(stages: Iterable[Stage], task: Task) -> None:
         if alone:
             raise ValueError(
                 f"config.train.batch_size is {size}, but the batch normalisation "
-                f"{alone[0]!r} of {stage.name} ({shown(str(stage.architecture))}) sees "
-                f"one pixel of an image of {task.input_shape[0]}x{task.input_shape[1]} "
-                "there: normalised by the statistics of one value, it would be the "
-                "same whatever the image. Raise it to 2 or more, or use networks "
-                "without batch normalisation"
+                f"{alone[0]!r} of {stage.name} ({short_repr(str(stage.architecture))}) "
+                "sees one pixel of an image of "
+                f"{task.input_shape[0]}x{task.input_shape[1]} there: normalised by the "
+                "statistics of one value, it would be the same whatever the image. "
+                "Raise it to 2 or more, or use networks without batch normalisation"
             )
 
 
@@ -73,8 +73,8 @@ def check_memory(stages: Iterable[Stage], task: Task) -> None:
             of_one = f" each of {members} networks" if members > 1 else " a network"
             raise ValueError(
                 f"{stage.name} trains{of_one} of {params:,} parameters "
-                f"({shown(str(stage.architecture))}), which take {gibibytes(needed)} "
-                f"with momentum and a gradient; expected at most "
+                f"({short_repr(str(stage.architecture))}), which take "
+                f"{gibibytes(needed)} with momentum and a gradient; expected at most "
                 f"{gibibytes(available)}, the memory of {len(task.devices)} "
                 f"{task.devices[0].device_kind}. Lower the networks' widths or "
                 "config.replicas, or use more or larger devices"

@@ -25,7 +25,7 @@ def load_task(settings: Settings) -> Task:
     Raises:
         ValueError: data that cannot be read or used as the settings say.
     """
-    return multihost.on_every(lambda: _read_task(settings))
+    return multihost.run_on_every_host(lambda: _read_task(settings))
 
 
 def check_data(
@@ -51,7 +51,7 @@ def check_data(
     )
     multihost.check_same("the data", json.dumps(described))
     made_with = computation(settings)
-    multihost.on_first(lambda: run_record.check(workdir, described, made_with))
+    multihost.run_on_host0(lambda: run_record.check(workdir, described, made_with))
     return described
 
 

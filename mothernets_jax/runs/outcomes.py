@@ -28,7 +28,7 @@ from mothernets_jax.runs.results import (
 from mothernets_jax.runs.scheduler import Execution, Trained
 from mothernets_jax.runtime import multihost
 from mothernets_jax.runtime.compilation import Executables
-from mothernets_jax.stages.stage import Composition
+from mothernets_jax.stages.stage import MethodPlan
 from mothernets_jax.stages.task import Task
 from mothernets_jax.storage import checkpoints
 from mothernets_jax.utils.messages import in_short
@@ -83,7 +83,7 @@ def _errors_in_words(figures: Mapping[str, Any], task: Task) -> str:
 
 def evaluate_method(
     method: str,
-    composition: Composition,
+    composition: MethodPlan,
     trained: Trained,
     task: Task,
     settings: Settings,
@@ -106,7 +106,7 @@ def evaluate_method(
         method without members, as `results.summarise_failure`, with the same.
     """
     folder = execution.workdir / ENSEMBLES_FOLDER / method
-    return multihost.on_first(
+    return multihost.run_on_host0(
         lambda: _evaluate(
             composition, trained, task, settings, execution, ood_images, folder
         )
@@ -114,7 +114,7 @@ def evaluate_method(
 
 
 def _evaluate(
-    composition: Composition,
+    composition: MethodPlan,
     trained: Trained,
     task: Task,
     settings: Settings,
@@ -152,7 +152,7 @@ def _evaluate(
 
 
 def _usable(
-    composition: Composition,
+    composition: MethodPlan,
     trained: Trained,
     task: Task,
     ood_images: np.ndarray,
@@ -178,7 +178,7 @@ def _usable(
 
 
 def _ensemble(
-    names: Collection[str], composition: Composition, trained: Trained, task: Task
+    names: Collection[str], composition: MethodPlan, trained: Trained, task: Task
 ) -> Ensemble:
     """Some of a method's members, out of all networks that it trained."""
     dataset = task.dataset

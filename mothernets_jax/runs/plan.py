@@ -15,7 +15,7 @@ from mothernets_jax.growth.clustering import Cluster
 from mothernets_jax.growth.mothernet import matched_units, obstacle
 from mothernets_jax.methods.mothernets import mothernet_name
 from mothernets_jax.metrics.class_balance import class_remarks
-from mothernets_jax.stages.stage import Stage, planned_flops, settled
+from mothernets_jax.stages.stage import Stage, planned_flops, strategy_without_trial
 from mothernets_jax.stages.task import Task, steps_per_epoch
 
 
@@ -214,7 +214,7 @@ def _stages_table(
             table.add_row(
                 method,
                 ", ".join(stage.members),
-                settled(strategy, stage) or "timed",
+                strategy_without_trial(strategy, stage) or "timed",
                 str(stage.recipe.epochs),
                 f"{planned_flops(stage, task):.2e}",
             )

@@ -13,7 +13,7 @@ from mothernets_jax.ensembles.combine import COMBINATIONS
 from mothernets_jax.ensembles.ensemble import Ensemble
 from mothernets_jax.metrics import class_errors, classification
 from mothernets_jax.runtime.compilation import Executables
-from mothernets_jax.stages.stage import Composition
+from mothernets_jax.stages.stage import MethodPlan
 from mothernets_jax.stages.task import Task
 
 _SPLITS = ("test", "validation", "calibration", "ood")
@@ -103,7 +103,7 @@ def summarise(
     ensemble: Ensemble,
     predictions: Predictions,
     task: Task,
-    composition: Composition,
+    composition: MethodPlan,
     records: Sequence[Mapping[str, Any]],
     executables: Executables,
     *,
@@ -129,16 +129,16 @@ def summarise(
     fitted = ensemble.weights, ensemble.temperatures
     validation, detection = {}, {}
     if len(validation_labels):
-        validation = summary.of_combinations(
+        validation = summary.combination_metrics(
             predictions.validation, validation_labels, *fitted
         )
     averaged = COMBINATIONS["average"](predictions.test)
     if ood_name:
         others = COMBINATIONS["average"](predictions.ood)
-        detection = {"name": ood_name, **summary.of_detection(averaged, others)}
+        detection = {"name": ood_name, **summary.detection_metrics(averaged, others)}
     members = _describe_members(ensemble, predictions, task, records)
     return {
-        "ensemble": summary.of_combinations(predictions.test, labels, *fitted),
+        "ensemble": summary.combination_metrics(predictions.test, labels, *fitted),
         "validation": validation,
         "mean_member_error": float(np.mean([m["error"] for m in members.values()])),
         "members": members,
@@ -147,8 +147,8 @@ def summarise(
             name: dict(zip(members, weights.tolist(), strict=True))
             for name, weights in ensemble.weights.items()
         },
-        "diversity": summary.of_diversity(predictions.test, labels),
-        "reliability": summary.of_reliability(
+        "diversity": summary.diversity_metrics(predictions.test, labels),
+        "reliability": summary.reliability_bins(
             averaged, labels, ensemble.temperatures.get("average")
         ),
         "ood": detection,
@@ -197,7 +197,7 @@ def _training_cost(records: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     }
 
 
-def _size(ensemble: Ensemble, composition: Composition, task: Task) -> dict[str, Any]:
+def _size(ensemble: Ensemble, composition: MethodPlan, task: Task) -> dict[str, Any]:
     """Parameters of the ensemble, and FLOPs of its prediction of one image.
 
     What members share, a common trunk, counts once.
@@ -273,7 +273,7 @@ def _describe_members(
             scores = predictions.validation[i]
             validation_error = classification.error(scores, dataset.validation_labels)
         described[name] = {
-            **summary.of_member(predictions.test[i], dataset.test_labels),
+            **summary.member_metrics(predictions.test[i], dataset.test_labels),
             "validation_error": validation_error,
             "architecture": str(architecture),
             "parameters": num_params(architecture, task.input_shape, task.num_classes),

@@ -14,12 +14,12 @@ from typing import IO, Any
 from mothernets_jax.config.settings import (
     Settings,
     of_this_version,
-    without_harmless,
+    result_relevant,
     without_places,
 )
 from mothernets_jax.data import run_record
 from mothernets_jax.storage import checkpoints, files
-from mothernets_jax.utils.messages import named
+from mothernets_jax.utils.messages import safe_name
 
 _log = logging.getLogger(__name__)
 
@@ -69,8 +69,8 @@ def _check_experiment(workdir: Path, settings: Settings) -> None:
             f"{error}. Where the folder is surely this experiment's, delete the file "
             "alone, and the run goes on"
         ) from None
-    found = without_harmless(of_this_version(found))
-    wanted = without_harmless(settings.to_json())
+    found = result_relevant(of_this_version(found))
+    wanted = result_relevant(settings.to_json())
     if run_record.exists(workdir):  # by which the images themselves are compared
         found, wanted = without_places(found), without_places(wanted)
     if found != wanted:
@@ -89,7 +89,7 @@ def _check_no_strangers(workdir: Path) -> None:
     names = (path.name for path in workdir.iterdir())
     found = sorted(n for n in names if not n.startswith(".") and n not in _NO_CONTENT)
     if found:
-        some = ", ".join(map(named, found[:_MOST_NAMES]))
+        some = ", ".join(map(safe_name, found[:_MOST_NAMES]))
         more = len(found) - _MOST_NAMES
         raise ValueError(
             f"--workdir={workdir} is not the folder of a run: it holds {some}"
@@ -113,7 +113,7 @@ def _read_object(path: Path, *fields: str) -> dict[str, Any]:
     return found
 
 
-class Owner:
+class RunLock:
     """The one process that works in a run's folder; a lock that ends with it."""
 
     def __init__(self, workdir: Path, command: str):
@@ -137,7 +137,7 @@ class Owner:
             # Another process may have made it another experiment's meanwhile.
             _check_experiment(self._workdir, settings)
 
-    def claim(self, settings: Settings) -> None:
+    def acquire(self, settings: Settings) -> None:
         """Makes the folder, unless it is there, locks it, and writes the settings.
 
         Raises:

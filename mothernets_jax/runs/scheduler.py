@@ -16,7 +16,7 @@ from mothernets_jax.runtime.compilation import Executables, ProgramStore
 from mothernets_jax.runtime.devices import Device
 from mothernets_jax.runtime.interruption import Interruption
 from mothernets_jax.runtime.progress import RunProgress
-from mothernets_jax.stages.autosave import UnfinishedWork
+from mothernets_jax.stages.autosave import StageAutosave
 from mothernets_jax.stages.prepare import prepare_stage
 from mothernets_jax.stages.run_stage import run_stage
 from mothernets_jax.stages.stage import Stage, planned_flops
@@ -89,7 +89,7 @@ def read_records(workdir: Path, stages: Sequence[Stage]) -> dict[str, dict[str, 
                     found[stage.name] = record
         return found
 
-    return multihost.on_first(read)
+    return multihost.run_on_host0(read)
 
 
 def _shapes_of_result(
@@ -208,10 +208,10 @@ def _run_and_save(
     stage: Stage, task: Task, trained: Mapping[str, MemberState], execution: Execution
 ) -> StageResult:
     folder, progress = stage_folder(execution.workdir, stage), execution.progress
-    log = execution.metrics if multihost.is_first() else None
+    log = execution.metrics if multihost.is_host0() else None
     if log:
         log.forget(stage.name)
-    work = UnfinishedWork(folder / "unfinished", execution.interval_seconds)
+    work = StageAutosave(folder / "unfinished", execution.interval_seconds)
     try:
         result = run_stage(
             stage,
@@ -228,7 +228,7 @@ def _run_and_save(
     finally:
         work.close()
     states = {name: state._asdict() for name, state in result.states.items()}
-    multihost.on_first(lambda: checkpoints.save(folder, states, result.record))
+    multihost.run_on_host0(lambda: checkpoints.save(folder, states, result.record))
     work.discard()
     if not states:
         progress.message(f"{stage.name}: none of its networks could be trained")
@@ -254,16 +254,16 @@ def _restored(stage: Stage, task: Task, execution: Execution) -> StageResult | N
             return None
         return record
 
-    record = multihost.on_first(find)
+    record = multihost.run_on_host0(find)
     if record is None:
         return None
     shapes = _shapes_of_result(stage, task, record)
     saved = {}  # where all of its members are left out, there is nothing to read
     if shapes:
-        saved = multihost.arrays_on_first(
+        saved = multihost.arrays_from_host0(
             lambda: checkpoints.read(folder, shapes), shapes
         )
-    if multihost.is_first():
+    if multihost.is_host0():
         execution.metrics.mend(stage.name, epochs_of(record["history"]))
     execution.progress.message(f"{stage.name}: done already")
     return StageResult({n: MemberState(**s) for n, s in saved.items()}, record)

@@ -18,7 +18,7 @@ from rich.console import Console
 
 from mothernets_jax.runtime.interruption import InterruptedRunError
 from mothernets_jax.runtime.logs import log_as_host
-from mothernets_jax.runtime.multihost import StoppedTogetherError, is_first
+from mothernets_jax.runtime.multihost import StoppedTogetherError, is_host0
 
 MEETING_SECONDS = 300
 
@@ -59,7 +59,7 @@ def together(
     _meet(coordinator, num_hosts, host, seconds)
     log_as_host(jax.process_index())
     try:
-        yield Console(quiet=not is_first())
+        yield Console(quiet=not is_host0())
     except (StoppedTogetherError, InterruptedRunError):
         jax.distributed.shutdown()  # all of them come here
         raise

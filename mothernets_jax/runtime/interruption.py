@@ -85,7 +85,7 @@ class Interruption:
 
     def requested(self) -> int:
         """The signal's number, on every host the same; 0 where none came."""
-        return multihost.largest(self._number)
+        return multihost.max_over_hosts(self._number)
 
     def check(self) -> None:
         """Stops if told to.

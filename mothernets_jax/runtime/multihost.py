@@ -26,7 +26,7 @@ class StoppedTogetherError(ValueError):
     """An error that every host raises, at the same point of the program."""
 
 
-def is_first() -> bool:
+def is_host0() -> bool:
     """Whether this host is the one that writes."""
     return jax.process_index() == 0
 
@@ -36,7 +36,7 @@ def alone() -> bool:
     return jax.process_count() == 1
 
 
-def on_first(function: Callable[[], _Json]) -> _Json:
+def run_on_host0(function: Callable[[], _Json]) -> _Json:
     """Runs a function on the first host only, and tells all what came of it.
 
     Returns:
@@ -48,7 +48,7 @@ def on_first(function: Callable[[], _Json]) -> _Json:
     if jax.process_count() == 1:
         return function()
     outcome: dict[str, Any] = {}
-    if is_first():
+    if is_host0():
         try:
             outcome["value"] = function()
         except (ValueError, OSError) as error:
@@ -56,7 +56,7 @@ def on_first(function: Callable[[], _Json]) -> _Json:
     text = np.frombuffer(json.dumps(outcome).encode(), np.uint8)
     length = int(multihost_utils.broadcast_one_to_all(np.int32(len(text))))
     padded = np.zeros(1 << length.bit_length(), np.uint8)  # few shapes, few programs
-    if is_first():
+    if is_host0():
         padded[:length] = text
     told = np.asarray(multihost_utils.broadcast_one_to_all(padded))
     outcome = json.loads(told[:length].tobytes())
@@ -65,7 +65,7 @@ def on_first(function: Callable[[], _Json]) -> _Json:
     return outcome["value"]
 
 
-def arrays_on_first(function: Callable[[], Any], shapes: Any) -> Any:
+def arrays_from_host0(function: Callable[[], Any], shapes: Any) -> Any:
     """The same for a function that returns arrays.
 
     Args:
@@ -86,26 +86,26 @@ def arrays_on_first(function: Callable[[], Any], shapes: Any) -> Any:
         nonlocal tree
         tree = jax.tree.map(np.asarray, function())
 
-    on_first(run)
+    run_on_host0(run)
     told = multihost_utils.broadcast_one_to_all(tree)
     return jax.device_put(told, jax.local_devices()[0])
 
 
-def first_clock(seconds: float) -> float:
+def broadcast_float(seconds: float) -> float:
     """What the first host measured, where each has measured its own."""
     if jax.process_count() == 1:
         return seconds
     return float(multihost_utils.broadcast_one_to_all(np.float32(seconds)))
 
 
-def largest(number: int) -> int:
+def max_over_hosts(number: int) -> int:
     """The largest of the hosts' numbers, known to all of them."""
     if jax.process_count() == 1:
         return number
     return int(np.max(multihost_utils.process_allgather(np.int32(number))))
 
 
-def on_every(function: Callable[[], _Value]) -> _Value:
+def run_on_every_host(function: Callable[[], _Value]) -> _Value:
     """Runs a function on every host; one that fails ends them all with its message.
 
     Raises:

@@ -28,7 +28,7 @@ _MOST_OF_THE_TIME = 0.01
 Template = Callable[[Mapping[str, Any]], dict[str, Any]]
 
 
-class UnfinishedWork:
+class StageAutosave:
     """Saves of one stage; of several hosts, the first alone writes and reads."""
 
     def __init__(self, folder: Path | None, interval_seconds: float = 60.0):
@@ -53,7 +53,7 @@ class UnfinishedWork:
         idle = self._pending is None or self._pending.done()
         # However slow the disk is.
         interval = max(self._interval, self._seconds / _MOST_OF_THE_TIME)
-        return bool(multihost.first_clock(float(idle and waited >= interval)))
+        return bool(multihost.broadcast_float(float(idle and waited >= interval)))
 
     def save(self, variables: Mapping[str, Any], record: Mapping[str, Any]) -> None:
         """Begins to save.
@@ -65,7 +65,7 @@ class UnfinishedWork:
         Raises:
             OSError: the save before this one failed.
         """
-        if self._thread is None or not multihost.is_first():
+        if self._thread is None or not multihost.is_host0():
             return
         self.wait()
         self._last = time.monotonic()
@@ -106,12 +106,12 @@ class UnfinishedWork:
                     self._damaged.add(number)
             return None
 
-        found = multihost.on_first(find)
+        found = multihost.run_on_host0(find)
         if found is None:
             return None
         number, record = found
         shapes = template(record)
-        variables = multihost.arrays_on_first(
+        variables = multihost.arrays_from_host0(
             lambda: checkpoints.read(self._of(number), shapes), shapes
         )
         return variables, record
@@ -131,7 +131,7 @@ class UnfinishedWork:
 
     def discard(self) -> None:
         """Deletes the saves: the stage is done."""
-        if self._folder is not None and multihost.is_first():
+        if self._folder is not None and multihost.is_host0():
             shutil.rmtree(self._folder, ignore_errors=True)
 
     def _write(self, variables: dict[str, Any], record: Mapping[str, Any]) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 import jax
 import numpy as np
 
-from mothernets_jax.stages.state import StagePosition
+from mothernets_jax.stages.state import StageState
 from mothernets_jax.training.member_step import MemberState, Metrics
 
 _log = logging.getLogger(__name__)
@@ -23,7 +23,9 @@ RETRY_RATE = 0.1
 _EXPLODED = 100.0
 
 
-def trouble(state: MemberState, metrics: Metrics, num_classes: int) -> str | None:
+def divergence_reason(
+    state: MemberState, metrics: Metrics, num_classes: int
+) -> str | None:
     """What went wrong in an epoch, in words; None where nothing did.
 
     Args:
@@ -62,7 +64,7 @@ def unpredictable(validation_errors: Mapping[str, float | None]) -> dict[str, st
     }
 
 
-def send_back(position: StagePosition, troubles: Mapping[str, str]) -> None:
+def roll_back(position: StageState, troubles: Mapping[str, str]) -> None:
     """Decides who tries the epoch again, and who is left out.
 
     Args:

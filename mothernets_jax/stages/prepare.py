@@ -16,7 +16,7 @@ from mothernets_jax.stages.inputs import (
     epoch_inputs_of,
     member_rates,
 )
-from mothernets_jax.stages.stage import Stage, settled
+from mothernets_jax.stages.stage import Stage, strategy_without_trial
 from mothernets_jax.stages.task import Task, steps_per_epoch
 from mothernets_jax.training.epoch_inputs import MemberKeys
 from mothernets_jax.training.group_step import make_steps, new_group
@@ -50,7 +50,7 @@ def prepare_training(
         strategy: `auto` begins with the program of a single member.
         store: where compiled programs are kept.
     """
-    strategy = settled(strategy, stage) or "loop"
+    strategy = strategy_without_trial(strategy, stage) or "loop"
     members = 1 if strategy == "loop" else len(stage.members)
     steps = steps_per_epoch(stage.recipe, task)
     key: Any = jax.ShapeDtypeStruct((members,), task.key.dtype)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from mothernets_jax.runtime.compilation import Executables
 from mothernets_jax.runtime.interruption import Interruption
 from mothernets_jax.runtime.progress import RunProgress
-from mothernets_jax.stages.autosave import UnfinishedWork
+from mothernets_jax.stages.autosave import StageAutosave
 from mothernets_jax.stages.stage import Stage
 from mothernets_jax.stages.stage_run import StageResult, StageRun
 from mothernets_jax.stages.strategy import StrategyMemory
@@ -23,7 +23,7 @@ def run_stage(
     executables: Executables,
     progress: RunProgress,
     log: Callable[..., None],
-    work: UnfinishedWork,
+    work: StageAutosave,
     interruption: Interruption,
 ) -> StageResult:
     """Trains a stage's members to the end of their recipe.

@@ -78,7 +78,7 @@ class Stage(NamedTuple):
         return f"{self.method}-{self.label}"
 
 
-class Composition(NamedTuple):
+class MethodPlan(NamedTuple):
     """A method's work.
 
     Attributes:
@@ -106,7 +106,7 @@ def stage_rates(stage: Stage, task: Task) -> np.ndarray:
     ).reshape(recipe.epochs, steps)
 
 
-def settled(requested: str, stage: Stage) -> str | None:
+def strategy_without_trial(requested: str, stage: Stage) -> str | None:
     """A stage's strategy, where it can be told without a trial.
 
     Args:

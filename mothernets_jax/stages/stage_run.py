@@ -14,11 +14,11 @@ from mothernets_jax.runtime.compilation import Executables
 from mothernets_jax.runtime.devices import describe_speed
 from mothernets_jax.runtime.interruption import InterruptedRunError, Interruption
 from mothernets_jax.runtime.progress import RunProgress
-from mothernets_jax.stages.autosave import UnfinishedWork
-from mothernets_jax.stages.divergence import send_back, trouble, unpredictable
+from mothernets_jax.stages.autosave import StageAutosave
+from mothernets_jax.stages.divergence import divergence_reason, roll_back, unpredictable
 from mothernets_jax.stages.stage import Stage, epoch_flops
 from mothernets_jax.stages.state import (
-    StagePosition,
+    StageState,
     beginning,
     epochs_of,
     still_training,
@@ -59,7 +59,7 @@ class StageRun:
         executables: Executables,
         progress: RunProgress,
         log: Callable[..., None],
-        work: UnfinishedWork,
+        work: StageAutosave,
         interruption: Interruption,
     ):
         self._stage, self._task, self._executables = stage, task, executables
@@ -85,7 +85,7 @@ class StageRun:
             seconds = hatching()
             starts = [start.states[name] for name in stage.members]
             # Hosts of several kinds may round differently.
-            starts = multihost.arrays_on_first(lambda: starts, starts)
+            starts = multihost.arrays_from_host0(lambda: starts, starts)
             strategy = choose_strategy(
                 strategy, stage, task, starts, executables, memory, reference
             )
@@ -97,7 +97,7 @@ class StageRun:
             self._good = starts
         else:
             variables, record = saved
-            self._position = StagePosition.from_record(record)
+            self._position = StageState.from_record(record)
             starts = self._states_of(variables["now"])
             self._good = self._states_of(variables.get("good", variables["now"]))
         position = self._position
@@ -197,7 +197,7 @@ class StageRun:
             name: reason
             for name in trained
             if (
-                reason := trouble(
+                reason := divergence_reason(
                     states[name], metrics_of[name], self._task.num_classes
                 )
             )
@@ -206,7 +206,7 @@ class StageRun:
             {name: states[name] for name in trained if name not in troubles}
         )
         # Hosts of several kinds may round differently.
-        troubles |= multihost.on_first(lambda: unpredictable(errors))
+        troubles |= multihost.run_on_host0(lambda: unpredictable(errors))
         if stage.spec.coupling.tied and troubles:
             troubles = dict.fromkeys(trained, next(iter(troubles.values())))
         for name in trained:
@@ -273,7 +273,7 @@ class StageRun:
             for name, state in good
         ]
         self._trainer.load(self._good)
-        send_back(position, troubles)
+        roll_back(position, troubles)
 
     def _save_if_due(self) -> None:
         number = self._interruption.requested()
@@ -298,7 +298,7 @@ class StageRun:
     def _saved_shapes(self, record: Mapping[str, Any]) -> dict[str, Any]:
         """Shapes of what `_save` has saved with a record."""
         try:
-            steps = StagePosition.from_record(record).steps
+            steps = StageState.from_record(record).steps
         except TypeError as error:
             raise DamagedError(
                 f"{self._stage.name}: what was saved of it is of another version "

@@ -19,7 +19,7 @@ _CLOCKS = (
 
 
 @dataclasses.dataclass
-class StagePosition:
+class StageState:
     """A stage between two steps; everything but the members' states.
 
     Attributes:
@@ -98,9 +98,9 @@ def beginning(
     strategy: str,
     checks: dict[str, dict[str, float]],
     left_out: Mapping[str, str],
-) -> StagePosition:
+) -> StageState:
     """The position of members that have just been started."""
-    return StagePosition(
+    return StageState(
         strategy=strategy,
         epoch=0,
         steps=0,
@@ -136,7 +136,7 @@ def plateaued(accuracies: Sequence[float], patience_epochs: int) -> bool:
     return len(accuracies) - 1 - best >= patience_epochs
 
 
-def still_training(stage: Stage, position: StagePosition) -> dict[str, bool]:
+def still_training(stage: Stage, position: StageState) -> dict[str, bool]:
     """By member, who has an epoch to come, were there more in the recipe."""
     recipe = stage.recipe
     active = {

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 from mothernets_jax.models.variables import Variables
 from mothernets_jax.runtime import multihost
 from mothernets_jax.runtime.compilation import Executables
-from mothernets_jax.stages.stage import Stage, settled
+from mothernets_jax.stages.stage import Stage, strategy_without_trial
 from mothernets_jax.stages.task import Task, steps_per_epoch
 from mothernets_jax.stages.trainer import GroupTrainer
 from mothernets_jax.storage import files
@@ -46,14 +46,14 @@ class StrategyMemory:
         """
         self._path = path
         self._lock = threading.Lock()
-        self.choices: dict[str, dict[str, Any]] = multihost.on_first(self._read)
+        self.choices: dict[str, dict[str, Any]] = multihost.run_on_host0(self._read)
 
     def remember(self, key: str, choice: dict[str, Any]) -> None:
         """Adds a choice and writes the file; stages side by side may do so at once."""
         with self._lock:
             self.choices[key] = choice
             if self._path is not None:
-                multihost.on_first(self._write)
+                multihost.run_on_host0(self._write)
 
     def _read(self) -> dict[str, dict[str, Any]]:
         if self._path is None or not self._path.exists():
@@ -97,7 +97,7 @@ def choose_strategy(
         reference: variables of the network that the loss refers to, if any.
     """
     members = len(stage.members)
-    strategy = settled(requested, stage)
+    strategy = strategy_without_trial(requested, stage)
     if strategy is not None:
         return strategy
     key = _key(stage, task)

@@ -91,7 +91,7 @@ class GroupTrainer:
         args = (self._groups[0], shapes, inputs, *call_bounds(0, 1))
         self._program = executables.get(function, *args, often_run=True)
         seconds = executables.store.program(function, *args).seconds
-        self.compile_seconds = multihost.first_clock(seconds)
+        self.compile_seconds = multihost.broadcast_float(seconds)
 
     def load(
         self, states: Sequence[MemberState], sums: Sequence[Metrics] | None = None
@@ -231,7 +231,7 @@ class GroupTrainer:
             self._groups[group], data, inputs, *call_bounds(first, stop)
         )
         self._groups[group] = jax.block_until_ready(state)
-        return multihost.first_clock(time.perf_counter() - started)
+        return multihost.broadcast_float(time.perf_counter() - started)
 
     def _inputs(
         self,

@@ -19,7 +19,7 @@ _BORDERS: dict[str, Literal["constant", "reflect"]] = {
 }
 
 
-class Sides(NamedTuple):
+class FlipState(NamedTuple):
     """What decides which sides alternating flips show; traced.
 
     Attributes:
@@ -50,7 +50,7 @@ def draw_batch(
     key: jax.Array,
     padded_images: jax.Array,
     indices: jax.Array,
-    sides: Sides,
+    sides: FlipState,
     *,
     crop_padding: int,
     flip: str,
@@ -99,7 +99,7 @@ def draw_batch(
     return jnp.where(flipped, images[:, :, ::-1], images)
 
 
-def _other_side(indices: jax.Array, sides: Sides) -> jax.Array:
+def _other_side(indices: jax.Array, sides: FlipState) -> jax.Array:
     """Whether each image [batch] is flipped in this epoch, whatever its batch."""
 
     def first_side(index):

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from mothernets_jax.training.augment import Sides
+from mothernets_jax.training.augment import FlipState
 from mothernets_jax.training.member_step import StepInputs
 
 
@@ -57,7 +57,7 @@ class EpochInputs(NamedTuple):
     indices: jax.Array
     keys: jax.Array
     rates: MemberRates
-    sides: Sides
+    sides: FlipState
 
     def at(self, step: jax.Array) -> StepInputs:
         """One step's inputs, leaves [members, ...]."""
@@ -99,7 +99,7 @@ def make_epoch_inputs(
     def epoch_inputs(keys, epoch, rates):
         indices, step_keys = jax.vmap(draw, in_axes=(0, None))(keys, epoch)
         epochs = jnp.full(len(keys.sides), epoch, jnp.int32)
-        return EpochInputs(indices, step_keys, rates, Sides(keys.sides, epochs))
+        return EpochInputs(indices, step_keys, rates, FlipState(keys.sides, epochs))
 
     return jax.jit(epoch_inputs)
 

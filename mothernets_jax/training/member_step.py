@@ -73,7 +73,7 @@ class StepInputs(NamedTuple):
     learning_rate: jax.Array
     weight_decay: jax.Array
     label_smoothing: jax.Array
-    sides: augment.Sides
+    sides: augment.FlipState
     active: jax.Array
 
 

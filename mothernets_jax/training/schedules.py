@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from mothernets_jax.utils.messages import shown
+from mothernets_jax.utils.messages import short_repr
 
 
 def _cosine(progress: np.ndarray) -> np.ndarray:
@@ -65,7 +65,8 @@ def learning_rates(
     """
     if schedule not in SCHEDULES:
         raise ValueError(
-            f"schedule is {shown(schedule)}: expected one of {', '.join(SCHEDULES)}"
+            f"schedule is {short_repr(schedule)}: expected one of "
+            f"{', '.join(SCHEDULES)}"
         )
     if not 0 <= warmup_steps <= total_steps:
         raise ValueError(

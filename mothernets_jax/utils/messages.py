@@ -6,12 +6,12 @@ from typing import Any
 _MOST_CHARACTERS = 120
 
 
-def shown(value: Any) -> str:
+def short_repr(value: Any) -> str:
     """A value as Python writes it, with the middle left out where it is long.
 
-    >>> shown("mlp 64")
+    >>> short_repr("mlp 64")
     "'mlp 64'"
-    >>> len(shown("x" * 10_000))
+    >>> len(short_repr("x" * 10_000))
     120
     """
     try:
@@ -41,11 +41,11 @@ def in_short(reasons: Mapping[str, str]) -> str:
     return f"{name}: {reason}{more}"
 
 
-def named(name: Any) -> str:
+def safe_name(name: Any) -> str:
     """A name that a user gave, as it is where that is harmless.
 
-    >>> named("V13"), named("V\\n13")
+    >>> safe_name("V13"), safe_name("V\\n13")
     ('V13', "'V\\\\n13'")
     """
     text = str(name)
-    return text if text.isprintable() and 0 < len(text) <= 60 else shown(text)
+    return text if text.isprintable() and 0 < len(text) <= 60 else short_repr(text)

@@ -88,8 +88,8 @@ def test_a_certain_mistake_costs_87_nats_or_708_and_two(dtype, least):
     assert classification.brier(certain, wrong) == 2.0
     # However sure a member was, up to there its mistake costs its margin.
     logits = np.array([[500, 0]], np.float32)
-    assert summary.of_member(logits, wrong)["nll"] == pytest.approx(500, rel=1e-12)
-    combined = summary.of_combinations(logits[None], wrong, {}, {})["average"]
+    assert summary.member_metrics(logits, wrong)["nll"] == pytest.approx(500, rel=1e-12)
+    combined = summary.combination_metrics(logits[None], wrong, {}, {})["average"]
     assert combined["nll"] == pytest.approx(500, rel=1e-12)
 
 
@@ -327,7 +327,7 @@ def test_doubt_of_members_that_are_all_but_certain(margins):
         [0] * 300 + [1] * 300, np.hstack(list(map(logs_of_doubt, both)))
     )
     assert expected > 0.85
-    found = summary.of_detection(*map(COMBINATIONS["average"], both))
+    found = summary.detection_metrics(*map(COMBINATIONS["average"], both))
     assert found["auroc_max_probability"] == pytest.approx(expected, abs=1e-12)
     # The entropy is about the doubt times its logarithm, which orders images alike.
     assert found["auroc_entropy"] == pytest.approx(expected, abs=0.01)

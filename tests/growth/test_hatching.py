@@ -30,7 +30,7 @@ from mothernets_jax.growth.hatching import hatch
 from mothernets_jax.growth.mothernet import ALIGNMENTS, mothernet
 from mothernets_jax.growth.walk import walk_along
 from mothernets_jax.models.apply import apply, apply_and_update
-from mothernets_jax.models.network import SHOWN, Network
+from mothernets_jax.models.network import INTERMEDIATES, Network
 from mothernets_jax.models.variables import abstract_variables
 
 # Float32 networks are hatched here, too: nothing may lift them to float64.
@@ -108,9 +108,9 @@ def random_variables(architecture, seed):
 def is_live(architecture, variables) -> bool:
     for train in (False, True):
         logits, shown = Network(architecture, NUM_CLASSES).apply(
-            variables, IMAGES, train=train, mutable=[SHOWN, "batch_stats"]
+            variables, IMAGES, train=train, mutable=[INTERMEDIATES, "batch_stats"]
         )
-        (values,) = shown[SHOWN]["values"]
+        (values,) = shown[INTERMEDIATES]["values"]
         for name, output in values.items():
             output = np.asarray(output)
             largest = output.reshape(-1, output.shape[-1]).max(0)

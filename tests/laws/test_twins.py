@@ -13,9 +13,9 @@ from step_specs import OPTIMIZER, plain_spec
 from mothernets_jax.architectures import mlp, vgg
 from mothernets_jax.growth.channels import widening_map
 from mothernets_jax.growth.hatching import hatch
-from mothernets_jax.models.apply import shown_values
+from mothernets_jax.models.apply import intermediates
 from mothernets_jax.models.variables import init
-from mothernets_jax.training.augment import Sides
+from mothernets_jax.training.augment import FlipState
 from mothernets_jax.training.member_step import (
     StepInputs,
     TrainingData,
@@ -30,7 +30,7 @@ PAIRS = {
 }
 STEPS, EXAMPLES = 40, 64
 hatch_jitted = jax.jit(hatch, static_argnums=(1, 2), static_argnames="split")
-shown_jitted = jax.jit(shown_values, static_argnums=0)
+shown_jitted = jax.jit(intermediates, static_argnums=0)
 
 
 def correlations(split, family):
@@ -62,7 +62,9 @@ def correlations(split, family):
         ]
 
     before = measure()
-    inputs = StepInputs(jnp.arange(EXAMPLES), key, 0.1, 0.0, 0.0, Sides(key, 0), True)
+    inputs = StepInputs(
+        jnp.arange(EXAMPLES), key, 0.1, 0.0, 0.0, FlipState(key, 0), True
+    )
     for _ in range(STEPS):
         state, _ = step(state, data, inputs)
     return before, measure()

@@ -17,7 +17,7 @@ from mothernets_jax.models.variables import init
 from mothernets_jax.runtime.compilation import Executables
 from mothernets_jax.stages.stage import epoch_flops, planned_flops, stage_rates
 from mothernets_jax.stages.task import make_task, step_spec, steps_per_epoch
-from mothernets_jax.training.augment import Sides
+from mothernets_jax.training.augment import FlipState
 from mothernets_jax.training.epoch_inputs import (
     MemberKeys,
     MemberRates,
@@ -273,7 +273,7 @@ def test_the_distillation_loss_by_hand(seed):
     labels = np.array([0, 1, 2, 0, 1, 2], np.int32)
     mean, std = jnp.full(1, 127.0), jnp.full(1, 74.0)
     data = TrainingData(jnp.asarray(images), jnp.asarray(labels), mean, std, taught)
-    sides = Sides(keys[0], jnp.int32(0))
+    sides = FlipState(keys[0], jnp.int32(0))
     rates = jnp.float32(0.1), jnp.float32(0), jnp.float32(0)
     inputs = StepInputs(jnp.arange(6), keys[1], *rates, sides, jnp.bool_(True))
     spec = plain_spec(student, loss=DistillationLoss(teacher, 4.0, 0.3))

@@ -74,12 +74,12 @@ def test_every_combination_and_member_has_a_balanced_error():
     sure = np.array([6.0, 2.0])  # the first member outweighs the second
     logits = (sure[:, None, None] * np.eye(2)[answers]).astype(np.float32)
     weights = {"greedy": np.array([0.0, 1.0])}
-    found = summary.of_combinations(logits, labels, weights, {})
+    found = summary.combination_metrics(logits, labels, weights, {})
     errors = {name: figures["balanced_error"] for name, figures in found.items()}
     assert errors == {"average": 0.5, "vote": 0.5, "greedy": 0.375, "oracle": 0.25}
     assert found["average"]["error"] == pytest.approx(1 / 3)
-    assert summary.of_member(logits[1], labels)["balanced_error"] == 0.375
-    assert summary.of_member(logits[1], labels)["error"] == pytest.approx(1 / 3)
+    assert summary.member_metrics(logits[1], labels)["balanced_error"] == 0.375
+    assert summary.member_metrics(logits[1], labels)["error"] == pytest.approx(1 / 3)
 
 
 # What is said.

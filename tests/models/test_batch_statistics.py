@@ -11,7 +11,7 @@ from tiny_stages import RECIPE, make_dataset
 import mothernets_jax as mn
 from mothernets_jax.architectures.costs import norm_positions
 from mothernets_jax.methods.scratch import start_at_random
-from mothernets_jax.models.apply import apply_and_update, shown_values
+from mothernets_jax.models.apply import apply_and_update, intermediates
 from mothernets_jax.models.variables import abstract_variables
 from mothernets_jax.runs.limits import check_batch_norm
 from mothernets_jax.stages.stage import Stage
@@ -140,7 +140,7 @@ def test_pixels_are_counted_as_the_network_makes_them():
     for notation in sorted({case[0] for case in CASES}):
         architecture, *args = shapes(notation, 7, 3)
         values = jax.eval_shape(
-            lambda v, x, own=architecture: shown_values(own, v, x), *args
+            lambda v, x, own=architecture: intermediates(own, v, x), *args
         )
         for name, pixels in norm_positions(architecture, (7, 7, 1)).items():
             found = values[name].shape

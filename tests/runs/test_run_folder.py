@@ -11,7 +11,7 @@ from mothernets_jax.data import run_record
 from mothernets_jax.methods import read_settings
 from mothernets_jax.runs import run_folder
 from mothernets_jax.runs.experiment import train_and_evaluate
-from mothernets_jax.runs.run_folder import Owner, find_results
+from mothernets_jax.runs.run_folder import RunLock, find_results
 
 HOLDER = """
 import sys
@@ -32,8 +32,8 @@ def settings_of(**overrides):
 
 def begin(workdir):
     """Makes the folder of a run, with its settings."""
-    owner = Owner(workdir, "")
-    owner.claim(settings_of())
+    owner = RunLock(workdir, "")
+    owner.acquire(settings_of())
     owner.release()
 
 
@@ -43,26 +43,26 @@ def test_a_second_process_is_told_who_works_in_the_folder(tmp_path):
     with subprocess.Popen(arguments, stdin=pipe, stdout=pipe, text=True) as holder:
         assert holder.stdout is not None
         assert holder.stdout.readline() == "held\n"
-        own = Owner(tmp_path, "mine")
+        own = RunLock(tmp_path, "mine")
         with pytest.raises(ValueError) as refused:
-            own.claim(settings_of())
+            own.acquire(settings_of())
         assert f"being worked in by process {holder.pid} on " in str(refused.value)
         assert "(python launch.py --config=x)" in str(refused.value)
         assert not (tmp_path / "config.json").exists()
         holder.kill()  # by which the lock is free
         holder.wait()
-        own.claim(settings_of())
+        own.acquire(settings_of())
         own.release()
 
 
 def test_the_owner_may_claim_again_and_release(tmp_path):
-    first, second = Owner(tmp_path / "new", ""), Owner(tmp_path / "new", "")
-    first.claim(settings_of())
-    first.claim(settings_of())
+    first, second = RunLock(tmp_path / "new", ""), RunLock(tmp_path / "new", "")
+    first.acquire(settings_of())
+    first.acquire(settings_of())
     with pytest.raises(ValueError, match="being worked in by process"):
-        second.claim(settings_of())
+        second.acquire(settings_of())
     first.release()
-    second.claim(settings_of())
+    second.acquire(settings_of())
     second.release()
 
 

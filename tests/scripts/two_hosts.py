@@ -35,22 +35,22 @@ def main():
         own = {"name": f"host {host}", "figure": 0.1 + host}
         arrays = {"a": np.full((2, 3), host + 0.5), "b": np.arange(3) + host}
         shapes = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype), arrays)
-        told = multihost.arrays_on_first(lambda: arrays, shapes)
+        told = multihost.arrays_from_host0(lambda: arrays, shapes)
         found = {
-            "told": multihost.on_first(lambda: own),
-            "clock": multihost.first_clock(host + 2.0),
+            "told": multihost.run_on_host0(lambda: own),
+            "clock": multihost.broadcast_float(host + 2.0),
             "arrays": jax.tree.map(lambda a: np.asarray(a).tolist(), told),
             "held_here": all(a.is_fully_addressable for a in jax.tree.leaves(told)),
-            "own": multihost.on_every(lambda: host),
-            "first_failed": refused(multihost.on_first, fail),
-            "one_failed": refused(multihost.on_every, fail_on_host_1),
+            "own": multihost.run_on_every_host(lambda: host),
+            "first_failed": refused(multihost.run_on_host0, fail),
+            "one_failed": refused(multihost.run_on_every_host, fail_on_host_1),
             "same": refused(multihost.check_same, "the words", "word"),
             "different": refused(multihost.check_same, "the words", f"word {host}"),
         }
         print(json.dumps(found), flush=True)
         if host == 1:
             raise OSError("the disk is gone")
-        multihost.on_first(lambda: None)  # never ends, since host 1 never comes
+        multihost.run_on_host0(lambda: None)  # never ends, since host 1 never comes
 
 
 if __name__ == "__main__":

@@ -22,8 +22,8 @@ from mothernets_jax.ensembles.prediction import validation_error
 from mothernets_jax.runtime.compilation import Executables, ProgramStore
 from mothernets_jax.runtime.interruption import InterruptedRunError, Interruption
 from mothernets_jax.stages import autosave, stage_run, trainer
-from mothernets_jax.stages.autosave import KEPT, UnfinishedWork
-from mothernets_jax.stages.divergence import RETRY_RATE, trouble
+from mothernets_jax.stages.autosave import KEPT, StageAutosave
+from mothernets_jax.stages.divergence import RETRY_RATE, divergence_reason
 from mothernets_jax.stages.state import beginning
 from mothernets_jax.storage import checkpoints, files
 from mothernets_jax.training.member_step import MemberState, Metrics
@@ -55,7 +55,7 @@ def train(store, monkeypatch, tmp_path):
 
     def run(folder=None, stop_at=0, starts=STARTS, **options):
         recipe = {"learning_rate": 0.02, "epochs": 3, "stop": "epochs"}
-        work = UnfinishedWork(folder, interval_seconds=0.0)
+        work = StageAutosave(folder, interval_seconds=0.0)
         asks = {"work": work, "interruption": StopAt(stop_at)}
         try:
             result, entries, *_ = train_stage(
@@ -143,7 +143,7 @@ def test_saving_takes_at_most_a_hundredth_of_the_time(tmp_path, monkeypatch):
         now[0] += took[0]
 
     monkeypatch.setattr(checkpoints, "save", save)
-    work = UnfinishedWork(tmp_path, interval_seconds=10.0)
+    work = StageAutosave(tmp_path, interval_seconds=10.0)
 
     def next_save():
         """Seconds until the next one is due, to a quarter."""
@@ -165,12 +165,12 @@ def test_saving_takes_at_most_a_hundredth_of_the_time(tmp_path, monkeypatch):
 
 def test_a_damaged_save_goes_when_there_is_a_newer_one(tmp_path, caplog):
     variables, record = {"now": {"w": jnp.ones(3)}}, {"epoch": 1}
-    work = UnfinishedWork(tmp_path)
+    work = StageAutosave(tmp_path)
     for _ in range(2):
         work.save(variables, record)
     work.close()
     (tmp_path / "000002" / "record.json").write_text("{}")
-    work = UnfinishedWork(tmp_path)
+    work = StageAutosave(tmp_path)
     assert work.latest(lambda _: variables) is not None
     assert "000002" in caplog.text
     assert (tmp_path / "000002").exists()  # nothing is lost before there is a newer one
@@ -181,7 +181,7 @@ def test_a_damaged_save_goes_when_there_is_a_newer_one(tmp_path, caplog):
 
 def test_a_save_that_cannot_be_read_is_stepped_over(tmp_path, monkeypatch, caplog):
     variables = {"now": {"w": jnp.ones(3)}}
-    work = UnfinishedWork(tmp_path)
+    work = StageAutosave(tmp_path)
     for epoch in (1, 2):
         work.save(variables, {"epoch": epoch})
     work.close()
@@ -193,7 +193,7 @@ def test_a_save_that_cannot_be_read_is_stepped_over(tmp_path, monkeypatch, caplo
         return read(path)
 
     monkeypatch.setattr(files, "read_json", bad_sector)
-    found = UnfinishedWork(tmp_path).latest(lambda _: variables)
+    found = StageAutosave(tmp_path).latest(lambda _: variables)
     assert found is not None and found[1] == {"epoch": 1}
     assert "000002/record.json" in caplog.text
 
@@ -367,4 +367,4 @@ def test_trouble_in_words():
         (fine, math.inf, "its training loss is inf"),
         (broken, 2.3, "its parameters are no longer numbers"),
     ):
-        assert trouble(state, Metrics(loss, accuracy), 10) == expected
+        assert divergence_reason(state, Metrics(loss, accuracy), 10) == expected

@@ -9,7 +9,7 @@ from step_specs import plain_spec
 
 from mothernets_jax.architectures import mlp
 from mothernets_jax.stages import strategy
-from mothernets_jax.stages.stage import settled
+from mothernets_jax.stages.stage import strategy_without_trial
 from mothernets_jax.stages.strategy import StrategyMemory, choose_strategy
 
 
@@ -54,9 +54,13 @@ def choose(stage, memory, requested="auto"):
 
 def test_one_member_is_a_loop_and_what_is_asked_for_is_done(timed):
     one, two = make_stage(1), make_stage(2)
-    assert settled("auto", one) == settled("vmap", one) == "loop"
-    assert settled("vmap", two) == "vmap"
-    assert settled("auto", two) is None
+    assert (
+        strategy_without_trial("auto", one)
+        == strategy_without_trial("vmap", one)
+        == "loop"
+    )
+    assert strategy_without_trial("vmap", two) == "vmap"
+    assert strategy_without_trial("auto", two) is None
     assert choose(make_stage(2), StrategyMemory(), "unroll") == "unroll"
     assert timed.tried == []
 

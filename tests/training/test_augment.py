@@ -5,7 +5,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mothernets_jax.training.augment import Sides, draw_batch, normalise, pad_for_crops
+from mothernets_jax.training.augment import (
+    FlipState,
+    draw_batch,
+    normalise,
+    pad_for_crops,
+)
 
 HEIGHT, WIDTH, PADDING = 4, 3, 2
 OFFSETS = 2 * PADDING + 1
@@ -23,7 +28,7 @@ def draw(seed, indices, *, crop_padding=PADDING, flip="random", sides=(0, 0)):
         jax.random.key(seed),
         jnp.asarray(images),
         jnp.asarray(indices),
-        Sides(jax.random.key(sides[0]), sides[1]),
+        FlipState(jax.random.key(sides[0]), sides[1]),
         crop_padding=crop_padding,
         flip=flip,
     )
@@ -110,7 +115,7 @@ def shown_sides(images, indices, seed, member, epoch):
         jax.random.key(seed),
         jnp.asarray(images),
         jnp.asarray(indices),
-        Sides(jax.random.key(member), epoch),
+        FlipState(jax.random.key(member), epoch),
         crop_padding=0,
         flip="alternating",
     )

@@ -9,7 +9,7 @@ from step_specs import OPTIMIZER, plain_spec
 from mothernets_jax.architectures import parse
 from mothernets_jax.architectures.costs import train_flops
 from mothernets_jax.models.variables import init
-from mothernets_jax.training.augment import Sides
+from mothernets_jax.training.augment import FlipState
 from mothernets_jax.training.branching_step import (
     SharedTrunk,
     first_of_branches,
@@ -63,7 +63,7 @@ def problem(seed):
         jnp.float32(0.1),
         jnp.float32(1e-2),
         jnp.float32(0.1),
-        Sides(jax.random.key(seed + 1), jnp.int32(0)),
+        FlipState(jax.random.key(seed + 1), jnp.int32(0)),
         jnp.bool_(True),
     )
     keys = jax.random.split(jax.random.key(seed), MEMBERS)

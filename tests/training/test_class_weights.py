@@ -21,7 +21,7 @@ from mothernets_jax.stages.prepare import prepare_training
 from mothernets_jax.stages.stage import Stage, Start
 from mothernets_jax.stages.task import make_task, step_spec
 from mothernets_jax.stages.trainer import GroupTrainer
-from mothernets_jax.training.augment import Sides
+from mothernets_jax.training.augment import FlipState
 from mothernets_jax.training.branching_step import SharedTrunk, first_of_branches
 from mothernets_jax.training.group_step import STRATEGIES
 from mothernets_jax.training.losses import (
@@ -56,7 +56,7 @@ def data_of(places, weights=None, teacher=None):
 def inputs_of(count, smoothing=0.1):
     key = jax.random.key(0)
     scalars = map(jnp.float32, (0.1, 0.01, smoothing))
-    sides = Sides(key, jnp.int32(0))
+    sides = FlipState(key, jnp.int32(0))
     return StepInputs(jnp.arange(count), key, *scalars, sides, jnp.bool_(True))
 
 

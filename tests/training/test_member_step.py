@@ -13,7 +13,7 @@ from mothernets_jax.data.dataset import Dataset
 from mothernets_jax.models.variables import init
 from mothernets_jax.stages.state import plateaued
 from mothernets_jax.stages.task import make_task
-from mothernets_jax.training.augment import Sides
+from mothernets_jax.training.augment import FlipState
 from mothernets_jax.training.epoch_inputs import epoch_order
 from mothernets_jax.training.losses import smoothed_cross_entropy
 from mothernets_jax.training.member_step import (
@@ -48,7 +48,7 @@ def test_a_step_is_the_one_computed_by_hand(smoothing):
     state, metrics = step(
         new_state({"params": params, "batch_stats": {}}, OPTIMIZER),
         data,
-        StepInputs(jnp.arange(6), key, 0.1, 0.01, smoothing, Sides(key, 0), True),
+        StepInputs(jnp.arange(6), key, 0.1, 0.01, smoothing, FlipState(key, 0), True),
     )
 
     x = (images.reshape(6, 4) - 128.0) / 64.0
@@ -84,7 +84,7 @@ def test_a_step_in_bfloat16_keeps_its_state_in_float32():
         jnp.full(3, 128.0),
         jnp.full(3, 74.0),
     )
-    inputs = StepInputs(jnp.arange(32), key, 0.1, 1e-3, 0.0, Sides(key, 0), True)
+    inputs = StepInputs(jnp.arange(32), key, 0.1, 1e-3, 0.0, FlipState(key, 0), True)
     start = init(network, key, (8, 8, 3), 3)
     found = {}
     for dtype in (None, jnp.bfloat16):
