@@ -9,9 +9,9 @@ from step_specs import OPTIMIZER
 from mothernets_jax.architectures import mlp
 from mothernets_jax.config.settings import Recipe
 from mothernets_jax.data import Dataset
-from mothernets_jax.runtime.compilation import Executables
 from mothernets_jax.runtime.interruption import Interruption
 from mothernets_jax.stages.autosave import StageAutosave
+from mothernets_jax.stages.context import RunContext
 from mothernets_jax.stages.run_stage import run_stage
 from mothernets_jax.stages.stage import Stage, Start
 from mothernets_jax.stages.strategy import StrategyMemory
@@ -78,6 +78,16 @@ class Account:
         pass
 
 
+class TinyContext(RunContext):
+    """A context that keeps what is logged, and saves where it is told."""
+
+    def autosave(self, stage):
+        return self.saves
+
+    def log(self, **figures):
+        self.entries.append(figures)
+
+
 def train_stage(
     store,
     starts,
@@ -113,16 +123,15 @@ def train_stage(
         lambda trained, executables: Start(states, {}),
     )
     account, entries = Account(), []
-    result = run_stage(
-        stage,
-        task,
-        {},
-        strategy=strategy,
-        memory=StrategyMemory(),
-        executables=Executables(store),
-        progress=account,  # type: ignore[arg-type]
-        log=lambda **entry: entries.append(entry),
-        work=work or StageAutosave(None),
-        interruption=interruption or Interruption(),
+    context = TinyContext(
+        None,
+        strategy,
+        StrategyMemory(),
+        store,
+        account,  # type: ignore[arg-type]
+        None,
+        interruption or Interruption(),
     )
+    context.entries, context.saves = entries, work or StageAutosave(None)
+    result = run_stage(stage, task, {}, context)
     return result, entries, account, (stage, task)

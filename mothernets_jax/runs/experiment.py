@@ -29,12 +29,14 @@ from mothernets_jax.runs.load_task import (
 from mothernets_jax.runs.outcomes import Outcomes, evaluate_method
 from mothernets_jax.runs.plan import describe_clusters, print_plan, remarks_on_classes
 from mothernets_jax.runs.provenance import provenance
-from mothernets_jax.runs.scheduler import Execution, read_records, run_stages
+from mothernets_jax.runs.scheduler import run_stages
+from mothernets_jax.runs.stage_results import read_records
 from mothernets_jax.runtime import multihost
 from mothernets_jax.runtime.compilation import ProgramStore
 from mothernets_jax.runtime.devices import device_name
 from mothernets_jax.runtime.interruption import Interruption
 from mothernets_jax.runtime.progress import RunProgress
+from mothernets_jax.stages.context import RunContext
 from mothernets_jax.stages.stage import MethodPlan, planned_flops
 from mothernets_jax.stages.strategy import StrategyMemory
 from mothernets_jax.stages.task import Task
@@ -203,7 +205,7 @@ def _train_methods(
     remaining = sum(planned_flops(s, task) for s in every if s.name not in done)
     outcomes = Outcomes({}, {})
     with RunProgress(remaining, console) as progress:
-        execution = Execution(
+        context = RunContext(
             workdir,
             settings.strategy,
             StrategyMemory(workdir / "strategies.json"),
@@ -214,10 +216,10 @@ def _train_methods(
             settings.checkpoint.interval_seconds,
         )
         for method, composition in compositions.items():
-            trained = run_stages(composition.stages, task, execution)
+            trained = run_stages(composition.stages, task, context)
             interruption.check()
             entry = evaluate_method(
-                method, composition, trained, task, settings, execution, ood_images
+                method, composition, trained, task, settings, context, ood_images
             )
             interruption.check()
             progress.message(outcomes.add(method, entry, settings.combine, task))

@@ -25,9 +25,10 @@ from mothernets_jax.runs.results import (
     summarise_failure,
     unusable_members,
 )
-from mothernets_jax.runs.scheduler import Execution, Trained
+from mothernets_jax.runs.scheduler import Trained
 from mothernets_jax.runtime import multihost
 from mothernets_jax.runtime.compilation import Executables
+from mothernets_jax.stages.context import RunContext
 from mothernets_jax.stages.stage import MethodPlan
 from mothernets_jax.stages.task import Task
 from mothernets_jax.storage import checkpoints
@@ -87,7 +88,7 @@ def evaluate_method(
     trained: Trained,
     task: Task,
     settings: Settings,
-    execution: Execution,
+    context: RunContext,
     ood_images: np.ndarray,
 ) -> dict[str, Any]:
     """A method's entry in `results.json`; saves its ensemble, or why there is none.
@@ -98,17 +99,18 @@ def evaluate_method(
         trained: what came of its stages.
         task: with the images and labels of the splits.
         settings: of the run.
-        execution: of the stages.
+        context: what all stages of the run share.
         ood_images: uint8 [examples, height, width, channels]; may be empty.
 
     Returns:
         As `results.summarise`, with the reasons why members were `left_out`; of a
         method without members, as `results.summarise_failure`, with the same.
     """
-    folder = execution.workdir / ENSEMBLES_FOLDER / method
+    assert context.workdir is not None
+    folder = context.workdir / ENSEMBLES_FOLDER / method
     return multihost.run_on_host0(
         lambda: _evaluate(
-            composition, trained, task, settings, execution, ood_images, folder
+            composition, trained, task, settings, context, ood_images, folder
         )
     )
 
@@ -118,11 +120,11 @@ def _evaluate(
     trained: Trained,
     task: Task,
     settings: Settings,
-    execution: Execution,
+    context: RunContext,
     ood_images: np.ndarray,
     folder: Path,
 ) -> dict[str, Any]:
-    executables, interruption = Executables(execution.store), execution.interruption
+    executables, interruption = Executables(context.store), context.interruption
     of_costs = {"executables": executables, "prices": settings.prices}
     ensemble, predictions, unusable = _usable(
         composition, trained, task, ood_images, executables

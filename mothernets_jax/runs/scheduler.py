@@ -1,58 +1,21 @@
-"""Run stages in the order of their needs, on all devices, and save what they give."""
+"""Run a method's stages, each as soon as its needs are met and devices are free."""
 
-import contextlib
-import logging
-import queue
 import signal
-from collections.abc import Mapping, Sequence
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
-from pathlib import Path
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import Any, NamedTuple
 
 import jax
 
-from mothernets_jax.runtime import multihost
-from mothernets_jax.runtime.compilation import Executables, ProgramStore
+from mothernets_jax.runs.schedule import Job, by_priority, simulate
+from mothernets_jax.runs.stage_results import read_records, run_or_restore
 from mothernets_jax.runtime.devices import Device
-from mothernets_jax.runtime.interruption import Interruption
-from mothernets_jax.runtime.progress import RunProgress
-from mothernets_jax.stages.autosave import StageAutosave
+from mothernets_jax.stages.context import RunContext
 from mothernets_jax.stages.prepare import prepare_stage
-from mothernets_jax.stages.run_stage import run_stage
+from mothernets_jax.stages.run_stage import StageResult
 from mothernets_jax.stages.stage import Stage, planned_flops
-from mothernets_jax.stages.stage_run import StageResult, state_shapes
-from mothernets_jax.stages.state import epochs_of
-from mothernets_jax.stages.strategy import StrategyMemory
 from mothernets_jax.stages.task import Task
-from mothernets_jax.storage import checkpoints
-from mothernets_jax.storage.metrics_log import MetricsLog
 from mothernets_jax.training.member_step import MemberState
-
-_log = logging.getLogger(__name__)
-
-
-class Execution(NamedTuple):
-    """How stages are run.
-
-    Attributes:
-        workdir: the run's folder.
-        strategy: `auto` or one of `group_step.STRATEGIES`.
-        memory: the run's choices of strategies.
-        store: compiled programs.
-        progress: told of every epoch.
-        metrics: where every epoch's figures are kept.
-        interruption: tells when to stop.
-        interval_seconds: between two saves of unfinished work, at least.
-    """
-
-    workdir: Path
-    strategy: str
-    memory: StrategyMemory
-    store: ProgramStore
-    progress: RunProgress
-    metrics: MetricsLog
-    interruption: Interruption
-    interval_seconds: float
 
 
 class Trained(NamedTuple):
@@ -69,201 +32,153 @@ class Trained(NamedTuple):
     left_out: dict[str, str]
 
 
-def stage_folder(workdir: Path, stage: Stage) -> Path:
-    """Where a stage's result is saved in a run's folder."""
-    return workdir / "stages" / stage.name
-
-
-def read_records(workdir: Path, stages: Sequence[Stage]) -> dict[str, dict[str, Any]]:
-    """The records of those stages that are done, by the stage's name.
-
-    A damaged one counts as not done.
-    """
-
-    def read() -> dict[str, dict[str, Any]]:
-        found = {}
-        for stage in stages:
-            with contextlib.suppress(checkpoints.DamagedError):
-                record = checkpoints.read_record(stage_folder(workdir, stage))
-                if record is not None:
-                    found[stage.name] = record
-        return found
-
-    return multihost.run_on_host0(read)
-
-
-def _shapes_of_result(
-    stage: Stage, task: Task, record: Mapping[str, Any]
-) -> dict[str, Any]:
-    """Shapes of what a finished stage has saved."""
-    names = [name for name in stage.members if name not in record["left_out"]]
-    return dict.fromkeys(names, state_shapes(stage, task))
-
-
-def run_stages(stages: Sequence[Stage], task: Task, execution: Execution) -> Trained:
+def run_stages(stages: Sequence[Stage], task: Task, context: RunContext) -> Trained:
     """Every stage's result: restored where it is done, else trained and saved.
 
-    Stages whose needs are met run side by side. As long as there are at least as many
-    of them as devices, each has a device to itself, the longest first; otherwise the
-    devices are divided evenly among them. Several hosts run one stage at a time, on all
+    On several devices a stage starts as soon as the networks that it needs are trained
+    and as many devices are free as `schedule.simulate` has given it, the one at the
+    head of the longest path first. Several hosts run one stage at a time, on all
     devices, since all of them must do the same in the same order. A stage that needs a
     network which could not be trained is not run, and its members are left out, too.
 
     Args:
         stages: of one method.
-        task: on what, and on which devices.
-        execution: how.
+        task: the images, and the devices to train on.
+        context: what all stages of the run share.
 
     Raises:
         InterruptedRunError: told to stop; what was trained is saved.
     """
-    done = read_records(execution.workdir, stages)
+    assert context.workdir is not None
+    done = read_records(context.workdir, stages)
     lost = {name for record in done.values() for name in record["left_out"]}
     for stage in stages:
         if stage.name not in done and lost.isdisjoint(stage.needs):
-            prepare_stage(stage, task, execution.strategy, execution.store)
-    trained: dict[str, MemberState] = {}
-    records: dict[str, dict[str, Any]] = {}
-    failures: dict[str, str] = {}  # by network that could not be trained, why
-    causes: dict[str, str] = {}  # by network that is left out, the one that failed
-    waiting = list(stages)
-    while waiting:
-        ready = [stage for stage in waiting if trained.keys() >= set(stage.needs)]
-        assert ready, "stages wait for what none of them trains"
-        for stage, result in _side_by_side(ready, task, trained, execution):
-            trained |= result.states
-            records[stage.name] = result.record
-            failures |= result.record["left_out"]
-            causes |= {name: name for name in result.record["left_out"]}
-            waiting.remove(stage)
-        for stage in list(waiting):  # in the order of their needs
-            if found := [causes[name] for name in stage.needs if name in causes]:
-                causes |= dict.fromkeys(stage.members, found[0])
-                waiting.remove(stage)
-                execution.progress.skip(planned_flops(stage, task))
-    in_order = [records[stage.name] for stage in stages if stage.name in records]
-    left_out = {
-        name: failures[cause]
-        if name == cause
-        else f"it needs {cause}, which was left out: {failures[cause]}"
-        for name, cause in causes.items()
-    }
-    return Trained(trained, in_order, left_out)
-
-
-def _side_by_side(
-    stages: Sequence[Stage],
-    task: Task,
-    trained: Mapping[str, MemberState],
-    execution: Execution,
-) -> list[tuple[Stage, StageResult]]:
-    """Runs stages that do not need one another."""
+            prepare_stage(stage, task, context.strategy, context.store)
+    graph = _Graph(stages, lambda stage: planned_flops(stage, task), context)
     if len(task.devices) == 1 or jax.process_count() > 1:
+        while ready := graph.ready():
+            for stage in ready:
+                result = run_or_restore(stage, task, graph.trained, context)
+                graph.finish(stage, result)
+    else:
+        _run_side_by_side(graph, task, context)
+    return graph.result()
+
+
+class _Graph:
+    """The stages of a method: those that wait, those that are done, what came of them.
+
+    Attributes:
+        trained: states of the networks that are trained, by name.
+    """
+
+    def __init__(
+        self,
+        stages: Sequence[Stage],
+        flops_of: Callable[[Stage], float],
+        context: RunContext,
+    ):
+        """With every stage waiting."""
+        self._stages, self._flops_of, self._context = stages, flops_of, context
+        self._waiting = {stage.name: stage for stage in stages}
+        self._records: dict[str, dict[str, Any]] = {}
+        self._failures: dict[str, str] = {}  # by network that failed, why
+        self._causes: dict[str, str] = {}  # by network left out, the one that failed
+        self.trained: dict[str, MemberState] = {}
+
+    def jobs(self) -> list[Job]:
+        """All stages as jobs, in their order."""
+        maker = {name: s.name for s in self._stages for name in s.members}
         return [
-            (stage, _run_or_restore(stage, task, trained, execution))
-            for stage in stages
+            Job(
+                stage.name,
+                self._flops_of(stage),
+                tuple(dict.fromkeys(maker[name] for name in stage.needs)),
+            )
+            for stage in self._stages
         ]
-    places = _divide(task.devices, len(stages))
-    free: queue.SimpleQueue[tuple[Device, ...]] = queue.SimpleQueue()
-    for devices in places:
-        free.put(devices)
 
-    def run(stage: Stage) -> tuple[Stage, StageResult]:
-        devices = free.get()
-        try:
-            placed = task._replace(devices=devices)
-            return stage, _run_or_restore(stage, placed, trained, execution)
-        finally:
-            free.put(devices)
+    def ready(self) -> list[Stage]:
+        """Stages that wait for nothing but a device, in their order."""
+        found = [
+            stage
+            for stage in self._waiting.values()
+            if self.trained.keys() >= set(stage.needs)
+        ]
+        return found
 
-    longest_first = sorted(stages, key=lambda stage: -planned_flops(stage, task))
-    with ThreadPoolExecutor(len(places), "stage") as pool:
-        running = [pool.submit(run, stage) for stage in longest_first]
-        wait(running, return_when=FIRST_EXCEPTION)
-        failed = [done for done in running if done.done() and done.exception()]
-        if failed:  # the others save what they have, and none begins any more
-            execution.interruption.request(signal.SIGTERM)
-    if failed:
-        failed[0].result()
-    return [done.result() for done in running]
+    def begin(self, stage: Stage) -> None:
+        """Takes a stage from those that wait."""
+        del self._waiting[stage.name]
 
+    def finish(self, stage: Stage, result: StageResult) -> None:
+        """Notes a stage's result, and leaves out what cannot be trained without it."""
+        self._waiting.pop(stage.name, None)
+        self.trained |= result.states
+        self._records[stage.name] = result.record
+        failed = result.record["left_out"]
+        self._failures |= failed
+        self._causes |= {name: name for name in failed}
+        for other in list(self._waiting.values()):  # in the order of their needs
+            found = [self._causes[name] for name in other.needs if name in self._causes]
+            if found:
+                self._causes |= dict.fromkeys(other.members, found[0])
+                del self._waiting[other.name]
+                self._context.progress.skip(self._flops_of(other))
 
-def _divide(devices: tuple[Device, ...], stages: int) -> list[tuple[Device, ...]]:
-    """As many parts as there are stages, at most one for each device."""
-    parts = min(stages, len(devices))
-    size = len(devices) // parts
-    return [devices[i * size : (i + 1) * size] for i in range(parts)]
+    def result(self) -> Trained:
+        """What came of all stages.
 
-
-def _run_or_restore(
-    stage: Stage, task: Task, trained: Mapping[str, MemberState], execution: Execution
-) -> StageResult:
-    execution.interruption.check()
-    with execution.interruption.shielded():
-        result = _restored(stage, task, execution)
-        return result or _run_and_save(stage, task, trained, execution)
-
-
-def _run_and_save(
-    stage: Stage, task: Task, trained: Mapping[str, MemberState], execution: Execution
-) -> StageResult:
-    folder, progress = stage_folder(execution.workdir, stage), execution.progress
-    log = execution.metrics if multihost.is_host0() else None
-    if log:
-        log.forget(stage.name)
-    work = StageAutosave(folder / "unfinished", execution.interval_seconds)
-    try:
-        result = run_stage(
-            stage,
-            task,
-            trained,
-            strategy=execution.strategy,
-            memory=execution.memory,
-            executables=Executables(execution.store),
-            progress=progress,
-            log=log.append if log else lambda **metrics: None,
-            work=work,
-            interruption=execution.interruption,
-        )
-    finally:
-        work.close()
-    states = {name: state._asdict() for name, state in result.states.items()}
-    multihost.run_on_host0(lambda: checkpoints.save(folder, states, result.record))
-    work.discard()
-    if not states:
-        progress.message(f"{stage.name}: none of its networks could be trained")
-    for name, check in result.record["checks"].items():
-        progress.message(
-            f"{name} hatched: its logits differed from its MotherNet's by at most "
-            f"{check['relative_logit_difference']:.1e} of the largest"
-        )
-    return result
+        None may wait any more.
+        """
+        assert not self._waiting, "stages wait for what none of them trains"
+        records = [
+            self._records[stage.name]
+            for stage in self._stages
+            if stage.name in self._records
+        ]
+        failures = self._failures
+        left_out = {
+            name: failures[cause]
+            if name == cause
+            else f"it needs {cause}, which was left out: {failures[cause]}"
+            for name, cause in self._causes.items()
+        }
+        return Trained(self.trained, records, left_out)
 
 
-def _restored(stage: Stage, task: Task, execution: Execution) -> StageResult | None:
-    """A finished stage's result; None where there is none, or a damaged one."""
-    folder = stage_folder(execution.workdir, stage)
-
-    def find() -> dict[str, Any] | None:
-        try:
-            record = checkpoints.read_record(folder)
-            if record is not None:
-                checkpoints.verify(folder, _shapes_of_result(stage, task, record))
-        except checkpoints.DamagedError as error:
-            _log.warning("%s. The stage %s is trained again", error, stage.name)
-            return None
-        return record
-
-    record = multihost.run_on_host0(find)
-    if record is None:
-        return None
-    shapes = _shapes_of_result(stage, task, record)
-    saved = {}  # where all of its members are left out, there is nothing to read
-    if shapes:
-        saved = multihost.arrays_from_host0(
-            lambda: checkpoints.read(folder, shapes), shapes
-        )
-    if multihost.is_host0():
-        execution.metrics.mend(stage.name, epochs_of(record["history"]))
-    execution.progress.message(f"{stage.name}: done already")
-    return StageResult({n: MemberState(**s) for n, s in saved.items()}, record)
+def _run_side_by_side(graph: _Graph, task: Task, context: RunContext) -> None:
+    """Runs a graph on several devices; one stage that fails ends the others."""
+    jobs = graph.jobs()
+    slots = simulate(jobs, len(task.devices))
+    rank = {job.name: place for place, job in enumerate(by_priority(jobs))}
+    free = list(task.devices)
+    running: dict[Future[StageResult], tuple[Stage, tuple[Device, ...]]] = {}
+    failed: BaseException | None = None
+    with ThreadPoolExecutor(len(free), "stage") as pool:
+        while True:
+            ready = [] if failed else graph.ready()
+            for stage in sorted(ready, key=lambda stage: rank[stage.name]):
+                count = slots[stage.name].devices
+                if count > len(free):
+                    continue
+                devices, free = tuple(free[:count]), free[count:]
+                graph.begin(stage)
+                placed, trained = task._replace(devices=devices), dict(graph.trained)
+                future = pool.submit(run_or_restore, stage, placed, trained, context)
+                running[future] = stage, devices
+            if not running:
+                break
+            for future in wait(running, return_when=FIRST_COMPLETED).done:
+                stage, devices = running.pop(future)
+                free = sorted({*free, *devices}, key=task.devices.index)
+                error = future.exception()
+                if error is None:
+                    graph.finish(stage, future.result())
+                elif failed is None:
+                    failed = error
+                    # The others save what they have, and none begins any more.
+                    context.interruption.request(signal.SIGTERM)
+    if failed is not None:
+        raise failed

@@ -24,8 +24,8 @@ KEPT = 2
 # Saving may take at most this share of the time, however short the interval.
 _MOST_OF_THE_TIME = 0.01
 
-# From a record to the shapes of the variables that were saved with it.
-Template = Callable[[Mapping[str, Any]], dict[str, Any]]
+# From the outline of what is saved to the shapes that it is expected to have.
+Template = Callable[[Any], dict[str, Any]]
 
 
 class StageAutosave:
@@ -83,24 +83,35 @@ class StageAutosave:
             self._pending.result()
             self._pending = None
 
-    def latest(self, template: Template) -> tuple[dict[str, Any], dict] | None:
+    def latest(
+        self,
+        outline: Callable[[Any], Any],
+        template: Template,
+        check_record: Callable[[Mapping[str, Any]], object] = lambda record: None,
+    ) -> tuple[dict[str, Any], dict] | None:
         """The newest save that is whole; those that are damaged are named.
 
         Args:
-            template: gives the shapes of a record's variables.
+            outline: gives the names in what is saved, as plain values.
+            template: gives the shapes that are expected of such an outline; raises
+                `DamagedError` where nothing of the kind is.
+            check_record: raises `DamagedError` of a record that cannot be used.
 
         Returns:
             Variables, on this host's first device, and their record; None without one.
         """
 
-        def find() -> tuple[int, dict[str, Any]] | None:
+        def find() -> tuple[int, dict[str, Any], Any] | None:
             for number in sorted(self._numbers(), reverse=True):
                 folder = self._of(number)
                 try:
                     record = checkpoints.read_record(folder)
                     if record is not None:
-                        checkpoints.verify(folder, template(record))
-                        return number, record
+                        check_record(record)
+                        saved = checkpoints.saved_shapes(folder)
+                        found = outline(saved)
+                        checkpoints.compare(folder, saved, template(found))
+                        return number, record, found
                 except (checkpoints.DamagedError, OSError) as error:
                     _log.warning("%s; going on from the save before it, if any", error)
                     self._damaged.add(number)
@@ -109,8 +120,8 @@ class StageAutosave:
         found = multihost.run_on_host0(find)
         if found is None:
             return None
-        number, record = found
-        shapes = template(record)
+        number, record, names = found
+        shapes = template(names)
         variables = multihost.arrays_from_host0(
             lambda: checkpoints.read(self._of(number), shapes), shapes
         )

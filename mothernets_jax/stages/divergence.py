@@ -23,15 +23,35 @@ RETRY_RATE = 0.1
 _EXPLODED = 100.0
 
 
+def divergence_reasons(
+    states: Mapping[str, MemberState],
+    metrics: Mapping[str, Metrics],
+    num_classes: int,
+) -> dict[str, str]:
+    """Reasons why members have diverged in an epoch, in words, by member.
+
+    Args:
+        states: by member that trained, its state after the epoch.
+        metrics: by member, its means over the epoch.
+        num_classes: number of the labels.
+    """
+    reasons = {
+        name: divergence_reason(state, metrics[name], num_classes)
+        for name, state in states.items()
+    }
+    return {name: reason for name, reason in reasons.items() if reason}
+
+
 def divergence_reason(
     state: MemberState, metrics: Metrics, num_classes: int
 ) -> str | None:
-    """What went wrong in an epoch, in words; None where nothing did.
+    """Reason why a member has diverged in an epoch, in words; None where it has not.
 
     Args:
-        state: the member's after it, with arrays of any kind.
-        metrics: its means over the epoch.
-        num_classes: of the labels; guessing has a loss of their logarithm, in nats.
+        state: the member's state after the epoch, with arrays of any kind.
+        metrics: the member's means over the epoch.
+        num_classes: number of the labels; guessing has a loss of its logarithm, in
+            nats.
     """
     if not math.isfinite(metrics.loss):
         return f"its training loss is {metrics.loss}"

@@ -35,6 +35,22 @@ class Start(NamedTuple):
     left_out: Mapping[str, str] = types.MappingProxyType({})
 
 
+class EpochEnd(NamedTuple):
+    """What a stage does with its members after an epoch, beside training.
+
+    Weight averages, pruning masks and statistics that are estimated again are such.
+
+    Attributes:
+        change: from the number of the epoch, from 1, and the states of the members that
+            trained in it without diverging, by name, to those that they go on from,
+            and are evaluated and saved with. It must be a pure function of both.
+        flops: training FLOPs that each call spends on a member.
+    """
+
+    change: Callable[[int, Mapping[str, MemberState]], Mapping[str, MemberState]]
+    flops: float = 0.0
+
+
 class Stage(NamedTuple):
     """Members of one architecture and how they are trained.
 
@@ -53,6 +69,9 @@ class Stage(NamedTuple):
         with_replacement: whether each member draws its own bag of the images.
         reference: the earlier network whose variables the step's loss refers to; empty
             where it refers to none.
+        epoch_end: what is done with the members after each epoch; None for nothing.
+        start_flops: training FLOPs that `start` spends on a member. A stage of a recipe
+            without epochs does its work there.
     """
 
     method: str
@@ -66,6 +85,8 @@ class Stage(NamedTuple):
     rates: Callable[[int], np.ndarray] | None = None
     with_replacement: bool = False
     reference: str = ""
+    epoch_end: EpochEnd | None = None
+    start_flops: float = 0.0
 
     @property
     def architecture(self) -> Architecture:
@@ -122,9 +143,21 @@ def strategy_without_trial(requested: str, stage: Stage) -> str | None:
 
 def epoch_flops(stage: Stage, task: Task) -> float:
     """Training FLOPs of one epoch of one member, with its share of a common trunk."""
-    return epoch_images(stage.recipe, task) * stage.spec.flops_per_image
+    flops = epoch_images(stage.recipe, task) * stage.spec.flops_per_image
+    return flops if stage.epoch_end is None else flops + stage.epoch_end.flops
+
+
+def stage_flops(stage: Stage, task: Task, epochs: int) -> float:
+    """Training FLOPs of a stage.
+
+    Args:
+        stage: with the members, each of which is started once.
+        task: the images.
+        epochs: that all members together train.
+    """
+    return epoch_flops(stage, task) * epochs + stage.start_flops * len(stage.members)
 
 
 def planned_flops(stage: Stage, task: Task) -> float:
     """Training FLOPs of the stage, unless a member stops early."""
-    return epoch_flops(stage, task) * stage.recipe.epochs * len(stage.members)
+    return stage_flops(stage, task, stage.recipe.epochs * len(stage.members))

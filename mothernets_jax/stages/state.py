@@ -7,6 +7,7 @@ from typing import Any, Self
 import numpy as np
 
 from mothernets_jax.stages.stage import Stage
+from mothernets_jax.storage.files import DamagedError
 
 _METRICS = ("train_loss", "train_error", "validation_error", "learning_rate")
 _CLOCKS = (
@@ -88,9 +89,14 @@ class StageState:
         """The inverse of `to_record`.
 
         Raises:
-            TypeError: a record of another version.
+            DamagedError: a record of another version.
         """
-        return cls(**record)
+        try:
+            return cls(**record)
+        except TypeError as error:
+            raise DamagedError(f"what was saved is of another version ({error})") from (
+                None
+            )
 
 
 def beginning(

@@ -26,7 +26,7 @@ from mothernets_jax.config import settings
 from mothernets_jax.data import identity
 from mothernets_jax.data.digests import digest_of
 from mothernets_jax.methods import read_settings
-from mothernets_jax.runs import experiment, load_task, scheduler
+from mothernets_jax.runs import experiment, load_task, stage_results
 from mothernets_jax.runtime.compilation import ProgramStore
 
 ROOT = Path(__file__).parents[2]
@@ -301,7 +301,7 @@ def test_data_may_be_corrected_before_anything_is_trained(trained, tmp_path):
 
 def test_the_record_is_there_before_anything_is_trained(trained, tmp_path, monkeypatch):
     top, _ = trained
-    monkeypatch.setattr(scheduler, "run_stage", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr(stage_results, "run_stage", lambda *_, **__: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         run(tmp_path / "run", top / "images")
     assert (tmp_path / "run" / "data.json").exists()

@@ -27,7 +27,7 @@ from configs.vgg_ensemble import get_config
 from mothernets_jax import data
 from mothernets_jax.growth import hatching
 from mothernets_jax.methods import METHODS, read_settings
-from mothernets_jax.runs import experiment, scheduler
+from mothernets_jax.runs import experiment, stage_results
 from mothernets_jax.runtime.compilation import ProgramStore
 
 STORE = ProgramStore()  # one compilation of each program for all tests here
@@ -178,7 +178,7 @@ def test_loading_names_what_there_is(finished, tmp_path):
 
 def test_a_finished_run_trains_nothing_again(finished, monkeypatch):
     workdir, results = finished
-    monkeypatch.setattr(scheduler, "run_stage", None)
+    monkeypatch.setattr(stage_results, "run_stage", None)
     assert run(workdir, settings_of()) == results
 
 
@@ -189,20 +189,20 @@ def test_only_what_is_missing_is_trained_again(finished, tmp_path, monkeypatch):
     (again / "results.json").unlink()
     shutil.rmtree(again / "stages" / "full_data-B_1-B_2")
     ran = []
-    run_stage = scheduler.run_stage
+    run_stage = stage_results.run_stage
 
     def counted(stage, *args, **options):
         ran.append(stage.name)
         return run_stage(stage, *args, **options)
 
-    monkeypatch.setattr(scheduler, "run_stage", counted)
+    monkeypatch.setattr(stage_results, "run_stage", counted)
     assert without_clocks(run(again, settings_of())) == without_clocks(results)
     assert ran == ["full_data-B_1-B_2"]
 
 
 def test_an_interrupted_run_ends_in_the_same_results(finished, tmp_path, monkeypatch):
     _, results = finished
-    workdir, run_stage, ran = tmp_path / "interrupted", scheduler.run_stage, []
+    workdir, run_stage, ran = tmp_path / "interrupted", stage_results.run_stage, []
 
     def interrupted(stage, *args, **options):
         if len(ran) == 2:
@@ -211,7 +211,7 @@ def test_an_interrupted_run_ends_in_the_same_results(finished, tmp_path, monkeyp
         return run_stage(stage, *args, **options)
 
     with monkeypatch.context() as patch:
-        patch.setattr(scheduler, "run_stage", interrupted)
+        patch.setattr(stage_results, "run_stage", interrupted)
         with pytest.raises(KeyboardInterrupt):
             run(workdir, settings_of())
     assert len(list((workdir / "stages").glob("*/record.json"))) == 2

@@ -26,7 +26,7 @@ from mothernets_jax.report.finished_runs import Run
 from mothernets_jax.report.plots.curves import curves_of
 from mothernets_jax.report.plots.series import anytime_points
 from mothernets_jax.report.tables import comparison_table
-from mothernets_jax.runs import experiment, scheduler
+from mothernets_jax.runs import experiment, stage_results
 from mothernets_jax.runs.load_task import load_task
 from mothernets_jax.runtime.compilation import Executables, ProgramStore
 from mothernets_jax.stages.task import step_spec
@@ -88,8 +88,8 @@ def with_head(state, change):
 
 
 def failing(diverges, overflows):
-    """`scheduler.run_stage`, in which stages of these names fail."""
-    run_stage = scheduler.run_stage
+    """`stage_results.run_stage`, in which stages of these names fail."""
+    run_stage = stage_results.run_stage
 
     def run_or_fail(stage, *args, **options):
         def start(*given):
@@ -118,7 +118,7 @@ def finished(tmp_path_factory):
     """A run of six methods, each with networks that fail."""
     workdir = tmp_path_factory.mktemp("run") / "tiny"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(scheduler, "run_stage", failing(DIVERGES, OVERFLOWS))
+        patch.setattr(stage_results, "run_stage", failing(DIVERGES, OVERFLOWS))
         return workdir, run(workdir, settings_of())
 
 
@@ -193,7 +193,7 @@ def test_nothing_is_trained_again(finished, tmp_path, monkeypatch):
     workdir, results = finished
     copy = tmp_path / "copy"
     shutil.copytree(workdir, copy)
-    monkeypatch.setattr(scheduler, "run_stage", None)
+    monkeypatch.setattr(stage_results, "run_stage", None)
     assert run(copy, settings_of()) == results
     (copy / "results.json").unlink()
     shutil.rmtree(copy / "ensembles")
@@ -211,7 +211,7 @@ def test_a_damaged_record_of_nothing_is_made_again(finished, tmp_path, caplog):
     content = (folder / "record.json").read_bytes()
     (folder / "record.json").write_bytes(content.replace(b"nan", b"inf", 1))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(scheduler, "run_stage", failing(DIVERGES, OVERFLOWS))
+        patch.setattr(stage_results, "run_stage", failing(DIVERGES, OVERFLOWS))
         again = run(copy, settings_of())
     assert "The stage treenets-A is trained again" in caplog.text
     assert without_clocks(again) == without_clocks(results)
@@ -297,10 +297,10 @@ def test_a_run_without_any_ensemble_ends_with_one_message(tmp_path, monkeypatch)
         r".*; and 1 more\): lower config.train.learning_rate"
     )
     with monkeypatch.context() as patch:
-        patch.setattr(scheduler, "run_stage", failing(diverges, set()))
+        patch.setattr(stage_results, "run_stage", failing(diverges, set()))
         with pytest.raises(ValueError, match=said):
             run(tmp_path, settings)
-    monkeypatch.setattr(scheduler, "run_stage", None)  # nothing is trained again
+    monkeypatch.setattr(stage_results, "run_stage", None)  # nothing is trained again
     with pytest.raises(ValueError, match=said):
         run(tmp_path, settings)
     for method in settings.methods:

@@ -21,7 +21,7 @@ from tiny_stages import STARTS, solution, train_stage
 from mothernets_jax.ensembles.prediction import validation_error
 from mothernets_jax.runtime.compilation import Executables, ProgramStore
 from mothernets_jax.runtime.interruption import InterruptedRunError, Interruption
-from mothernets_jax.stages import autosave, stage_run, trainer
+from mothernets_jax.stages import autosave, clock, divergence, run_stage, trainer
 from mothernets_jax.stages.autosave import KEPT, StageAutosave
 from mothernets_jax.stages.divergence import RETRY_RATE, divergence_reason
 from mothernets_jax.stages.state import beginning
@@ -119,9 +119,9 @@ def test_seconds_count_once(train, tmp_path, monkeypatch):
 def test_seconds_are_those_of_the_whole_machine(train, monkeypatch):
     """Or stages on one device each would seem slower than one stage on all."""
     ticks = itertools.count()
-    clock = types.SimpleNamespace(perf_counter=lambda: float(next(ticks)))
-    monkeypatch.setattr(trainer, "time", clock)
-    monkeypatch.setattr(stage_run, "time", clock)
+    ticking = types.SimpleNamespace(perf_counter=lambda: float(next(ticks)))
+    monkeypatch.setattr(trainer, "time", ticking)
+    monkeypatch.setattr(clock, "time", ticking)
     train()  # whatever is to be compiled, whose clock is another
     alone, _ = train()
     monkeypatch.setattr(jax, "device_count", lambda: 4)
@@ -171,7 +171,7 @@ def test_a_damaged_save_goes_when_there_is_a_newer_one(tmp_path, caplog):
     work.close()
     (tmp_path / "000002" / "record.json").write_text("{}")
     work = StageAutosave(tmp_path)
-    assert work.latest(lambda _: variables) is not None
+    assert work.latest(lambda _: None, lambda _: variables) is not None
     assert "000002" in caplog.text
     assert (tmp_path / "000002").exists()  # nothing is lost before there is a newer one
     work.save(variables, record)
@@ -193,7 +193,7 @@ def test_a_save_that_cannot_be_read_is_stepped_over(tmp_path, monkeypatch, caplo
         return read(path)
 
     monkeypatch.setattr(files, "read_json", bad_sector)
-    found = StageAutosave(tmp_path).latest(lambda _: variables)
+    found = StageAutosave(tmp_path).latest(lambda _: None, lambda _: variables)
     assert found is not None and found[1] == {"epoch": 1}
     assert "000002/record.json" in caplog.text
 
@@ -280,7 +280,7 @@ def test_who_predicts_nothing_finite_goes_back_too(train, monkeypatch, caplog):
         measured.append(math.nan if len(measured) in (0, 2) else 0.5)
         return measured[-1]
 
-    monkeypatch.setattr(stage_run, "validation_error", overflows)
+    monkeypatch.setattr(run_stage, "validation_error", overflows)
     result, entries = train()
     why = "its predictions of the validation images are not finite"
     assert result.record["left_out"] == {
@@ -306,7 +306,7 @@ def test_overflow_on_validation_images_is_no_error_rate(store):
 def test_who_cannot_begin_is_left_out_and_never_trained(train, left_out, monkeypatch):
     fine, _ = train()
     monkeypatch.setattr(
-        stage_run, "beginning", lambda *args: beginning(*args[:3], left_out)
+        run_stage, "beginning", lambda *args: beginning(*args[:3], left_out)
     )
     result, entries = train()
     kept = {name: fine.states[name] for name in "ab" if name not in left_out}
@@ -326,7 +326,7 @@ def trouble_once(monkeypatch):
         seen.append(state)
         return "told so" if len(seen) == 3 else None  # a, b, then a again
 
-    monkeypatch.setattr(stage_run, "trouble", judged)
+    monkeypatch.setattr(divergence, "divergence_reason", judged)
     return seen
 
 

@@ -1,0 +1,59 @@
+"""The context of a run: all that its stages share, handed on whole."""
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from mothernets_jax.runtime import multihost
+from mothernets_jax.runtime.compilation import ProgramStore
+from mothernets_jax.runtime.interruption import Interruption
+from mothernets_jax.runtime.progress import RunProgress
+from mothernets_jax.stages.autosave import StageAutosave
+from mothernets_jax.stages.stage import Stage
+from mothernets_jax.stages.strategy import StrategyMemory
+from mothernets_jax.storage.metrics_log import MetricsLog
+
+
+def stage_folder(workdir: Path, stage: Stage) -> Path:
+    """The folder of a run in which a stage's result is saved."""
+    return workdir / "stages" / stage.name
+
+
+class RunContext(NamedTuple):
+    """What every stage of a run is trained with.
+
+    Attributes:
+        workdir: the run's folder; None where nothing is to be saved.
+        strategy: `auto` or one of `group_step.STRATEGIES`.
+        memory: the run's choices of strategies.
+        store: compiled programs.
+        progress: the bars or log lines that show every epoch.
+        metrics: the log of every epoch's figures; None where none is kept.
+        interruption: the signals that ask the run to stop.
+        interval_seconds: the shortest time between two saves of unfinished work.
+    """
+
+    workdir: Path | None
+    strategy: str
+    memory: StrategyMemory
+    store: ProgramStore
+    progress: RunProgress
+    metrics: MetricsLog | None
+    interruption: Interruption
+    interval_seconds: float = 60.0
+
+    def stage_folder(self, stage: Stage) -> Path:
+        """The folder in which a stage's result is saved."""
+        assert self.workdir is not None
+        return stage_folder(self.workdir, stage)
+
+    def autosave(self, stage: Stage) -> StageAutosave:
+        """The saves of a stage's unfinished work."""
+        if self.workdir is None:
+            return StageAutosave(None)
+        folder = self.stage_folder(stage) / "unfinished"
+        return StageAutosave(folder, self.interval_seconds)
+
+    def log(self, **figures: Any) -> None:
+        """Adds a line to the metrics; of several hosts, on the first alone."""
+        if self.metrics is not None and multihost.is_host0():
+            self.metrics.append(**figures)

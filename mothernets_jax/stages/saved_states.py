@@ -1,0 +1,129 @@
+"""Members' states as they are saved, which describe themselves.
+
+A save of finished members is `{member: state}`, one of unfinished members
+`{"now": {member: state}, "good": {member: state}}`, with the states before the epoch
+where it was saved in the middle of one. A state is the fields of `MemberState`.
+
+An earlier version had SGD alone, whose trace it saved as `momentum`; such a state is
+read, too.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+
+from mothernets_jax.models.variables import abstract_variables
+from mothernets_jax.stages.stage import Stage
+from mothernets_jax.stages.task import Task
+from mothernets_jax.storage.files import DamagedError
+from mothernets_jax.training.member_step import MemberState, new_state
+
+_NOW, _GOOD = "now", "good"
+_MOMENTUM, _TRACE = "momentum", "trace"
+
+
+def finished_to_saved(states: Mapping[str, MemberState]) -> dict[str, Any]:
+    """The arrays to save of finished members, by name."""
+    return {name: state._asdict() for name, state in states.items()}
+
+
+def unfinished_to_saved(
+    now: Mapping[str, MemberState], good: Mapping[str, MemberState] | None
+) -> dict[str, Any]:
+    """The arrays to save of unfinished members.
+
+    Args:
+        now: their states, by name.
+        good: their states before the epoch; None between two epochs.
+    """
+    saved = {_NOW: finished_to_saved(now)}
+    return saved if good is None else {**saved, _GOOD: finished_to_saved(good)}
+
+
+def outline(saved: Any, levels: int) -> Any:
+    """The names in a save, as nested plain values, down to so many levels.
+
+    >>> outline({"a": {"params": {"head": 1}}}, 2)
+    {'a': {'params': None}}
+    """
+    if not levels or not isinstance(saved, Mapping):
+        return None
+    return {name: outline(value, levels - 1) for name, value in saved.items()}
+
+
+def finished_outline(saved: Any) -> Any:
+    """The outline of a save of finished members: their names, and fields of states."""
+    return outline(saved, 2)
+
+
+def unfinished_outline(saved: Any) -> Any:
+    """The outline of a save of unfinished members, whose fields are a level deeper."""
+    return outline(saved, 3)
+
+
+def finished_template(stage: Stage, task: Task, found: Any) -> dict[str, Any]:
+    """Shapes and dtypes of finished members, as an outline says that they are saved.
+
+    Args:
+        stage: the members' stage.
+        task: the images, whose shape the networks are for.
+        found: from `finished_outline`.
+
+    Raises:
+        DamagedError: the save is none of this stage's members.
+    """
+    if not isinstance(found, Mapping) or not set(found) <= set(stage.members):
+        raise DamagedError(f"{stage.name}: the save is not of the stage's members")
+    return {
+        name: _state_template(stage, task, fields) for name, fields in found.items()
+    }
+
+
+def unfinished_template(stage: Stage, task: Task, found: Any) -> dict[str, Any]:
+    """Shapes and dtypes of unfinished members; see `finished_template`."""
+    groups = found if isinstance(found, Mapping) else {}
+    if groups.keys() not in ({_NOW}, {_NOW, _GOOD}) or any(
+        set(own or ()) != set(stage.members) for own in groups.values()
+    ):
+        raise DamagedError(f"{stage.name}: the save is not of the stage's members")
+    return {key: finished_template(stage, task, own) for key, own in groups.items()}
+
+
+def finished_from_saved(saved: Mapping[str, Any]) -> dict[str, MemberState]:
+    """The inverse of `finished_to_saved`, for saves of earlier versions, too."""
+    return {name: _from_saved(state) for name, state in saved.items()}
+
+
+def unfinished_from_saved(
+    saved: Mapping[str, Any], members: tuple[str, ...]
+) -> tuple[list[MemberState], list[MemberState]]:
+    """The inverse of `unfinished_to_saved`.
+
+    Args:
+        saved: the arrays.
+        members: names, in the order of the stage.
+
+    Returns:
+        The members' states now, and those to go back to, in that order.
+    """
+    now = finished_from_saved(saved[_NOW])
+    good = finished_from_saved(saved[_GOOD]) if _GOOD in saved else now
+    return [now[name] for name in members], [good[name] for name in members]
+
+
+def _state_template(stage: Stage, task: Task, fields: Any) -> dict[str, Any]:
+    shapes = abstract_variables(stage.architecture, task.input_shape, task.num_classes)
+    optimizer = stage.spec.optimizer
+    state = jax.eval_shape(lambda v: new_state(v, optimizer), shapes)._asdict()
+    is_earlier = isinstance(fields, Mapping) and _MOMENTUM in fields
+    if is_earlier and state["opt_state"].keys() == {_TRACE}:
+        state[_MOMENTUM] = state.pop("opt_state")[_TRACE]
+    return state
+
+
+def _from_saved(state: Mapping[str, Any]) -> MemberState:
+    fields = dict(state)
+    if _MOMENTUM in fields:
+        fields["opt_state"] = {_TRACE: fields.pop(_MOMENTUM)}
+    return MemberState(**fields)
