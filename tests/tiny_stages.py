@@ -88,6 +88,21 @@ class TinyContext(RunContext):
         self.entries.append(figures)
 
 
+def tiny_context(store, account, strategy="unroll", interruption=None):
+    """A context that saves nothing, and tells an `Account` of the work."""
+    context = TinyContext(
+        None,
+        strategy,
+        StrategyMemory(),
+        store,
+        account,
+        None,
+        interruption or Interruption(),
+    )
+    context.entries, context.saves = [], StageAutosave(None)
+    return context
+
+
 def train_stage(
     store,
     starts,
@@ -97,6 +112,7 @@ def train_stage(
     validation=4,
     work=None,
     interruption=None,
+    epoch_end=None,
     **recipe,
 ):
     """Trains members of a stage.
@@ -121,17 +137,10 @@ def train_stage(
         dataclasses.replace(RECIPE, **recipe),
         step_spec(task, mlp((1,)), optimizer="sgd"),
         lambda trained, executables: Start(states, {}),
+        epoch_end=epoch_end,
     )
     account, entries = Account(), []
-    context = TinyContext(
-        None,
-        strategy,
-        StrategyMemory(),
-        store,
-        account,  # type: ignore[arg-type]
-        None,
-        interruption or Interruption(),
-    )
+    context = tiny_context(store, account, strategy, interruption)
     context.entries, context.saves = entries, work or StageAutosave(None)
     result = run_stage(stage, task, {}, context)
     return result, entries, account, (stage, task)

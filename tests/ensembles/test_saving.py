@@ -119,7 +119,7 @@ def test_an_interrupted_save_leaves_nothing_in_the_way(ensemble, monkeypatch):
     for path in ("new", "mine"):
         ensemble.save("mine")
         with monkeypatch.context() as patch:
-            patch.setattr(checkpoints.sealed_record, "write", fail)
+            patch.setattr(checkpoints.manifest, "write", fail)
             with pytest.raises(KeyboardInterrupt):
                 ensemble.save(path)
         with pytest.raises(ValueError, match="holds no trained ensemble: it is empty"):

@@ -15,7 +15,7 @@ from mothernets_jax.models.apply import apply_and_update, intermediates
 from mothernets_jax.models.variables import abstract_variables
 from mothernets_jax.runs.limits import check_batch_norm
 from mothernets_jax.stages.stage import Stage
-from mothernets_jax.stages.task import make_task
+from mothernets_jax.stages.task import make_task, step_spec
 
 DENSE = "mlp 4; batch_norm"
 POOLED = "vgg (3:4) | (3:4) | (3:4); batch_norm"  # of 4x4: 4x4, 2x2, 1x1
@@ -76,8 +76,9 @@ def test_a_run_is_refused_before_anything_is_trained(notation, side, batch, refu
     )
     architecture = mn.parse(notation)
     recipe = dataclasses.replace(RECIPE, batch_size=batch)
-    start = start_at_random(task, "method", architecture, ("a",))
-    stage = Stage("method", "a", architecture, ("a",), recipe, start)
+    spec = step_spec(task, architecture, optimizer="sgd")
+    start = start_at_random(task, "method", spec, ("a",))
+    stage = Stage("method", "a", ("a",), recipe, spec, start)
     if refused is None:
         check_batch_norm([stage], task)
         return

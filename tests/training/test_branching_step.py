@@ -91,7 +91,11 @@ def test_branches_learn_alone_and_the_trunk_from_their_mean(problem, vmapped):
     )
     for i, member in enumerate(unstack(found, MEMBERS)):
         expected = each[i][0]
-        for tree, own, common in zip(member, expected, mean, strict=True):
+        trees = [
+            (state.params, state.batch_stats, state.opt_state["trace"])
+            for state in (member, expected, mean)
+        ]
+        for tree, own, common in zip(*trees, strict=True):
             for layer in own:
                 true = common[layer] if layer in trunk else own[layer]
                 jax.tree.map(
