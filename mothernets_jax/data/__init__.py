@@ -1,15 +1,15 @@
 """Data sets by name, all as one `Dataset`.
 
-| name | what | options |
+| name | images | options |
 |---|---|---|
 | `digits` | scikit-learn's handwritten digits, 8x8 | `fold` |
 | `folder` | your own images | those of `cifar10`, `test_fraction` |
 | `cifar10` | TFDS, same names | `directory`, `image_size`, `crop`, `resize` |
-| `cifar100` | TFDS, same names | likewise |
-| `mnist`, `fashion_mnist` | TFDS, same names | likewise |
-| `svhn` | TFDS's `svhn_cropped`, without its split "extra" | likewise |
-| `imagenet` | TFDS's `imagenet2012`, tested on "validation" | likewise |
-| `tfds:NAME` | any other set of labelled images in TFDS | likewise |
+| `cifar100` | TFDS, same names | those of `cifar10` |
+| `mnist`, `fashion_mnist` | TFDS, same names | those of `cifar10` |
+| `svhn` | TFDS's `svhn_cropped`, without its split "extra" | those of `cifar10` |
+| `imagenet` | TFDS's `imagenet2012`, tested on "validation" | those of `cifar10` |
+| `tfds:NAME` | any other set of labelled images in TFDS | those of `cifar10` |
 
 A new kind of data is a new file with a function that returns `Arrays`, and an entry
 in each of the two tables below.
@@ -79,33 +79,36 @@ def load(
     """Loads a data set and keeps parts of its training set for other uses.
 
     Args:
-      name: one of the table above.
-      directory: of a folder: where its train/ and test/ are, or its classes; of TFDS:
-        where it keeps its data sets, empty for its default.
-      fold: of the digits: which fifth is the test set, 0 to 4.
-      train_examples: how many images train; None for all that are left.
-      validation_fraction: of the training set, in [0, 1); not applied to a data set
-        with a validation split of its own.
-      calibration_fraction: of the training set, in [0, 1); less than 1 together.
-      test_fraction: of a folder without a test set: the part of each class, in (0, 1),
-        that becomes it.
-      image_size: of a folder and of TFDS: resize to this height and width, in
-        pixels; None where the images have one size already.
-      crop: of a folder and of TFDS: `shift`, or `resized` for ImageNet's random parts,
-        which need an `image_size`; the training images are then streamed, as each
-        epoch decodes other parts of them.
-      resize: of a folder and of TFDS: what is done with images that are not square
-        where there is an `image_size`: `crop` to the middle, `pad` with black, or
-        `stretch`; `resized` crops take their own parts instead.
-      memory_bytes: training images of a folder or of TFDS that take more than this
-        when decoded are streamed; None: they never are.
+        name: `digits`, `folder`, `cifar10`, `cifar100`, `mnist`, `fashion_mnist`,
+            `svhn`, `imagenet`, or `tfds:NAME` for any other set of TFDS.
+        directory: for `folder`, the folder that holds train/ and test/, or the class
+            folders; for TFDS, where it keeps its data sets, empty for its default.
+        fold: for `digits`, number of the fifth that is the test set, 0 to 4.
+        train_examples: number of images to train on; None for all that are left.
+        validation_fraction: share of the training set to keep for validation, in
+            [0, 1); not applied to a data set with a validation split of its own.
+        calibration_fraction: share of the training set to keep for calibration, in
+            [0, 1); both shares together are less than 1.
+        test_fraction: for a folder without a test set, the share of each class, in
+            (0, 1), that becomes the test set.
+        image_size: for a folder and TFDS, height and width, in pixels, to resize to;
+            None where the images have one size already.
+        crop: for a folder and TFDS, `shift`, or `resized` for ImageNet's random parts,
+            which need an `image_size`; with these the training images are always
+            streamed, as each epoch decodes other parts of them.
+        resize: for a folder and TFDS with an `image_size`, the way to make images
+            square: `crop` to the middle, `pad` with black, or `stretch`; `resized`
+            crops take their own parts instead.
+        memory_bytes: number of bytes; training images of a folder or of TFDS that take
+            more when decoded are streamed. None to stream none, `resized` crops
+            excepted.
 
     Raises:
-      ValueError: an unknown name, an option that this data set does not have, crops
-        without a size or beside another `resize`, or what the loader or
-        `dataset.split` refuses.
-      FileNotFoundError: the folder or a part of it is missing, or the data set of
-        TFDS is not there and cannot be fetched.
+        ValueError: an unknown name, an option that this data set does not have,
+            `resized` crops without a size or beside another `resize`, or data that the
+            loader or `dataset.split` refuses.
+        FileNotFoundError: the folder or a part of it is missing, or the data set of
+            TFDS is not there and cannot be fetched.
     """
     kind = _kind(name)
     options: dict[str, Any] = {
@@ -134,7 +137,7 @@ def _check_options(name: str, kind: str, options: dict[str, Any]) -> None:
     """Refuses options that a data set does not have, or that exclude one another.
 
     Raises:
-      ValueError: names the option.
+        ValueError: an option does not fit; the message names it.
     """
     # Training on the digits because only the folder's path was given, and not its
     # kind, would be a silent and expensive mistake.
@@ -169,21 +172,26 @@ def load_ood_images(
     resize: str = "crop",
     input_shape: tuple[int, int, int],
 ) -> np.ndarray:
-    """The test images of another data set, in the form of those that a network knows.
+    """Loads another data set's test images, in the form of those that a network knows.
 
     Args:
-      name: as for `load`; empty for no images.
-      directory: as for `load`; all images of a folder without splits are taken.
-      crop: as the known images are read, where the other data set can be.
-      resize: likewise.
-      input_shape: (height, width, channels) of the known images; a folder's and TFDS's
-        are resized to it if it is square. Grey becomes colour, but no colour grey.
+        name: the data set's name, one that `load` takes; empty for no images.
+        directory: for `folder`, a folder with a test set, or one without splits, of
+            which all images are taken; for TFDS, where it keeps its data sets, empty
+            for its default.
+        crop: `shift` or `resized`, as for the known images; for a folder and TFDS.
+        resize: `crop`, `pad` or `stretch`, as for the known images; for a folder and
+            TFDS.
+        input_shape: (height, width, channels) of the known images; images of a folder
+            and of TFDS are resized to it if it is square. Grey images become colour
+            ones where needed, but no images with colours become grey.
 
     Returns:
-      uint8 [examples, height, width, channels].
+        uint8 [examples, height, width, channels].
 
     Raises:
-      ValueError: what `load` refuses, or images that have no such form.
+        ValueError: an unknown name, a data set that cannot be loaded, or images that
+            cannot be brought into this form.
     """
     height, width, channels = input_shape
     if not name and not directory:
@@ -232,10 +240,10 @@ def _load_test_images(kind: str, **options: Any) -> np.ndarray:
 
 
 def _kind(name: str) -> str:
-    """Which loader reads a data set.
+    """Name of the loader that reads a data set.
 
     Raises:
-      ValueError: none does.
+        ValueError: no loader reads it.
     """
     if name not in _NAMES and not is_tfds(name):
         close = difflib.get_close_matches(name[:100], _NAMES, n=1)

@@ -1,4 +1,4 @@
-"""What every data set must fulfil, whatever it was read from."""
+"""Checks that every data set must pass, whatever it was read from."""
 
 import math
 import os
@@ -16,12 +16,12 @@ def check_labels(part: str, labels: np.ndarray, class_names: tuple[str, ...]) ->
     """Refuses labels that are none of the classes.
 
     Args:
-      part: whose labels they are, for the message.
-      labels: int [examples].
-      class_names: one name a class.
+        part: name of the split that has these labels, for the message.
+        labels: int [examples], indices into `class_names`.
+        class_names: one name for each class.
 
     Raises:
-      ValueError: a label below 0, or without a class name.
+        ValueError: a label below 0, or without a class name.
     """
     wrong = labels[(labels < 0) | (labels >= len(class_names))]
     if len(wrong):
@@ -37,11 +37,12 @@ def check_every_class_trains(labels: np.ndarray, class_names: tuple[str, ...]) -
     """Refuses a class without training images, and fewer than two classes.
 
     Args:
-      labels: int [examples], indices into `class_names`.
-      class_names: one name a class.
+        labels: int [examples], indices into `class_names`.
+        class_names: one name for each class.
 
     Raises:
-      ValueError: names the classes that are empty, or the only one.
+        ValueError: a class has no training images, or there are fewer than two classes;
+            the message names them.
     """
     if len(class_names) < 2:
         found = (
@@ -64,15 +65,15 @@ def check_every_class_trains(labels: np.ndarray, class_names: tuple[str, ...]) -
 
 
 def check_memory(examples: Mapping[str, int], shape: tuple[int, int, int]) -> None:
-    """Refuses images that do not fit, before the first is decoded.
+    """Refuses images that do not fit into memory, before the first is decoded.
 
     Args:
-      examples: how many there are in each split, by its name in the
-        message; 0 of those that are streamed.
-      shape: (height, width, channels) of one image.
+        examples: number of images in each split, keyed by its name in the message; 0
+            where they are streamed.
+        shape: (height, width, channels) of one image.
 
     Raises:
-      ValueError: they would take more than half of the machine's memory.
+        ValueError: the images would take more than half of the machine's memory.
     """
     needed = sum(examples.values()) * math.prod(shape)
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

@@ -1,4 +1,4 @@
-"""Which part of an image is taken before it is resized to a square: ImageNet's crops.
+"""ImageNet's crops: the part of an image that is resized to a square.
 
 A box is (left, top, right, bottom) in pixels of the image, not rounded: resizing
 interpolates.
@@ -22,14 +22,14 @@ _CENTRE = 0.875
 
 
 def random_box(draws: np.ndarray, width: int, height: int) -> Box:
-    """A part of 8% to 100% of the area and 3/4 to 4/3 times as wide as high.
+    """Random box of 8% to 100% of an image's area, 3/4 to 4/3 times as wide as high.
 
     Args:
-      draws: uniform in [0, 1), [ATTEMPTS, 4]: area, aspect, left and top; the first
-        attempt that fits into the image is taken, else the largest part in its
-        middle that is not too wide or too high.
-      width: of the image, in pixels.
-      height: of the image, in pixels.
+        draws: floats [ATTEMPTS, 4], uniform in [0, 1), for area, aspect, left and top;
+            the first attempt that fits into the image is taken, else the largest part
+            in its middle that is not too wide or too high.
+        width: the image's width, in pixels.
+        height: the image's height, in pixels.
     """
     for area, aspect, left, top in draws.tolist():
         pixels = width * height * (_AREA[0] + area * (_AREA[1] - _AREA[0]))
@@ -44,14 +44,14 @@ def random_box(draws: np.ndarray, width: int, height: int) -> Box:
 
 
 def centre_box(width: int, height: int) -> Box:
-    """The square in the middle, 7/8 as wide as the image's shorter side.
+    """Square box in the middle of an image, 7/8 as wide as the image's shorter side.
 
-    Resizing it to 224 pixels is resizing the shorter side to 256 and taking the middle
-    224, without rounding in between.
+    Resizing this box to 224 pixels is the same as resizing the shorter side to 256 and
+    taking the middle 224, without rounding in between.
 
     Args:
-      width: of the image, in pixels.
-      height: of the image, in pixels.
+        width: the image's width, in pixels.
+        height: the image's height, in pixels.
     """
     side = _CENTRE * min(width, height)
     return _centred(side, side, width, height)

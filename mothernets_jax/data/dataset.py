@@ -24,8 +24,8 @@ class LazyLabels(NamedTuple):
     """Labels that are read only when a `Dataset` is made of them.
 
     Attributes:
-      examples: how many.
-      read: from numbers of examples, int [n], to their labels, int [n].
+        examples: number of labels.
+        read: function from numbers of examples, int [n], to their labels, int [n].
     """
 
     examples: int
@@ -41,15 +41,16 @@ class Arrays(NamedTuple):
     """Images and labels as a loader finds them, in the order that `split` takes.
 
     Attributes:
-      train_images: uint8 [examples, height, width, channels], all that may train.
-      train_labels: int [examples].
-      test_images: uint8 [test examples, height, width, channels].
-      test_labels: int [test examples].
-      class_names: one name a class.
-      validation_images: a validation split of the data set's own, uint8 [validation
-        examples, height, width, channels]; None where it has none.
-      validation_labels: int [validation examples], or None.
-      notes: sentences on how the data were read, for the log and the report.
+        train_images: uint8 [examples, height, width, channels], all that may train.
+        train_labels: int [examples], indices into `class_names`.
+        test_images: uint8 [test examples, height, width, channels].
+        test_labels: int [test examples], indices into `class_names`.
+        class_names: one name for each class.
+        validation_images: a validation split of the data set's own, uint8 [validation
+            examples, height, width, channels]; None where it has none.
+        validation_labels: int [validation examples], indices into `class_names`; None
+            where there are no such images.
+        notes: sentences on how the data were read, for the log and the report.
     """
 
     train_images: Images
@@ -77,22 +78,27 @@ class Dataset(NamedTuple):
     """Training, calibration, validation and test split of a classification data set.
 
     Attributes:
-      train_images: uint8 [examples, height, width, channels]; where they are streamed,
-        still in their files.
-      train_labels: int32 [examples], indices into `class_names`.
-      calibration_images, calibration_labels: likewise; on these, and on no others,
-        temperatures and the weights of learned combinations are fitted; nothing is
-        trained, watched or chosen on them. Empty where none are kept.
-      validation_images, validation_labels: likewise; empty where none are kept.
-      test_images, test_labels: likewise.
-      class_names: one name a class.
-      mean: float32 [channels], over the training images only, in 0..255; where they
-        are streamed, over the first `STATISTICS_IMAGES` of them, which are a fixed
-        random sample, stratified by class.
-      std: float32 [channels], likewise; at least one pixel level.
-      notes: sentences on how the data were read, for the report.
-      source: what else tells these images from others: their version, and where they
-        are streamed, their files.
+        train_images: uint8 [examples, height, width, channels]; still in their files
+            where they are streamed.
+        train_labels: int32 [examples], indices into `class_names`.
+        calibration_images: uint8 [calibration examples, height, width, channels], empty
+            where none are kept. On these, and on no others, temperatures and the
+            weights of learned combinations are fitted; nothing is trained, watched or
+            chosen on them.
+        calibration_labels: int32 [calibration examples], indices into `class_names`.
+        validation_images: uint8 [validation examples, height, width, channels], empty
+            where none are kept.
+        validation_labels: int32 [validation examples], indices into `class_names`.
+        test_images: uint8 [test examples, height, width, channels].
+        test_labels: int32 [test examples], indices into `class_names`.
+        class_names: one name for each class.
+        mean: float32 [channels], in pixel levels 0..255, over the training images only;
+            where they are streamed, over the first `STATISTICS_IMAGES` of them, which
+            are a fixed random sample, stratified by class.
+        std: float32 [channels], in pixel levels, over the same images; at least 1.
+        notes: sentences on how the data were read, for the report.
+        source: origin of the training images, which tells them from others: their
+            version and, where they are streamed, their files.
     """
 
     train_images: Images
@@ -117,7 +123,7 @@ class Dataset(NamedTuple):
 
     @property
     def streamed(self) -> bool:
-        """Whether training images are read again for every epoch."""
+        """True where training images are read again for every epoch."""
         return isinstance(self.train_images, EncodedImages)
 
     @property
@@ -149,26 +155,30 @@ def split(
     of a smaller `train_examples` are the first of those of a larger one.
 
     Args:
-      train_images: uint8 [examples, height, width, channels], all that may train.
-      train_labels: int [examples].
-      test_images: uint8 [test examples, height, width, channels].
-      test_labels: int [test examples].
-      class_names: one name a class.
-      validation_images: uint8 [validation examples, height, width, channels], where
-        the data set has a validation split of its own: it is taken whole, and none
-        is drawn from the training set; None where it has none.
-      validation_labels: int [validation examples], or None.
-      notes: handed on to the `Dataset`.
-      validation_fraction: of the training set, in [0, 1); 0 keeps none.
-      calibration_fraction: likewise; less than 1 together.
-      train_examples: how many of the remaining images train; None for all.
-      memory_bytes: training images in files that take more than this are streamed;
-        None: they never are.
+        train_images: uint8 [examples, height, width, channels], all that may train.
+        train_labels: int [examples], indices into `class_names`.
+        test_images: uint8 [test examples, height, width, channels].
+        test_labels: int [test examples], indices into `class_names`.
+        class_names: one name for each class.
+        validation_images: uint8 [validation examples, height, width, channels], where
+            the data set has a validation split of its own: it is taken whole, and none
+            is drawn from the training set; None where it has none.
+        validation_labels: int [validation examples], indices into `class_names`; None
+            where there are no such images.
+        notes: sentences on how the data were read, handed on to the `Dataset`.
+        validation_fraction: share of the training set to keep for validation, in
+            [0, 1); 0 keeps none.
+        calibration_fraction: share of the training set to keep for calibration, in
+            [0, 1); 0 keeps none. Both shares together are less than 1.
+        train_examples: number of the remaining images to train on; None for all.
+        memory_bytes: number of bytes; training images in files that take more when
+            decoded are streamed. None to stream none.
 
     Raises:
-      ValueError: a fraction or number of examples that the images cannot give, a
-        class without training images, a label that is none of the classes, images in
-        files that would not fit into memory, or that are to be streamed without grain.
+        ValueError: a fraction or number of examples that the images cannot give, a
+            class without training images, a label that is none of the classes, images
+            in files that would not fit into memory, or that are to be streamed without
+            grain.
     """
     assert train_images.shape[1:] == test_images.shape[1:]
     if validation_images is not None:
@@ -241,10 +251,10 @@ def _is_streamed(
     shape: tuple[int, int, int],
     memory_bytes: int | None,
 ) -> bool:
-    """Whether training images in files are too many for memory.
+    """Tells whether training images in files are too many for memory.
 
     Raises:
-      ValueError: what stays in memory would not fit, or grain is missing.
+        ValueError: the images that stay in memory would not fit, or grain is missing.
     """
     needed = sizes.train * math.prod(shape)
     streamed = memory_bytes is not None and needed > memory_bytes
@@ -279,7 +289,7 @@ def _read_labels(labels: Labels) -> np.ndarray:
 
 
 class _Sizes(NamedTuple):
-    """How many of the training images train, calibrate and validate."""
+    """Numbers of the training images that train, calibrate and validate."""
 
     train: int
     calibration: int
@@ -294,7 +304,7 @@ def _count_examples(
     calibration_fraction: float,
     train_examples: int | None,
 ) -> _Sizes:
-    """What becomes of `total` training images."""
+    """Numbers of `total` training images that train, calibrate and validate."""
     validation = _count_kept(total, "validation", validation_fraction)
     calibration = _count_kept(total, "calibration", calibration_fraction)
     available = total - validation - calibration
@@ -326,7 +336,7 @@ def _count_examples(
 
 
 def _count_kept(total: int, purpose: str, fraction: float) -> int:
-    """How many of `total` training images are kept for this purpose."""
+    """Number of `total` training images that are kept for this purpose."""
     if not 0.0 <= fraction < 1.0:
         raise ValueError(
             f"{purpose}_fraction={fraction}, expected a fraction from 0 (keep none) "
@@ -349,10 +359,10 @@ def stratified_order(labels: np.ndarray) -> np.ndarray:
     none, as the first of every class stands at 0.
 
     Args:
-      labels: int [examples].
+        labels: int [examples], the class of each.
 
     Returns:
-      int [examples], a permutation of the examples.
+        int [examples], a permutation of the examples.
     """
     # RandomState's stream is frozen by NumPy (NEP 19); a Generator's may change with
     # a release, and a run resumed after it would train on its validation images.
@@ -370,10 +380,10 @@ def _channel_statistics(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     (`images.std` would hold a float64 copy of every pixel: 1.2 GB for CIFAR-10.)
 
     Args:
-      images: uint8 [examples, height, width, channels].
+        images: uint8 [examples, height, width, channels].
 
     Returns:
-      mean and std, float32 [channels].
+        mean and std, float32 [channels].
     """
     total = np.zeros(images.shape[1:], np.int64)
     total_squares = np.zeros(images.shape[1:], np.int64)

@@ -37,15 +37,20 @@ class EncodedImages:
     are needed. They can be pickled, to be read by other processes.
 
     Attributes:
-      files: from numbers, int [n], to these images' files.
-      numbers: int [examples], those of the images that belong here.
-      image_shape: (height, width, channels) of each.
-      image_size: height and width to resize to; None where they have `image_shape`.
-      crop: one of `crops.CROPS`; with `resized`, training takes random parts, and
-        what is read here are the middles, whatever `resize` is.
-      purpose: what to say of these images beside their progress.
-      resize: one of `resizing.RESIZES`, for images that are not square.
-      source: tells all that can be numbered from those of another data set.
+        files: function from numbers of images, int [n], to their n files.
+        numbers: int [examples], the numbers, in `files`, of the images that belong
+            here.
+        image_shape: (height, width, channels) of each image when decoded.
+        image_size: height and width, in pixels, to resize to; None where the images
+            have `image_shape` already.
+        crop: `shift` or `resized` (`crops.CROPS`); with `resized`, training takes
+            random parts, and reading here gives the middles, whatever `resize` is.
+        purpose: words after "Decoding ... images" in the log, such as " of cifar10
+            test".
+        resize: `crop`, `pad` or `stretch` (`resizing.RESIZES`), for images that are not
+            square.
+        source: origin of all images in `files`, which tells them from another data
+            set's.
     """
 
     files: Callable[[np.ndarray], Sequence[Encoded]]
@@ -59,25 +64,26 @@ class EncodedImages:
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
-        """(examples, height, width, channels)."""
+        """Shape of the decoded images: (examples, height, width, channels)."""
         return len(self.numbers), *self.image_shape
 
     def __len__(self) -> int:
         return len(self.numbers)
 
     def __getitem__(self, part: slice) -> np.ndarray:
-        """uint8 [part, height, width, channels]."""
+        """Decodes a part of the images: uint8 [part, height, width, channels]."""
         return self.take(np.arange(len(self))[part]).read()
 
     def take(self, examples: np.ndarray) -> "EncodedImages":
-        """Those at these places, int [n], still in their files."""
+        """Selects the images at these places, int [n], still in their files."""
         return dataclasses.replace(self, numbers=self.numbers[examples])
 
     def read(self) -> np.ndarray:
-        """All of them, decoded by threads: uint8 [examples, height, width, channels].
+        """Decodes all images, by threads: uint8 [examples, height, width, channels].
 
         Raises:
-          ValueError: what `decode_all` refuses.
+            ValueError: images that cannot be read, or images of different sizes; the
+                message lists them.
         """
         if not len(self):
             return np.empty(self.shape, np.uint8)
@@ -102,10 +108,24 @@ def decode_all(
     channels: int | None = None,
     purpose: str = "",
 ) -> np.ndarray:
-    """Decodes many images, as `decode_with_notes` does, which has the same arguments.
+    """Decodes many images with a thread for each core, as `decode_with_notes` does.
+
+    Args:
+        read: function from a range of image numbers, from 0, to the files of these
+            images.
+        num_images: number of images, at least 1.
+        image_size: height and width, in pixels, to resize to (bilinear, antialiased);
+            None where all images have one size already.
+        resize: `crop`, `pad` or `stretch` (`resizing.RESIZES`), for images that are not
+            square.
+        box_of: function from an image's width and height, in pixels, to the box to
+            take; None for the box that `resize` takes.
+        channels: 1 or 3; None for 1 where every image is grey, else 3.
+        purpose: words after "Decoding ... images" in the log, such as " of cifar10
+            test".
 
     Returns:
-      uint8 [num_images, height, width, channels].
+        uint8 [num_images, height, width, channels].
     """
     return decode_with_notes(
         read,
@@ -121,7 +141,17 @@ def decode_all(
 def check_one_size(
     image: np.ndarray, name: str, expected: tuple[int, int], of: str
 ) -> None:
-    """Refuses an image whose size is not the (height, width) of the one named `of`."""
+    """Refuses an image of another size than expected.
+
+    Args:
+        image: uint8 [height, width, channels].
+        name: the image's name, for the message.
+        expected: (height, width) in pixels.
+        of: name of the image that has the expected size, for the message.
+
+    Raises:
+        ValueError: the image has another height or width.
+    """
     if image.shape[:2] != expected:
         raise ValueError(
             f"{name} is {image.shape[0]}x{image.shape[1]} pixels (height x width), "

@@ -1,4 +1,4 @@
-"""SHA-256 of arrays, and what is known of images that stay in their files."""
+"""SHA-256 of arrays and of files' names, and the origin of images."""
 
 import hashlib
 import os
@@ -13,13 +13,14 @@ _CHUNK_BYTES = 2**24
 
 
 class Source(NamedTuple):
-    """The origin of images, beyond those of their pixels that are in memory.
+    """Origin of images: all that tells them from others, beside pixels in memory.
 
     Attributes:
         version: name and version of a published data set; empty where it has none.
         files: a digest or description of the files that are read again for every epoch,
             wherever they are; empty where none are.
-        decoded: SHA-256 of the pixels of those of them that gave mean and deviation.
+        decoded: SHA-256 of the pixels of those images in files that gave mean and
+            deviation; empty where none did.
     """
 
     version: str = ""
@@ -33,7 +34,7 @@ def digest_of(array: np.ndarray) -> str:
     Two levels, so that all cores hash one array together.
 
     Args:
-        array: of any shape; neither it nor its dtype is part of the digest.
+        array: array of any shape and dtype, neither of which is part of the digest.
     """
     content = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
     starts = range(0, len(content), _CHUNK_BYTES)
@@ -47,7 +48,8 @@ def digest_of_files(names_and_sizes: Iterable[tuple[str, int]]) -> str:
     """SHA-256, in hexadecimal, of the names and sizes of files, in their order.
 
     Args:
-        names_and_sizes: paths from the data set's own folder, and bytes.
+        names_and_sizes: for each file, its path from the data set's folder and its size
+            in bytes.
     """
     digest = hashlib.sha256()
     for name, size in names_and_sizes:

@@ -15,15 +15,16 @@ def load_digits_fold(fold: int, num_folds: int = 5) -> Arrays:
     folds together test on every image once.
 
     Args:
-      fold: which fold is the test set, in 0..num_folds-1.
-      num_folds: how many folds the images are divided into.
+        fold: number of the fold that is the test set, from 0 to `num_folds` - 1.
+        num_folds: number of folds that the images are divided into.
 
     Returns:
-      train_images uint8 [examples, 8, 8, 1], train_labels int32 [examples],
-      test_images, test_labels, class_names ("0" to "9").
+        Images uint8 [examples, 8, 8, 1] and labels int32 [examples], to train and to
+        test on; class_names are "0" to "9".
 
     Raises:
-      ValueError: no such fold, or more folds than a digit has images.
+        ValueError: there is no such fold, or there are more folds than images of a
+            digit.
     """
     # Imported here: scikit-learn takes a second or two, which other data need not pay.
     from sklearn.datasets import load_digits

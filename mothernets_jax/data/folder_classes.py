@@ -33,14 +33,17 @@ class FoundImages(NamedTuple):
     """The image files of a data set, by split.
 
     Attributes:
-      root: the data set's folder.
-      paths: of all images.
-      bad: those of them that are known not to be readable.
-      labels: int32 [images], indices into `class_names`.
-      train, test: int [n], places in `paths`.
-      validation: likewise; None where the data set has no such split.
-      class_names: the sorted names of the class folders.
-      notes: what was skipped, and which split is which where that is not plain.
+        root: the data set's folder.
+        paths: paths of all images, one split after the other.
+        bad: paths of the images that are known not to be readable.
+        labels: int32 [images], indices into `class_names`.
+        train: int [training images], places in `paths`.
+        test: int [test images], places in `paths`.
+        validation: int [validation images], places in `paths`; None where the data set
+            has no such split.
+        class_names: the sorted names of the class folders.
+        notes: sentences on what was skipped, and on which split is which where that is
+            not plain.
     """
 
     root: Path
@@ -55,7 +58,7 @@ class FoundImages(NamedTuple):
 
 
 class _Split(NamedTuple):
-    """What is found in the folder of a split; `images` by class."""
+    """Contents of the folder of a split; `images` are paths, by class."""
 
     folder: Path
     images: dict[str, list[str]]
@@ -67,14 +70,15 @@ def find_images(directory: str, test_fraction: float = TEST_FRACTION) -> FoundIm
     """Finds the images of every split, and draws a test set where there is none.
 
     Args:
-      directory: the folder of the data set; `folder_splits` says what may be in it.
-      test_fraction: the part of each class that is drawn, in (0, 1), to within one
-        image, and at least one.
+        directory: the folder of the data set, with train/ and perhaps val/ and test/,
+            or with the class folders.
+        test_fraction: share of each class to draw as a test set, in (0, 1), to within
+            one image, and at least one image.
 
     Raises:
-      ValueError: what `find_splits` refuses, no classes, other classes in one split
-        than in another, or a class without images.
-      FileNotFoundError: no such folder, or no train/ in it.
+        ValueError: folders that cannot be told apart as splits, no classes, other
+            classes in one split than in another, or a class without images.
+        FileNotFoundError: there is no such folder, or no train/ in it.
     """
     root = find_folder(directory)
     splits = find_splits(root)
@@ -125,7 +129,7 @@ def _list_split(folder: Path) -> _Split:
 
 
 def _labels(split: _Split, names: tuple[str, ...]) -> np.ndarray:
-    """int32 [images]"""
+    """Labels of a split's images, int32 [images]."""
     numbers = [names.index(name) for name in split.images]
     counts = [len(images) for images in split.images.values()]
     return np.repeat(np.array(numbers, np.int32), counts)
@@ -195,13 +199,13 @@ def _draw(
     """Divides images into those that train and those that test, both in their order.
 
     Args:
-      labels: int [images], indices into `names`.
-      names: of the classes.
-      fraction: of the images, to test; at least one of each class.
-      folder: where they are, for messages.
+        labels: int [images], indices into `names`.
+        names: names of the classes.
+        fraction: share of the images to test on; at least one of each class.
+        folder: folder of the images, for messages.
 
     Returns:
-      int [training images] and int [test images], places in `labels`.
+        int [training images] and int [test images], places in `labels`.
     """
     if not 0.0 < fraction < 1.0:
         raise ValueError(
@@ -228,7 +232,7 @@ def _draw(
 
 
 def _notes(splits: Splits, places: list[np.ndarray], fraction: float) -> list[str]:
-    """Which split is which, where the names of the folders do not say it."""
+    """Sentences on which split is which, where the folders' names do not say it."""
     notes = []
     train, test, validation = splits.train, splits.test, splits.validation
     if validation:

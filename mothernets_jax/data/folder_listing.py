@@ -1,4 +1,4 @@
-"""The image files below a folder, told by their content, and what else lies there.
+"""Image files below a folder, told by their content, and all that lies beside them.
 
 Nothing passes out of sight: what is not listed as an image is listed as skipped, with
 the reason. Whatever its name, a file is an image if it begins as one.
@@ -36,9 +36,9 @@ class Skipped(NamedTuple):
     """A file or a folder that is no part of the data.
 
     Attributes:
-      path: of it; a folder's ends with a slash.
-      reason: the plural of what it is, such as `HIDDEN` or "SVG files".
-      is_image: whether it is an image all the same, in a format that is not read.
+        path: path of the file or folder; a folder's ends with a slash.
+        reason: its kind, in the plural, such as `HIDDEN` or "SVG files".
+        is_image: whether it is an image all the same, in a format that is not read.
     """
 
     path: str
@@ -47,13 +47,14 @@ class Skipped(NamedTuple):
 
 
 class Listing(NamedTuple):
-    """What lies below a folder.
+    """All that lies below a folder.
 
     Attributes:
-      images: the paths of all files that are images or were meant to be, sorted.
-      bad: those among them that cannot be: empty, or of no known kind in spite of
-        their suffix, not readable, or links that lead nowhere. Reading them fails.
-      skipped: everything else, sorted.
+        images: the paths of all files that are images or were meant to be, sorted.
+        bad: those of `images` that reading will fail on: files that are empty, of no
+            known kind in spite of their suffix, or not readable, and links that lead
+            nowhere.
+        skipped: everything else, sorted.
     """
 
     images: list[str]
@@ -65,10 +66,10 @@ def list_images(folder: str | Path) -> Listing:
     """Finds all images at any depth below a folder, following links.
 
     Args:
-      folder: that exists.
+        folder: path of a folder that exists.
 
     Raises:
-      ValueError: a folder that cannot be listed.
+        ValueError: a folder that cannot be listed.
     """
     files, dead, skipped = _walk(str(folder))
     images, bad = dead[:], dead[:]
@@ -87,7 +88,7 @@ def list_images(folder: str | Path) -> Listing:
 
 
 def is_hidden(name: str) -> bool:
-    """Whether a file or a folder of this name is nobody's data."""
+    """Tells whether a file or folder of this name is hidden or the system's own."""
     return name.startswith(".") or name.lower() in _SYSTEM_FOLDERS
 
 
@@ -95,8 +96,8 @@ def describe_skipped(root: Path, skipped: Sequence[Skipped]) -> str:
     """One sentence that says what was skipped, and why; empty for nothing.
 
     Args:
-      root: the folder that paths are named in.
-      skipped: what was.
+        root: the data set's folder, which paths in the sentence start from.
+        skipped: the files and folders that were skipped.
     """
     first: dict[str, str] = {}
     counts: Counter[str] = Counter()
@@ -113,10 +114,10 @@ def describe_skipped(root: Path, skipped: Sequence[Skipped]) -> str:
 
 
 def scan(folder: str) -> list[os.DirEntry[str]]:
-    """The entries of a folder, by name.
+    """Entries of a folder, sorted by name.
 
     Raises:
-      ValueError: it cannot be listed.
+        ValueError: the folder cannot be listed.
     """
     # os.scandir, as pathlib would take seconds for 60,000 files.
     try:
@@ -130,7 +131,7 @@ def scan(folder: str) -> list[os.DirEntry[str]]:
 
 
 def _walk(top: str) -> tuple[list[str], list[str], list[Skipped]]:
-    """Files, links that lead nowhere, and what is neither, below a folder.
+    """Files, links that lead nowhere, and all that is skipped, below a folder.
 
     Each folder is entered once, so that links in a circle end. Those behind links come
     last: where two ways lead to a folder, its files have the names without links.
@@ -164,13 +165,13 @@ def _walk(top: str) -> tuple[list[str], list[str], list[Skipped]]:
 
 
 def _identity(folder: str | Path) -> tuple[int, int]:
-    """The same for the same folder, whatever way leads to it."""
+    """Device and inode of a folder: the same whatever way leads to it."""
     status = os.stat(folder)
     return status.st_dev, status.st_ino
 
 
 def kind_of(entry: os.DirEntry[str]) -> str:
-    """What an entry of a folder is, or what it leads to."""
+    """Kind of an entry, links followed: "file", "folder", "dead link" or "special"."""
     try:
         if entry.is_file():
             return "file"

@@ -1,4 +1,4 @@
-"""Which folder of a data set holds which of its splits.
+"""Splits of a data set, told from the names of its folders.
 
 | found in DIR | training | validation | test |
 |---|---|---|---|
@@ -37,14 +37,15 @@ _HINT_DIRECTORY = "Set --config.data.dir=PATH."
 
 
 class Splits(NamedTuple):
-    """The folders of a data set; None for those that there are not.
+    """The folders of a data set's splits; None for those that do not exist.
 
     Attributes:
-      root: the data set's folder.
-      train: what may train; the data set itself where its classes lie directly in it.
-      validation: a validation split of its own.
-      test: the test set.
-      skipped: what lies beside them in the data set's folder.
+        root: the data set's folder.
+        train: folder of the images that may train; the data set's own folder where its
+            classes lie directly in it.
+        validation: folder of a validation split.
+        test: folder of the test set.
+        skipped: files and folders that lie beside these in the data set's folder.
     """
 
     root: Path
@@ -55,11 +56,14 @@ class Splits(NamedTuple):
 
 
 def find_folder(directory: str) -> Path:
-    """The folder of a data set, without links in its path.
+    """Finds the folder of a data set, and resolves the links in its path.
+
+    Args:
+        directory: path of the folder; `~` is expanded.
 
     Raises:
-      ValueError: an empty name, or a file, such as an archive.
-      FileNotFoundError: nothing is there.
+        ValueError: the path is empty, or that of a file, such as an archive.
+        FileNotFoundError: there is nothing at the path.
     """
     if not directory:
         raise ValueError(f"no image folder is given; {LAYOUT}. {_HINT_DIRECTORY}")
@@ -77,15 +81,16 @@ def find_folder(directory: str) -> Path:
 
 
 def find_splits(root: Path) -> Splits:
-    """Tells from their names which folders are which splits.
+    """Tells from the names of folders which one holds which split.
 
     Args:
-      root: from `find_folder`.
+        root: the data set's folder, from `find_folder`.
 
     Raises:
-      ValueError: two folders for one split, classes in the wrong place, or a folder
-        that is itself a part of a data set.
-      FileNotFoundError: a test or validation split, but no train/.
+        ValueError: two folders for one split, classes in the wrong place, or a `root`
+            that is itself a part of a data set.
+        FileNotFoundError: no train/, but a test or validation split, or no folders at
+            all.
     """
     others, folders = other_entries(root), subfolders(root)
     found = split_folders(root)
@@ -115,10 +120,10 @@ def find_splits(root: Path) -> Splits:
 
 
 def split_folders(folder: Path) -> dict[str, Path]:
-    """The folders of the splits `train`, `validation` and `test`, as far as there.
+    """Folders of the splits `train`, `validation` and `test`, as far as they exist.
 
     Raises:
-      ValueError: two folders for one split.
+        ValueError: two folders for one split.
     """
     found: dict[str, Path] = {}
     for name in subfolders(folder):
@@ -134,7 +139,7 @@ def split_folders(folder: Path) -> dict[str, Path]:
 
 
 def subfolders(folder: Path) -> list[str]:
-    """The names of the folders in a folder, sorted, without hidden ones."""
+    """Names of the folders in a folder, sorted, without hidden ones."""
     return [
         entry.name
         for entry in scan(str(folder))
@@ -143,10 +148,10 @@ def subfolders(folder: Path) -> list[str]:
 
 
 def other_entries(folder: Path) -> list[Skipped]:
-    """What in a folder is no folder, or hidden.
+    """Entries of a folder that are no folders, or hidden.
 
     Raises:
-      ValueError: a link that leads nowhere: a split or a class would be missing.
+        ValueError: a link that leads nowhere: a split or a class would be missing.
     """
     others = []
     for entry in scan(str(folder)):

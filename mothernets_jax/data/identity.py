@@ -1,4 +1,4 @@
-"""Whether data are those of before: a small record of them, and what has changed.
+"""Identity of data: a small record that tells whether, and how, data have changed.
 
 A digest tells that pixels differ, not which; the numbers and names beside it tell the
 most likely changes in words.
@@ -29,18 +29,17 @@ def describe(
     """Describes data so that others are told from them, wherever they are kept.
 
     Args:
-        dataset: already split.
-        name: of the data set.
+        dataset: the data set, already split.
+        name: the data set's name.
         ood_images: uint8 [examples, height, width, channels] of another data set, on
-          which the ensemble is to be unsure; None for no images.
+            which the ensemble is to be unsure; None for no images.
 
     Returns:
-        Plain values: `name`; `version` of a published data set; `class_names` in
-        order; `image_shape`; `streamed`; `mean` and `std` of each channel; `splits`,
-        by name the number of `images` and SHA-256 digests of `labels` and of `pixels`.
-        Training images that are streamed have `files` instead, which stands for their
-        names, sizes and order, and `decoded`, of those pixels that gave mean and
-        deviation.
+        Plain values: `name`; `version` of a published data set; `class_names` in order;
+        `image_shape`; `streamed`; `mean` and `std` of each channel; `splits`, by name
+        the number of `images` and SHA-256 digests of `labels` and of `pixels`. Training
+        images that are streamed have `files` instead, which stands for their names,
+        sizes and order, and `decoded`, of those pixels that gave mean and deviation.
     """
     source = dataset.source
     training: dict[str, Any] = {
@@ -80,14 +79,14 @@ def describe(
 
 
 def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """Tells in words how data differ from those of before; nothing if they do not.
+    """Tells in words how data differ from those of before; empty if they do not.
 
     Where training images were in memory and are streamed, or the other way round, what
     depends on that is not compared: pixels, their shape, mean and deviation.
 
     Args:
-        before: from `describe`.
-        now: from `describe`.
+        before: record of the earlier data, from `describe`.
+        now: record of the present data, from `describe`.
     """
     found = [
         f"the {what} was {safe_name(before[key])} and is {safe_name(now[key])}"

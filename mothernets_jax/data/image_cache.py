@@ -5,13 +5,13 @@ a fingerprint of the images it was made from: a hash of their names and of all t
 bytes. When the images change it is replaced, so that the cache never grows by more than
 the data that is in use.
 
-Their bytes, since nothing less tells whether a file is the same. Size and time of
-change are kept by `tar`, `rsync -t` and `cp -p`, or come from the archive; the time at
-which the system saw the last change, and the inode, cannot be set, but a mounted image
-(squashfs, ISO 9660), a network's file system or a restored disk may give a file the
-same as another has had, and a file written twice within a tick of the clock keeps them
-as well. Hashing costs less than a tenth of decoding: for 60,000 small files less than
-a second (`benchmarks/folder_check.py`).
+All bytes are hashed, since nothing less tells whether a file is the same. Size and time
+of change are kept by `tar`, `rsync -t` and `cp -p`, or come from the archive; the time
+at which the system saw the last change, and the inode, cannot be set, but a mounted
+image (squashfs, ISO 9660), a network's file system or a restored disk may give a file
+the same as another has had, and a file written twice within a tick of the clock keeps
+them as well. Hashing costs less than a tenth of decoding: for 60,000 small files less
+than a second (`benchmarks/folder_check.py`).
 
 A cache is a convenience: whatever is wrong with it is a warning, never an error.
 """
@@ -37,24 +37,31 @@ _READ_BYTES, _CHUNK_FILES = 2**17, 256
 
 
 def path_for(root: Path, image_size: int | None, resize: str) -> Path:
-    """Where the images of the folder `root` are cached, by how they are resized."""
+    """Path of the cache file for a folder's images, resized in one way.
+
+    Args:
+        root: the folder of the data set.
+        image_size: height and width, in pixels, that images are resized to; None where
+            they are not.
+        resize: `crop`, `pad` or `stretch` (`resizing.RESIZES`).
+    """
     how = f"{image_size} {resize}" if image_size else "not resized"
     key = hashlib.sha256(os.fsencode(f"{_VERSION}\n{root}\n{how}")).hexdigest()
     return user_cache_folder() / f"folder-{key[:16]}.npz"
 
 
 def fingerprint(root: Path, files: Sequence[str]) -> str | None:
-    """Changes when a file is added, removed, renamed, replaced or written.
+    """Hash of image files, changed by adding, removing, renaming or writing one.
 
     A folder that is moved or copied as it is keeps it, and so does a file that is
     touched; another version of Pillow, which may decode to other pixels, changes it.
 
     Args:
-      root: the folder of the data set.
-      files: paths below it, in the order of the images.
+        root: the folder of the data set.
+        files: paths of files below `root`, in the order of the images.
 
     Returns:
-      64 hexadecimal digits; None where a file cannot be read.
+        64 hexadecimal digits; None where a file cannot be read.
     """
     import PIL
 
@@ -92,15 +99,15 @@ def _digest(path: str) -> bytes:
 
 
 def read(path: Path, fingerprint: str) -> Decoded | None:
-    """Reads the images, or nothing where they must be decoded.
+    """Reads cached images; None where they must be decoded.
 
     Args:
-      path: from `path_for`.
-      fingerprint: of the files as they are now.
+        path: the cache file, from `path_for`.
+        fingerprint: hash of the image files as they are now, from `fingerprint`.
 
     Returns:
-      The images and what was noted when they were decoded; None: there is no cache, it
-      was made from other files, or it is damaged (which is logged).
+        The images and the notes on their decoding; None where there is no cache, it was
+        made from other files, or it is damaged (which is logged).
     """
     try:
         # Opened here: np.load leaves a damaged file open.
@@ -119,12 +126,12 @@ def read(path: Path, fingerprint: str) -> Decoded | None:
 
 
 def write(path: Path, fingerprint: str, decoded: Decoded) -> None:
-    """Writes the images, atomically; warns where that is not possible.
+    """Writes images to the cache, atomically; warns where that is not possible.
 
     Args:
-      path: from `path_for`.
-      fingerprint: of the files that were decoded.
-      decoded: the images and what was noted.
+        path: the cache file, from `path_for`.
+        fingerprint: hash of the image files that were decoded, from `fingerprint`.
+        decoded: the images and the notes on their decoding.
     """
     content = {
         "fingerprint": np.array(fingerprint),

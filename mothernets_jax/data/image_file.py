@@ -22,9 +22,9 @@ class DecodedImage(NamedTuple):
     """One image and what its file held.
 
     Attributes:
-      pixels: uint8 [height, width, channels], with 1 channel if it is grey.
-      not_square: whether it is wider than high or higher than wide in its file.
-      deep: whether it has more than 8 bits a channel in its file.
+        pixels: uint8 [height, width, channels], with 1 channel if it is grey.
+        not_square: whether it is wider than high or higher than wide in its file.
+        deep: whether it has more than 8 bits a channel in its file.
     """
 
     pixels: np.ndarray
@@ -41,12 +41,14 @@ def decode(
     the high 8 are kept, of an animation the first frame; transparency is dropped.
 
     Args:
-      encoded: the image's file.
-      image_size: height and width, in pixels, to resize to; None for its own.
-      box_of: the part of it to resize, where it is resized.
+        encoded: the image's file.
+        image_size: height and width, in pixels, to resize to; None to keep the image's
+            own.
+        box_of: function from the image's width and height, in pixels, to the box that
+            is resized; unused without an `image_size`.
 
     Raises:
-      ValueError: it cannot be read; names it.
+        ValueError: the image cannot be read; the message names it.
     """
     try:
         return decode_image(encoded, image_size, box_of).pixels
@@ -60,12 +62,14 @@ def decode_image(
     """Decodes one image, as `decode` does, and says what its file held.
 
     Args:
-      encoded: the image's file.
-      image_size: height and width, in pixels, to resize to; None for its own.
-      box_of: the part of it to resize, where it is resized.
+        encoded: the image's file.
+        image_size: height and width, in pixels, to resize to; None to keep the image's
+            own.
+        box_of: function from the image's width and height, in pixels, to the box that
+            is resized; unused without an `image_size`.
 
     Raises:
-      ValueError: it cannot be read; says why, without its name.
+        ValueError: the image cannot be read; the message says why, without its name.
     """
     from PIL import Image
 

@@ -1,4 +1,4 @@
-"""Many image files to one array: side by side, and all that is wrong told at once.
+"""Decoding of many image files to one array, with all that is wrong told at once.
 
 Axes: images, height, width, channels.
 """
@@ -30,9 +30,9 @@ class Decoded(NamedTuple):
     """Many images of one size, and what was done to make them so.
 
     Attributes:
-      images: uint8 [images, height, width, channels].
-      notes: lines for people, which the log has, too: how many were cropped, padded
-        or stretched, and how many lost bits.
+        images: uint8 [images, height, width, channels].
+        notes: lines for people, which the log has, too, on how many images were
+            cropped, padded or stretched, and how many lost bits.
     """
 
     images: np.ndarray
@@ -49,23 +49,28 @@ def decode_with_notes(
     channels: int | None = None,
     purpose: str = "",
 ) -> Decoded:
-    """Decodes with a thread for each core: Pillow's decoders release the GIL.
+    """Decodes many images with a thread for each core, and notes what was done to them.
 
-    (Two threads decode photographs twice as fast as one; 32x32 images gain nothing.)
+    Pillow's decoders release the GIL: two threads decode photographs twice as fast as
+    one, though 32x32 images gain nothing.
 
     Args:
-      read: the images of a range of numbers from 0 to `num_images`, as files.
-      num_images: at least 1.
-      image_size: height and width, in pixels, to resize to (bilinear, antialiased);
-        None where all have one size already.
-      resize: one of `resizing.RESIZES`, for images that are not square.
-      box_of: the part of each image to take; None for what `resize` takes.
-      channels: 1 or 3; None: 1 where every image is grey, else 3.
-      purpose: follows "Decoding ... images" in the log, e.g. " of the test set".
+        read: function from a range of image numbers, from 0, to the files of these
+            images.
+        num_images: number of images, at least 1.
+        image_size: height and width, in pixels, to resize to (bilinear, antialiased);
+            None where all have one size already.
+        resize: `crop`, `pad` or `stretch` (`resizing.RESIZES`), for images that are not
+            square.
+        box_of: function from an image's width and height, in pixels, to the box to
+            take; None for the box that `resize` takes.
+        channels: 1 or 3; None for 1 where every image is grey, else 3.
+        purpose: words after "Decoding ... images" in the log, such as " of cifar10
+            test".
 
     Raises:
-      ValueError: an `image_size` below 1, images that cannot be read, or images of
-        different sizes; the message lists them.
+        ValueError: an `image_size` below 1, images that cannot be read, or images of
+            different sizes; the message lists them.
     """
     check_size(image_size)
     images = np.empty(
@@ -96,14 +101,15 @@ def decode_with_notes(
 
 
 class _Found(NamedTuple):
-    """What the files of many images held.
+    """Contents of the files of many images.
 
     Attributes:
-      sizes: (height, width) of each, int [images, 2]; zeros where it is unreadable.
-      grey: bool [images].
-      not_square: bool [images].
-      deep: bool [images].
-      unreadable: from an image's number to its name and the reason.
+        sizes: int [images, 2], (height, width) of each in pixels; zeros where
+            unreadable.
+        grey: bool [images], True for images without colours.
+        not_square: bool [images], True where height and width differ in the file.
+        deep: bool [images], True for more than 8 bits a channel in the file.
+        unreadable: (name, reason) of each image that cannot be read, by its number.
     """
 
     sizes: np.ndarray
@@ -168,8 +174,8 @@ def _describe_deep(images: np.ndarray, deep: np.ndarray) -> str:
     """One line on images of more than 8 bits a channel; empty for none.
 
     Args:
-      images: uint8 [images, height, width, channels].
-      deep: which of them have more, bool [images].
+        images: uint8 [images, height, width, channels].
+        deep: bool [images], True for images whose files have more.
     """
     if not deep.any():
         return ""

@@ -4,7 +4,8 @@ Decoding takes 10 to 20 seconds for 60,000 small images, so it is done once: the
 arrays are kept in the user's cache folder until a file is added, removed or changed.
 Where the training images are too many for memory they stay in their files.
 
-`folder_splits` tells which folder is which split, `folder_listing` what an image is.
+The module `folder_splits` tells which folder is which split, and `folder_listing` which
+files are images.
 
 Axes: examples, height, width, channels.
 """
@@ -53,27 +54,30 @@ def load_image_folder(
     else all become RGB.
 
     Args:
-      directory: the folder that holds train/ and test/, and may hold val/;
-        `folder_splits` says what else is understood.
-      image_size: height and width, in pixels, to resize to (bilinear, antialiased);
-        None where all have one size already.
-      crop: one of `crops.CROPS`.
-      resize: one of `resizing.RESIZES`, for images that are not square.
-      memory_bytes: training images that would take more than this stay in their
-        files, all with three channels, since no one has seen yet whether any has
-        colours; None: they never do.
-      test_fraction: the part of each class, in (0, 1), that becomes the test set
-        where the folder has none.
+        directory: the folder that holds train/ and test/, and may hold val/. Without
+            test/, the test set is val/, or else drawn from train/. The class folders
+            may also lie directly in `directory`.
+        image_size: height and width, in pixels, to resize to (bilinear, antialiased);
+            None where all have one size already.
+        crop: `shift`, or `resized` for random parts in training and the middles
+            elsewhere; for images that stay in their files.
+        resize: `crop`, `pad` or `stretch` (`resizing.RESIZES`), for images that are not
+            square.
+        memory_bytes: number of bytes; images stay in their files where those that train
+            would take more when decoded, all with three channels, since no one has seen
+            yet whether any has colours. None to decode all images.
+        test_fraction: share of each class, in (0, 1), that becomes the test set where
+            the folder has none.
 
     Returns:
-      Images uint8 [examples, height, width, channels] and labels int32 [examples];
-      class_names are the sorted names of the class folders.
+        Images uint8 [examples, height, width, channels] and labels int32 [examples];
+        class_names are the sorted names of the class folders.
 
     Raises:
-      ValueError: an empty `directory`, an `image_size` below 1, what
-        `folder_classes.find_images` refuses, an image that cannot be read, or images
-        of different sizes.
-      FileNotFoundError: no such folder, or no train/ in it.
+        ValueError: an empty `directory`, an `image_size` below 1, splits or classes
+            that do not fit together, an image that cannot be read, or images of
+            different sizes.
+        FileNotFoundError: there is no such folder, or no train/ in it.
     """
     decoding.check_size(image_size)
     found = find_images(directory, test_fraction)
@@ -108,22 +112,23 @@ def load_test_images(
     crop: str = "shift",
     resize: str = "crop",
 ) -> np.ndarray:
-    """The test images of a folder, or all images of one that has no splits.
+    """Loads the test images of a folder, or all images of one that has no splits.
 
     Args:
-      directory: a folder with a test/, else a val/; or one with images at any depth.
-      image_size: height and width, in pixels, to resize to; None where all have one
-        size already.
-      crop: one of `crops.CROPS`.
-      resize: one of `resizing.RESIZES`, for images that are not square.
+        directory: a folder with a test/, else a val/; or one with images at any depth.
+        image_size: height and width, in pixels, to resize to; None where all have one
+            size already.
+        crop: `shift`, or `resized` for the middles of images that are read here.
+        resize: `crop`, `pad` or `stretch` (`resizing.RESIZES`), for images that are not
+            square.
 
     Returns:
-      uint8 [images, height, width, 3].
+        uint8 [images, height, width, 3].
 
     Raises:
-      ValueError: an empty `directory`, no images, an image that cannot be read, or
-        images of different sizes.
-      FileNotFoundError: no such folder.
+        ValueError: an empty `directory`, no images, an image that cannot be read, or
+            images of different sizes.
+        FileNotFoundError: there is no such folder.
     """
     root = find_folder(directory)
     splits = split_folders(root)
@@ -143,7 +148,7 @@ def _in_files(
     """Images that stay in their files, all of one form.
 
     Raises:
-      ValueError: none of the first can be read.
+        ValueError: none of the first images can be read.
     """
     height, width = _size(paths, image_size)
     return decoding.EncodedImages(

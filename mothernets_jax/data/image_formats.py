@@ -98,14 +98,14 @@ _HEIC = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 
 
 def image_format(head: bytes) -> str | None:
-    """The format of an image file, by its content.
+    """Name of the format of an image file, told by its content.
 
     Args:
-      head: the file's first `HEAD_BYTES` bytes, or all where it is shorter.
+        head: the file's first `HEAD_BYTES` bytes, or all of them where it is shorter.
 
     Returns:
-      One of `FORMATS`; the name of another format, which is not read; None for what
-      is no known kind of image.
+        One of `FORMATS`; the name of another format, which is not read; None for what
+        is no known kind of image.
 
     >>> image_format(b"%!PS-Adobe-3.0 EPSF-3.0")
     'EPS'
@@ -142,14 +142,15 @@ def open_image(file: str | BinaryIO) -> Iterator["ImageFile"]:
     """Opens an image file in one of `FORMATS`, not decoded yet.
 
     Args:
-      file: the image's path, or a stream of its bytes.
+        file: the image's path, or a stream of its bytes.
 
     Yields:
-      Pillow's image.
+        Pillow's image, not decoded yet.
 
     Raises:
-      ValueError: another format, or more than `MOST_PIXELS` pixels.
-      Exception: whatever else Pillow raises for a damaged file.
+        ValueError: the file is not a regular one, is empty or of another format, or the
+            image has more than `MOST_PIXELS` pixels.
+        Exception: whatever else Pillow raises for a damaged file.
     """
     if isinstance(file, str) and not stat.S_ISREG(os.stat(file).st_mode):
         raise ValueError("it is not a regular file")  # a pipe would wait for ever

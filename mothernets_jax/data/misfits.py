@@ -1,4 +1,4 @@
-"""Messages on images that cannot be used: all of them at once, not one a run."""
+"""Messages on images that cannot be used, naming all of them at once, not one a run."""
 
 from collections.abc import Callable, Sequence
 
@@ -15,17 +15,17 @@ HINT_SIZE = "Give a size to resize them all to, e.g. --config.data.image_size=32
 
 
 def reason_of(error: BaseException) -> str:
-    """Why an image cannot be read, on one line, from an error of any decoder."""
+    """Reason why an image cannot be read, on one line, from an error of any decoder."""
     text = getattr(error, "strerror", None) or str(error) or type(error).__name__
     return " ".join(str(text).split())[:_LONGEST_REASON].rstrip(".")
 
 
 def unreadable(images: Sequence[tuple[str, str]], num_images: int = 1) -> str:
-    """The message on images that cannot be read.
+    """Message on images that cannot be read.
 
     Args:
-      images: name and reason of each.
-      num_images: how many images were to be read.
+        images: (name, reason) of each image that cannot be read.
+        num_images: number of images that were to be read.
     """
     formats = ", ".join(FORMATS).replace("PPM", "PPM (PGM, PBM)")
     if len(images) == 1:
@@ -43,12 +43,12 @@ def unreadable(images: Sequence[tuple[str, str]], num_images: int = 1) -> str:
 
 
 def different_sizes(sizes: np.ndarray, name_of: Callable[[int], str]) -> str:
-    """The message on images that are not of one size; empty where they are.
+    """Message on images that are not of one size; empty where they are.
 
     Args:
-      sizes: (height, width) of each image, in pixels, int [images, 2]; zeros for those
-        that do not count.
-      name_of: from the number of an image to its name.
+        sizes: int [images, 2], (height, width) of each image in pixels; zeros for those
+            that do not count.
+        name_of: function from the number of an image to its name.
     """
     counted = sizes[sizes.any(axis=1)]
     found, counts = np.unique(counted, axis=0, return_counts=True)
@@ -72,7 +72,7 @@ def different_sizes(sizes: np.ndarray, name_of: Callable[[int], str]) -> str:
 
 
 def _beginning(listed: list[str], count: int | None = None) -> str:
-    """The first of them, and how many more there are of `count`."""
+    """The first entries of a list, and the number of the others, of `count` in all."""
     rest = (count or len(listed)) - _MOST_LISTED
     ending = f", and {rest:,} more" if rest > 0 else ""
     return ", ".join(listed[:_MOST_LISTED]) + ending

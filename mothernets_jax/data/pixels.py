@@ -1,4 +1,4 @@
-"""From an opened image file to 8 bits a pixel and channel, the right way up.
+"""Conversion of an opened image file to 8 bits a channel, the right way up.
 
 | in the file | becomes |
 |---|---|
@@ -8,7 +8,7 @@
 | 12 or 16 bits of grey or colour | the high 8 bits of each value (*) |
 | 32-bit or signed whole numbers, floating-point numbers, CIELAB | refused |
 
-(*) But of a PPM's colours, which Pillow rounds: at most one level apart.
+(*) Except for the colours of a PPM, which Pillow rounds: at most one level apart.
 
 Transparency is dropped; of several images or frames in a file the first is taken.
 
@@ -32,11 +32,11 @@ _SAVE_ANEW = "save it with 8 or 16 bits, scaled to their range"
 
 
 class Upright(NamedTuple):
-    """An image in 8 bits.
+    """An image in 8 bits a channel, the right way up.
 
     Attributes:
-      image: of mode L (grey) or RGB.
-      deep: whether the file has more than 8 bits a channel.
+        image: Pillow's image, of mode L (grey) or RGB.
+        deep: whether the file has more than 8 bits a channel.
     """
 
     image: "Image.Image"
@@ -47,11 +47,12 @@ def to_8_bits(image: "ImageFile") -> Upright:
     """Decodes an opened file, and turns it as its Exif orientation says.
 
     Args:
-      image: just opened.
+        image: Pillow's image, opened but not decoded.
 
     Raises:
-      ValueError: pixels of a kind that has no such form.
-      Exception: whatever Pillow raises for a damaged file.
+        ValueError: its pixels are of a kind that is refused, such as floating-point
+            numbers.
+        Exception: whatever Pillow raises for a damaged file.
     """
     tags = getattr(image, "tag_v2", {})  # of TIFF
     _check_tags(tags)
@@ -91,11 +92,11 @@ def _all_of(tags: Any, tag: int) -> tuple:
 
 
 def _storage(image: "ImageFile") -> tuple[str, int]:
-    """How pixels lie in a file that is open but not decoded.
+    """Layout of the pixels in a file that is open but not decoded.
 
     Returns:
-      Pillow's name for it, of PNG and TIFF, else empty; the largest value of a PPM's
-      channels, else 0.
+        Pillow's name for the layout, for PNG and TIFF, else empty; the largest value of
+        a PPM's channels, else 0.
     """
     args = image.tile[0].args if image.tile else ()
     args = args if isinstance(args, tuple) else (args,)
@@ -127,7 +128,7 @@ def _from_deep_grey(image: "ImageFile", tags: Any) -> "Image.Image":
 
 
 def _orientation(image: "ImageFile") -> int:
-    """How a decoded image lies, 1 to 8; 1 where that cannot be read."""
+    """Exif orientation of a decoded image, 1 to 8; 1 where it cannot be read."""
     try:
         # What Pillow has turned itself, it says no longer (TIFF).
         return image.getexif().get(_ORIENTATION, 1)
@@ -136,7 +137,7 @@ def _orientation(image: "ImageFile") -> int:
 
 
 def _turn(image: "Image.Image", orientation: int) -> "Image.Image":
-    """An image the right way up, of an Exif orientation."""
+    """Turns an image of this Exif orientation the right way up."""
     from PIL.Image import Transpose
 
     turns = {

@@ -1,7 +1,8 @@
-"""Images to squares of one size: cropped to the middle, padded or stretched.
+"""Resizing of images to squares of one size: cropped, padded or stretched.
 
 Each way is a box, the part of an image that the square shows: (left, top, right,
-bottom) in pixels of the image, not rounded. What of it lies beyond the image is black.
+bottom) in pixels of the image, not rounded. A part of the box that lies beyond the
+image is black.
 
 The default is "crop", which keeps the proportions and fills the square, as evaluation
 on photographs does (the shorter side to the size, then the middle). "pad" keeps what
@@ -22,7 +23,7 @@ BoxOf = Callable[[int, int], Box]
 
 
 def middle_box(width: int, height: int) -> Box:
-    """The largest square in the middle of an image.
+    """Box of the largest square in the middle of an image, from its size in pixels.
 
     >>> middle_box(60, 40)
     (10.0, 0.0, 50.0, 40.0)
@@ -31,7 +32,7 @@ def middle_box(width: int, height: int) -> Box:
 
 
 def surrounding_box(width: int, height: int) -> Box:
-    """The smallest square around an image.
+    """Box of the smallest square around an image, from the image's size in pixels.
 
     >>> surrounding_box(60, 40)
     (0.0, -10.0, 60.0, 50.0)
@@ -40,7 +41,7 @@ def surrounding_box(width: int, height: int) -> Box:
 
 
 def whole_box(width: int, height: int) -> Box:
-    """All of an image.
+    """Box of a whole image, from its size in pixels.
 
     >>> whole_box(60, 40)
     (0.0, 0.0, 60.0, 40.0)
@@ -63,13 +64,13 @@ RESIZES = tuple(_BOXES)
 
 
 def box_for(resize: str) -> BoxOf:
-    """The part of an image that a way of resizing shows.
+    """Function that gives the part of an image which a way of resizing shows.
 
     Args:
-      resize: one of `RESIZES`.
+        resize: `crop`, `pad` or `stretch` (`RESIZES`).
 
     Raises:
-      ValueError: no such way.
+        ValueError: `resize` is none of these.
     """
     if resize not in _BOXES:
         raise ValueError(
@@ -80,12 +81,13 @@ def box_for(resize: str) -> BoxOf:
 
 
 def resize_box(image: "Image.Image", size: int, box: Box) -> "Image.Image":
-    """A part of an image as a square of `size` pixels, bilinear and antialiased.
+    """Resizes a part of an image to a square, bilinear and antialiased.
 
     Args:
-      image: of mode L or RGB.
-      size: height and width, in pixels, of what is returned.
-      box: the part; what of it is beyond the image becomes black.
+        image: an image of mode L (grey) or RGB.
+        size: height and width of the square, in pixels.
+        box: (left, top, right, bottom) of the part, in pixels of the image; any of it
+            beyond the image becomes black.
     """
     from PIL import Image
 
@@ -119,12 +121,12 @@ def check_size(image_size: int | None) -> None:
 
 
 def describe_resized(num_not_square: int, num_images: int, resize: str) -> str:
-    """One line on what was done with images that are not square; empty for none.
+    """One line on how images that are not square became so; empty where all are.
 
     Args:
-      num_not_square: how many of the images are not.
-      num_images: how many there are.
-      resize: one of `RESIZES`.
+        num_not_square: number of images that are not square.
+        num_images: number of all images.
+        resize: `crop`, `pad` or `stretch` (`RESIZES`).
 
     >>> describe_resized(412, 1000, "crop")
     '412 of 1,000 images are not square: cropped to the middle (data.resize=crop)'

@@ -1,7 +1,7 @@
-"""A run's `data.json`: the data that it was begun on, to be those of every resumption.
+"""A run's `data.json`: a record of the data it was begun on and must go on with.
 
-It is written once, before anything is trained. Beside the data it holds with what the
-run computes, of which a change is told, and not refused.
+It is written once, before anything is trained. Besides the data it names what the run
+computes with, such as versions; a change of these is told, not refused.
 """
 
 import hashlib
@@ -20,12 +20,12 @@ _NAME = "data.json"
 
 
 def exists(workdir: Path) -> bool:
-    """Whether a run's folder holds a record, be it damaged."""
+    """Tells whether a run's folder holds a record, be it damaged."""
     return (workdir / _NAME).exists()
 
 
 def is_ours(workdir: Path) -> bool:
-    """Whether a folder holds a record that is whole."""
+    """Tells whether a folder holds a record that is whole."""
     try:
         return _read(workdir) is not None
     except (files.DamagedError, OSError):
@@ -40,10 +40,10 @@ def begin(
     Args:
         workdir: the run's folder.
         described: the data, from `identity.describe`.
-        made_with: versions and the like, by name.
+        made_with: versions and other things that the run computes with, by name.
 
     Raises:
-        OSError: it could not be written.
+        OSError: the record could not be written.
     """
     if not _holds_work(workdir):
         content = {"data": described, "made_with": made_with}
@@ -58,20 +58,21 @@ def check(
     *,
     finished: bool = False,
 ) -> None:
-    """Compares data with those that a run was begun on; writes nothing.
+    """Compares data with those that a run was begun on, without writing anything.
 
-    A record of an earlier version, or of nothing trained, is not compared. Training
-    images that were in memory and are streamed now are other data to a run that goes
-    on, as their mean and order differ; a finished one is compared in the rest.
+    Nothing is compared where a run has no record, as those of earlier versions, or has
+    not trained anything yet. Training images that were in memory and are streamed now
+    are other data to a run that goes on, as their mean and order differ; a finished one
+    is compared in the rest.
 
     Args:
         workdir: the run's folder.
         described: the data as they are, from `identity.describe`.
-        made_with: versions and the like, by name.
-        finished: whether nothing is trained any more.
+        made_with: versions and other things that the run computes with, by name.
+        finished: whether the run is finished, so that nothing more is trained.
 
     Raises:
-        ValueError: other data, or a damaged record.
+        ValueError: the data are others, or the record is damaged.
     """
     if not finished and not _holds_work(workdir):
         return
@@ -112,7 +113,7 @@ def check(
 
 
 def warn_of_no_record(workdir: Path) -> None:
-    """Tells that nothing is known of the data of an earlier version's run."""
+    """Warns that the data of a run without a record cannot be checked."""
     _log.warning(
         "The data of the run in %s cannot be checked, as it has no %s: an earlier "
         "version began it, or the file was deleted. Make sure that its images and "
@@ -123,10 +124,10 @@ def warn_of_no_record(workdir: Path) -> None:
 
 
 def read(workdir: Path) -> dict[str, Any] | None:
-    """The record: `data` and `made_with`; None where there is none.
+    """Reads the record, `data` and `made_with`; None where there is none.
 
     Raises:
-        ValueError: it is damaged; says what to do.
+        ValueError: the record is damaged; the message says what to do.
     """
     try:
         return _read(workdir)
@@ -150,7 +151,7 @@ def _read(workdir: Path) -> dict[str, Any] | None:
 
 
 def _holds_work(workdir: Path) -> bool:
-    """Whether anything was trained in a run's folder, to its end or not."""
+    """Tells whether anything was trained in a run's folder, to its end or not."""
     return any(path.is_file() for path in (workdir / "stages").rglob("*"))
 
 

@@ -1,4 +1,4 @@
-"""What a data set is made of, in numbers: its classes, and what it holds twice.
+"""Statistics of a data set: the sizes of its classes, and images that it holds twice.
 
 Axes: examples, height, width, channels.
 """
@@ -19,14 +19,17 @@ _log = logging.getLogger(__name__)
 def describe(dataset: Dataset) -> dict[str, Any]:
     """Counts a data set's images and logs, in two lines, how they are spread.
 
+    Args:
+        dataset: the data set, already split.
+
     Returns:
-      By name, as in `results.json`: `class_counts`, for each split the number of
-      images of each class, in the order of `class_names`; `majority_error`, the test
-      error of always answering the most frequent training class;
-      `test_images_in_train`, `validation_images_in_train` and
-      `calibration_images_in_train`, how many have an exact copy among the training
-      images (with whatever label); None where those are streamed, as that would take
-      reading all of them.
+        By name, as in `results.json`: `class_counts`, for each split the number of
+        images of each class, in the order of `class_names`; `majority_error`, the test
+        error of always answering the most frequent training class;
+        `test_images_in_train`, `validation_images_in_train` and
+        `calibration_images_in_train`, how many have an exact copy among the training
+        images (with whatever label); None where those are streamed, as that would take
+        reading all of them.
     """
     counts = class_counts(dataset)
     _log.info(
@@ -57,12 +60,15 @@ def class_counts(dataset: Dataset) -> dict[str, list[int]]:
 
 
 def check_copies(dataset: Dataset) -> None:
-    """Warns of images that are in two splits, and refuses where most test images are.
+    """Warns of images that are in two splits; refuses if half of the test images are.
 
-    Those of streamed training images are not looked for.
+    Copies of streamed training images are not looked for.
+
+    Args:
+        dataset: the data set, already split.
 
     Raises:
-      ValueError: at least half of the test images are training images.
+        ValueError: at least half of the test images are training images.
     """
     _warn_of_validation_images_that_test(dataset)
     if isinstance(dataset.train_images, EncodedImages):
@@ -95,7 +101,7 @@ def check_copies(dataset: Dataset) -> None:
 
 
 def _warn_of_validation_images_that_test(dataset: Dataset) -> None:
-    """Choices are made on validation images, and judged on test images."""
+    """Warns of validation images that also test what was chosen on them."""
     (copies,) = _copies(dataset.validation_images, dataset.test_images)
     if copies:
         _log.warning(
@@ -107,7 +113,7 @@ def _warn_of_validation_images_that_test(dataset: Dataset) -> None:
 
 
 def _count_copies(dataset: Dataset) -> dict[str, int | None]:
-    """How many images of the other splits are training images too; logs it."""
+    """Counts the images of each other split that are training images, too; logs it."""
     others = {
         "calibration": dataset.calibration_images,
         "validation": dataset.validation_images,
@@ -129,13 +135,13 @@ def _count_copies(dataset: Dataset) -> dict[str, int | None]:
 
 
 def _copies(images: np.ndarray, *others: np.ndarray) -> list[int]:
-    """How many images of each other set are among these, such as training images."""
+    """Number of images of each other set that are among these (training) images."""
     seen = set(_digests(images))
     return [sum(digest in seen for digest in _digests(images)) for images in others]
 
 
 def _spread(split: str, counts: list[int]) -> str:
-    """For example "train 4,499 to 4,501"."""
+    """Range of the counts of a split, such as "train 4,499 to 4,501"."""
     least, most = min(counts), max(counts)
     return f"{split} {least:,}" + (f" to {most:,}" if least != most else "")
 

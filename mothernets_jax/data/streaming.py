@@ -1,10 +1,10 @@
-"""Training images that are read again for every epoch: which, in which order, ahead.
+"""Streaming of training images: their order, and reading them ahead, in every epoch.
 
 What a step reads is a pure function of the stage's seed and the step's number. So any
 step can be the first, and neither the number of processes that read nor how the steps
 are divided among them changes a bit.
 
-Reading ahead is grain's part, an extra that nothing else needs.
+Reading ahead is done by grain, an optional package that nothing else needs.
 
 Axes: `positions` are places in a batch; images are [positions, height, width,
 channels].
@@ -27,11 +27,11 @@ _BATCHES_AHEAD = 2
 
 
 class Batch(NamedTuple):
-    """What a step trains on, or one host's part of it.
+    """The images that a step trains on, or one host's part of them.
 
     Attributes:
-      examples: int64 [positions], places among the training images.
-      images: uint8 [positions, height, width, channels].
+        examples: int64 [positions], places among the training images.
+        images: uint8 [positions, height, width, channels].
     """
 
     examples: np.ndarray
@@ -42,7 +42,8 @@ def check_grain() -> None:
     """Refuses to stream where grain is not installed.
 
     Raises:
-      ValueError: says how to install it, or how to do without.
+        ValueError: grain cannot be imported; the message says how to install it, or how
+            to do without.
     """
     try:
         import grain  # noqa: F401
@@ -58,15 +59,15 @@ def check_grain() -> None:
 
 @functools.lru_cache(maxsize=2)  # an epoch may begin while another one ends
 def draw_order(seed: int, epoch: int, examples: int) -> np.ndarray:
-    """A fresh order for each epoch.
+    """Draws the order in which an epoch takes the training images.
 
     Args:
-      seed: of the stage, below 2**32.
-      epoch: from 0.
-      examples: how many training images there are.
+        seed: the stage's seed, below 2**32.
+        epoch: number of the epoch, from 0.
+        examples: number of training images.
 
     Returns:
-      int64 [examples], a permutation.
+        int64 [examples], a permutation.
     """
     # RandomState's stream is frozen by NumPy (NEP 19), so that a stage which goes on
     # after an upgrade sees each image once in its epoch all the same.
@@ -77,13 +78,13 @@ def draw_order(seed: int, epoch: int, examples: int) -> np.ndarray:
 class StepReader:
     """Reads the batch of any step of a stage; can be sent to another process.
 
-    The images that do not fill a last batch sit an epoch out.
+    In each epoch, the last images in its order that do not fill a batch are left out.
 
     Attributes:
-      images: all that train.
-      batch_size: of whole batches.
-      seed: of the stage, below 2**32.
-      positions: int [positions], the places in a batch that are read here.
+        images: all training images, in their files.
+        batch_size: number of images in a whole batch, of all hosts together.
+        seed: the stage's seed, below 2**32.
+        positions: int [positions], the places in a batch that are read here.
     """
 
     images: decoding.EncodedImages
@@ -93,23 +94,27 @@ class StepReader:
 
     @property
     def steps_per_epoch(self) -> int:
-        """Whole batches in an epoch."""
+        """Number of whole batches in an epoch."""
         return len(self.images) // self.batch_size
 
     def examples(self, step: int) -> np.ndarray:
-        """int64 [positions], the training images of a step, counted from epoch 0."""
+        """Places of a step's images among all training images, int64 [positions].
+
+        Args:
+            step: number of the step, counted from the beginning of epoch 0.
+        """
         epoch, step_of_epoch = divmod(step, self.steps_per_epoch)
         order = draw_order(self.seed, epoch, len(self.images))
         return order[step_of_epoch * self.batch_size + self.positions]
 
     def __call__(self, step: int) -> Batch:
-        """Reads and decodes what a step trains on.
+        """Reads and decodes the images that a step trains on.
 
         Args:
-          step: counted from the beginning of epoch 0.
+            step: number of the step, counted from the beginning of epoch 0.
 
         Raises:
-          ValueError: a file that cannot be read, or is of another size than the rest.
+            ValueError: a file that cannot be read, or is of another size than the rest.
         """
         examples = self.examples(step)
         images = np.empty((len(examples), *self.images.image_shape), np.uint8)
@@ -122,7 +127,7 @@ class StepReader:
         return Batch(examples, images)
 
     def _boxes(self, step: int) -> list[BoxOf]:
-        """The part that each image gives to this step."""
+        """Functions, one an image, from its size to the box that this step reads."""
         if self.images.crop != "resized":
             return [box_for(self.images.resize)] * len(self.positions)
         # Drawn for the whole batch: the same, however it is divided among hosts.
@@ -137,14 +142,14 @@ def read_ahead(
     """Yields the batches of some steps in their order, read before they are needed.
 
     Args:
-      reader: what each step reads.
-      first: step, counted from the beginning of epoch 0.
-      stop: one past the last step.
-      workers: processes that read; 0 for threads of this one, which is best for large
-        images, as decoding lets other threads run.
+        reader: function that reads the batch of a step.
+        first: number of the first step, counted from the beginning of epoch 0.
+        stop: number of the last step, plus 1.
+        workers: number of processes that read; 0 for threads of this one, which is best
+            for large images, as decoding lets other threads run.
 
     Raises:
-      ValueError: what `reader` refuses.
+        ValueError: a file that cannot be read, or is of another size than the rest.
     """
     import grain
 
@@ -172,12 +177,13 @@ def own_positions(
     """The positions in a batch that a host reads, place by place.
 
     Args:
-      places: which parts of the batch the host's devices train on.
-      num_places: into how many equal parts each batch is divided.
-      batch_size: a multiple of it.
+        places: numbers of the parts of a batch that the host's devices train on,
+            from 0.
+        num_places: number of equal parts that each batch is divided into.
+        batch_size: number of images in a batch, a multiple of `num_places`.
 
     Returns:
-      int64 [positions], `batch_size / num_places` for each of `places`.
+        int64 [positions], `batch_size / num_places` for each of `places`.
 
     >>> own_positions((1, 3), num_places=4, batch_size=8)
     array([2, 3, 6, 7])

@@ -42,7 +42,7 @@ _PATIENCE_SECONDS = 5.0
 
 
 def is_tfds(name: str) -> bool:
-    """Whether a data set's name, as in `config.data.name`, is one of TFDS's."""
+    """Tells whether a data set's name, as in `config.data.name`, is one of TFDS's."""
     return name in TFDS_NAMES or (name.startswith(PREFIX) and name != PREFIX)
 
 
@@ -53,12 +53,13 @@ def prepared_builder(name: str, directory: str) -> Any:
     installed and the network answers within five seconds.
 
     Args:
-      name: one of `TFDS_NAMES`, or "tfds:NAME[/CONFIG][:VERSION]".
-      directory: where TFDS keeps its data sets; empty for TFDS's default.
+        name: one of `TFDS_NAMES`, or "tfds:NAME[/CONFIG][:VERSION]".
+        directory: where TFDS keeps its data sets; empty for TFDS's default.
 
     Raises:
-      ValueError: no such data set, or it is prepared in another format.
-      FileNotFoundError: it is not there and cannot be fetched; says what to do.
+        ValueError: there is no such data set, or it is prepared in another format.
+        FileNotFoundError: the data set is not there and cannot be fetched; the message
+            says what to do.
     """
     builder = make_builder(name, directory)
     with _no_warnings():
@@ -81,11 +82,11 @@ def make_builder(name: str, directory: str) -> Any:
     """The `tfds.core.DatasetBuilder` of a data set, prepared or not.
 
     Args:
-      name: one of `TFDS_NAMES`, or "tfds:NAME[/CONFIG][:VERSION]".
-      directory: where TFDS keeps its data sets; empty for TFDS's default.
+        name: one of `TFDS_NAMES`, or "tfds:NAME[/CONFIG][:VERSION]".
+        directory: where TFDS keeps its data sets; empty for TFDS's default.
 
     Raises:
-      ValueError: no such data set, or TFDS cannot describe it.
+        ValueError: there is no such data set, or TFDS cannot open it.
     """
     try:
         # Imported here: it takes a second or two, which other data need not pay.
@@ -117,17 +118,17 @@ def make_builder(name: str, directory: str) -> Any:
 
 
 def download_and_prepare(name: str, directory: str) -> str:
-    """Downloads a data set and prepares it in the format that we read.
+    """Downloads a data set and prepares it in the format that we read, `FILE_FORMAT`.
 
     Args:
-      name: one of `TFDS_NAMES`, or "tfds:NAME[/CONFIG][:VERSION]".
-      directory: where TFDS keeps its data sets; empty for TFDS's default.
+        name: one of `TFDS_NAMES`, or "tfds:NAME[/CONFIG][:VERSION]".
+        directory: where TFDS keeps its data sets; empty for TFDS's default.
 
     Returns:
-      The folder that it is prepared in.
+        Path of the folder that the data set is prepared in.
 
     Raises:
-      ValueError: it cannot be downloaded or prepared.
+        ValueError: the data set cannot be downloaded or prepared.
     """
     builder = make_builder(name, directory)
     try:
@@ -180,7 +181,7 @@ def _fetch(builder: Any, name: str, directory: str) -> None:
 
 
 def _answers(address: str) -> bool:
-    """Whether a download could begin; found out within `_PATIENCE_SECONDS`."""
+    """Tells whether a download could begin, within `_PATIENCE_SECONDS`."""
     import requests
 
     answers = []
@@ -203,7 +204,7 @@ def _answers(address: str) -> bool:
 
 @contextlib.contextmanager
 def _no_warnings() -> Iterator[None]:
-    """TFDS warns of folders that are not there, which is no news to us."""
+    """Silences TFDS, which warns of folders that are not there: no news to us."""
     verbosity = absl.logging.get_verbosity()
     absl.logging.set_verbosity(absl.logging.ERROR)
     try:
@@ -217,6 +218,6 @@ def _command(name: str, directory: str) -> str:
 
 
 def _one_line(error: BaseException) -> str:
-    """What an error says, or the beginning of it."""
+    """Message of an error, on one line, or the beginning of it."""
     text = " ".join(str(error).split()) or type(error).__name__
     return textwrap.shorten(text, 300, placeholder=" ...").rstrip(".")

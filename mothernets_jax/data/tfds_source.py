@@ -1,7 +1,7 @@
 """Image classification data sets of TFDS, read without TensorFlow.
 
-All labels are read, images only where they are used: `train_examples` keeps what
-is decoded small. Pillow decodes, as for folders, so both give the same pixels.
+All labels are read, images only where they are used, so that a small `train_examples`
+decodes few. Pillow decodes, as for folders, so both give the same pixels.
 
 Axes: examples, height, width, channels.
 """
@@ -42,23 +42,26 @@ def load_tfds(
     split.
 
     Args:
-      name: one of `tfds_builder.TFDS_NAMES`, or "tfds:NAME[/CONFIG][:VERSION]".
-      directory: where TFDS keeps its data sets; empty for TFDS's default.
-      image_size: height and width, in pixels, to resize to (bilinear, antialiased);
-        None where all images have one size.
-      crop: one of `crops.CROPS`.
-      resize: one of `resizing.RESIZES`, for images that are not square.
+        name: one of `tfds_builder.TFDS_NAMES`, or "tfds:NAME[/CONFIG][:VERSION]".
+        directory: where TFDS keeps its data sets; empty for TFDS's default.
+        image_size: height and width, in pixels, to resize to (bilinear, antialiased);
+            None where all images have one size.
+        crop: `shift`, or `resized` for random parts in training and the middles
+            elsewhere.
+        resize: `crop`, `pad` or `stretch` (`resizing.RESIZES`), for images that are not
+            square.
 
     Returns:
-      Images [examples, height, width, channels] and labels int64 [examples], of which
-      none is read yet.
+        Images [examples, height, width, channels] and labels int64 [examples], of which
+        none is read yet.
 
     Raises:
-      FileNotFoundError: it is not there and cannot be fetched; says what to do.
-      ValueError: no such data set, one prepared in another format, one without
-        training and test images of 8 bits with a class label each, images of
-        different sizes without an `image_size`, or an `image_size` below 1. Reading
-        later raises it for a file that is missing or damaged.
+        FileNotFoundError: the data set is not there and cannot be fetched; the message
+            says what to do.
+        ValueError: no such data set, one prepared in another format, one without
+            training and test images of 8 bits with a class label each, images of
+            different sizes without an `image_size`, or an `image_size` below 1. Reading
+            later raises it for a file that is missing or damaged.
     """
     decoding.check_size(image_size)
     builder = prepared_builder(name, directory)
@@ -167,7 +170,7 @@ def _image_shape(
 
 
 class _Records:
-    """The records of one split, as single features of them."""
+    """The records of one split, of which single features are read."""
 
     def __init__(self, builder: Any, split: str, name: str, directory: str):
         import tensorflow_datasets as tfds
@@ -212,7 +215,7 @@ def _chunks(numbers: np.ndarray, size: int) -> Iterator[np.ndarray]:
 
 
 def _read_labels(records: _Records, key: str, numbers: np.ndarray) -> np.ndarray:
-    """int64 [numbers]"""
+    """Labels of the records of these numbers, int64 [numbers]."""
     _log.info("Reading the labels of %s.", records.name)
     labels = [
         label

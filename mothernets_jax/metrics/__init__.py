@@ -1,1 +1,1 @@
-"""Numbers about predictions: errors, calibration, diversity, doubt."""
+"""Measures of predictions: errors, calibration, diversity, doubt."""

@@ -1,7 +1,9 @@
-"""Whether probabilities are frequencies, and a temperature that brings them closer.
+"""Calibration of probabilities: its error, and a temperature that lessens it.
 
-All is about the top label: how often the class with the highest probability, the
-confidence, is the right one. Axes: [examples, classes] probabilities, [bins].
+Everything here concerns the top label: the highest probability, called the confidence,
+and how often its class is the right one.
+
+Axes: [examples, classes] probabilities, [bins].
 
 References: Guo, Pleiss, Sun, Weinberger, On Calibration of Modern Neural Networks. ICML
 2017.
@@ -25,12 +27,12 @@ _FLAT = 1e-13
 
 
 class Bins(NamedTuple):
-    """A reliability diagram. Of a bin without examples both means are 0.
+    """The data of a reliability diagram; both means of an empty bin are 0.
 
     Attributes:
-        confidence: float64 [bins], the mean highest probability.
+        confidence: float64 [bins], the mean of the highest probabilities.
         accuracy: float64 [bins], the share of examples that are right.
-        count: int [bins], examples.
+        count: int [bins], the number of examples.
     """
 
     confidence: np.ndarray
@@ -41,14 +43,15 @@ class Bins(NamedTuple):
 def reliability(
     probabilities: np.ndarray, labels: np.ndarray, *, adaptive: bool = False
 ) -> Bins:
-    """The data of a reliability diagram with `NUM_BINS` bins.
+    """Sorts examples by confidence into the `NUM_BINS` bins of a reliability diagram.
 
     Args:
-        probabilities: [examples, classes].
-        labels: int [examples].
-        adaptive: bins that hold equally many examples (equal confidences are never
-            parted, confidences near 1 only where what they leave to the other classes
-            is equal), rather than bins of equal width. The upper edge belongs to a bin.
+        probabilities: floats [examples, classes], rows summing to 1.
+        labels: int [examples], the true classes.
+        adaptive: whether bins hold equally many examples, rather than being of equal
+            width. The upper edge belongs to a bin. Equal confidences share a bin; near
+            1, where floats round, examples do that leave equally much to the other
+            classes.
 
     References: adaptive bins: Nguyen and O'Connor, EMNLP 2015; Nixon et al., CVPR
     Workshops 2019.
@@ -71,43 +74,46 @@ def reliability(
 
 
 def ece(bins: Bins) -> float:
-    """Expected calibration error: the mean over examples of their bin's gap.
+    """Expected calibration error: the mean, over examples, of the gap in their bin.
 
-    With adaptive bins, the adaptive one.
+    The gap is that between accuracy and mean confidence. With adaptive bins this is the
+    adaptive calibration error.
 
     Args:
-        bins: of a reliability diagram.
+        bins: the reliability diagram, from `reliability`.
     """
     gaps = np.abs(bins.accuracy - bins.confidence)
     return float(np.sum(bins.count * gaps) / np.sum(bins.count))
 
 
 def rescale(probabilities: np.ndarray, temperature: float) -> np.ndarray:
-    """softmax(log p / T): a temperature above 1 makes predictions less sure.
+    """Rescales probabilities p to softmax(log p / T), which is less sure for T above 1.
 
     For one network this is temperature scaling of its logits; here it applies to what
     an ensemble predicts.
 
     Args:
-        probabilities: [examples, classes].
-        temperature: above 0.
+        probabilities: floats [examples, classes], rows summing to 1.
+        temperature: T, above 0.
 
     Returns:
-        float64 [examples, classes], rows summing to 1; the likeliest class stays.
+        float64 [examples, classes], rows summing to 1, with the same likeliest classes.
     """
     logits = classification.log_probabilities(probabilities) / temperature
     return with_winner(softmax(logits, axis=1), probabilities.argmax(axis=1))
 
 
 def fit_temperature(probabilities: np.ndarray, labels: np.ndarray) -> float:
-    """The temperature from 1/10 to 10 at which the labels are the most likely.
+    """Fits the temperature, from 1/10 to 10, at which the labels are the most likely.
 
     Args:
-        probabilities: [examples, classes], of images that trained nothing.
-        labels: int [examples].
+        probabilities: floats [examples, classes], rows summing to 1, of images that
+            nothing was trained on.
+        labels: int [examples], the true classes.
 
     Returns:
-        One of the bounds where the NLL falls up to it; 1 where all are as good.
+        The temperature: a bound where the NLL falls all the way to it, and 1 where all
+        temperatures are equally good.
 
     Raises:
         RuntimeError: the search has not converged.

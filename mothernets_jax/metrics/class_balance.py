@@ -1,4 +1,4 @@
-"""How a data set's images are spread over its classes, in sentences.
+"""Sentences on how a data set's images are spread over its classes.
 
 They are the same in the plan, in the log and in reports, and there are none where
 nothing needs saying.
@@ -20,26 +20,26 @@ Counts = Mapping[str, Sequence[int]]  # images of each class, by split
 
 
 def is_imbalanced(counts: Counts) -> bool:
-    """Whether an error over all images may hide a small class's.
+    """Tells whether an error over all images may hide that of a small class.
 
     Args:
-        counts: images of each class in `train` and in `test`; empty where they are not
-            known, as in the results of an older version.
+        counts: number of images of each class, keyed by split (`train` and `test`);
+            empty where they are not known, as in the results of an older version.
     """
     return any(_unequal(counts.get(split, ())) for split in ("train", "test"))
 
 
 def class_remarks(class_names: Sequence[str], counts: Counts) -> list[str]:
-    """What a reader of an error should know of the classes; nothing where all is well.
+    """Remarks on the classes that a reader of an error needs; none where all is well.
 
     Args:
-        class_names: one a class.
-        counts: images of each class in the splits `train`, `validation` and `test`;
-            empty where they are not known.
+        class_names: one name for each class.
+        counts: number of images of each class, keyed by split (`train`, `validation`
+            and `test`); empty where they are not known.
 
     Returns:
-        A sentence each for classes of unequal size, for classes without test images,
-        and for classes without validation images where there is a validation split.
+        One sentence each on classes of unequal size, on classes without test images,
+        and on classes without validation images where there is a validation split.
     """
     names = [short_repr(name) for name in distinct_names(class_names)]
     remarks = [_imbalance(names, counts)] if is_imbalanced(counts) else []
@@ -64,7 +64,7 @@ def _unequal(counts: Sequence[int]) -> bool:
 
 
 def _imbalance(names: Sequence[str], counts: Counts) -> str:
-    """For example "Classes: 'cat' has 94.0% of the 5,000 training images, ..."."""
+    """One sentence: "Classes: 'cat' has 94.0% of the 5,000 training images, ..."."""
     train, test = counts["train"], counts["test"]
     split, of_class = "training", train
     if not _unequal(train):
@@ -84,7 +84,7 @@ def _imbalance(names: Sequence[str], counts: Counts) -> str:
 
 
 def _percent(share: float) -> str:
-    """One decimal, or more where else it would be rounded to 0% or to 100%.
+    """A percentage with one decimal, or with more where that would round to 0% or 100%.
 
     >>> _percent(0.94), _percent(0.00042), _percent(0.99996), _percent(1.0)
     ('94.0%', '0.04%', '99.996%', '100.0%')

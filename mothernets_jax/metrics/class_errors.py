@@ -1,8 +1,8 @@
-"""Errors class by class, and what a mean over all images hides where classes differ.
+"""Errors class by class, which a mean over all images hides where classes differ.
 
 Axes: [examples] labels and predictions, [examples, classes] scores; a confusion is
-int64 [entries, 3] of (true class, predicted class, number of examples), in that order,
-of the pairs that occur: a thousand classes have a million pairs, most of them empty.
+int64 [entries, 3], rows of (true class, predicted class, number of examples) for the
+pairs that occur only: a thousand classes have a million pairs, most of them empty.
 """
 
 from collections import Counter
@@ -13,14 +13,14 @@ import numpy as np
 
 
 def balanced_error(wrong: np.ndarray, labels: np.ndarray) -> float:
-    """Mean over the classes, of those that have examples, of each class's error.
+    """Mean of the classes' errors, over the classes that have examples.
 
-    Whoever always gives the same answer of K classes errs on (K - 1) / K by it, however
-    frequent that answer is.
+    With K classes, always giving the same answer scores (K - 1) / K, however frequent
+    that answer is.
 
     Args:
-        wrong: bool [examples], where a prediction is not the label.
-        labels: int [examples].
+        wrong: bool [examples], True where a prediction is not the label.
+        labels: int [examples], the true classes.
 
     References: Brodersen et al. 2010, "The balanced accuracy and its posterior
     distribution".
@@ -35,22 +35,24 @@ def majority_error(train_counts: Sequence[int], test_counts: Sequence[int]) -> f
     """Test error of always answering the class with the most training examples.
 
     Args:
-        train_counts: training examples of each class; the first of equals counts.
-        test_counts: test examples of each class.
+        train_counts: number of training examples of each class; of the largest classes,
+            the first is the answer.
+        test_counts: number of test examples of each class.
     """
     answer = int(np.argmax(train_counts))
     return 1 - test_counts[answer] / sum(test_counts)
 
 
 def confusion(predicted: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """How often which class was taken for which, of the pairs that occur.
+    """Counts the examples of each pair of true and predicted class that occurs.
 
     Args:
-        predicted: int [examples].
-        labels: int [examples].
+        predicted: int [examples], the predicted classes.
+        labels: int [examples], the true classes.
 
     Returns:
-        int64 [entries, 3], sorted.
+        int64 [entries, 3], sorted rows of (true class, predicted class, number of
+        examples).
 
     >>> confusion(np.array([0, 1, 1, 1]), np.array([0, 0, 0, 1])).tolist()
     [[0, 0, 1], [0, 1, 2], [1, 1, 1]]
@@ -61,10 +63,10 @@ def confusion(predicted: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 
 def class_errors(entries: np.ndarray, num_classes: int) -> list[float | None]:
-    """Error of each class; None of a class without examples.
+    """Error of each class; None for a class without examples.
 
     Args:
-        entries: int [entries, 3], a confusion.
+        entries: int [entries, 3], a confusion from `confusion`.
         num_classes: number of classes.
     """
     true, predicted, counts = entries.T
@@ -77,7 +79,7 @@ def class_errors(entries: np.ndarray, num_classes: int) -> list[float | None]:
 
 
 def distinct_names(class_names: Sequence[str]) -> list[str]:
-    """The names, with the number of its class after one that several classes have.
+    """Class names, followed by the class's number where several classes share a name.
 
     >>> distinct_names(["crane", "ant", "crane"])
     ['crane (0)', 'ant', 'crane (2)']
@@ -92,16 +94,17 @@ def distinct_names(class_names: Sequence[str]) -> list[str]:
 def describe(
     scores: np.ndarray, labels: np.ndarray, class_names: Sequence[str]
 ) -> dict[str, Any]:
-    """Class by class, what predictions got wrong, as plain values for `results.json`.
+    """Class errors and confusion of predictions, as plain values for `results.json`.
 
     Args:
-        scores: [examples, classes].
-        labels: int [examples].
-        class_names: one a class.
+        scores: floats [examples, classes]; the highest of a row is the prediction.
+        labels: int [examples], the true classes.
+        class_names: one name for each class.
 
     Returns:
-        `class_errors` by the class's name, and `confusion`, a list of [true class,
-        predicted class, number of examples] of the pairs that occur.
+        `class_errors`, by class name, None for a class without examples; and
+        `confusion`, a list of [true class, predicted class, number of examples] for the
+        pairs that occur.
     """
     entries = confusion(scores.argmax(axis=1), labels)
     errors = class_errors(entries, len(class_names))

@@ -1,4 +1,6 @@
-"""What predictions are worth. Axes: [examples] labels, [examples, classes] scores.
+"""Error, log-likelihood, Brier score and entropy of predictions.
+
+Axes: [examples] labels, [examples, classes] scores.
 
 Probabilities are clipped at the least normal float of their dtype before their
 logarithm is taken: one that underflowed to 0 costs 708 nats in float64 (2.2e-308), in
@@ -15,14 +17,21 @@ def error(scores: np.ndarray, labels: np.ndarray) -> float:
     """Share of the examples whose highest score is not their label's.
 
     Args:
-        scores: [examples, classes]; logits, probabilities or votes.
-        labels: int [examples].
+        scores: floats [examples, classes]: logits, probabilities or votes.
+        labels: int [examples], the true classes.
     """
     return float(np.mean(scores.argmax(axis=1) != labels))
 
 
 def log_probabilities(probabilities: np.ndarray) -> np.ndarray:
-    """Natural logarithms, float64, of probabilities clipped as said above."""
+    """Natural logarithms of probabilities, clipped at the least normal float.
+
+    Args:
+        probabilities: floats of any shape, from 0 to 1.
+
+    Returns:
+        float64 of the same shape, in nats.
+    """
     probabilities = np.asarray(probabilities)
     wide = probabilities.astype(np.float64)
     narrow = probabilities.dtype.kind == "f" and probabilities.dtype.itemsize < 8
@@ -34,21 +43,21 @@ def nll(probabilities: np.ndarray, labels: np.ndarray) -> float:
     """Negative log-likelihood of the labels, the mean over examples, in nats.
 
     Args:
-        probabilities: [examples, classes].
-        labels: int [examples].
+        probabilities: floats [examples, classes], rows summing to 1.
+        labels: int [examples], the true classes.
     """
     of_labels = probabilities[np.arange(len(labels)), labels]
     return float(-np.mean(log_probabilities(of_labels)))
 
 
 def brier(probabilities: np.ndarray, labels: np.ndarray) -> float:
-    """Brier score: squared differences to the labels, 1 for the true class, else 0.
+    """Brier score: squared distance of probabilities to one-hot labels.
 
-    Summed over classes, the mean over examples: from 0 to 2.
+    The squares are summed over classes and averaged over examples: from 0 to 2.
 
     Args:
-        probabilities: [examples, classes].
-        labels: int [examples].
+        probabilities: floats [examples, classes], rows summing to 1.
+        labels: int [examples], the true classes.
 
     References: Brier, Verification of forecasts expressed in terms of probability.
     Monthly Weather Review, 1950.
@@ -64,10 +73,10 @@ def entropy(probabilities: np.ndarray) -> np.ndarray:
     """Entropy of each prediction, in nats.
 
     Args:
-        probabilities: [..., classes].
+        probabilities: floats [..., classes], rows summing to 1.
 
     Returns:
-        float64 [...].
+        float64 [...], one entropy for each prediction.
     """
     probabilities = np.asarray(probabilities)
     logs = log_probabilities(probabilities)

@@ -1,4 +1,6 @@
-"""How much the members of an ensemble differ. Axes: [members, examples, classes].
+"""Measures of how much the members of an ensemble differ.
+
+Axes: [members, examples, classes].
 
 Pairs of members are unordered; with one member there are none, and a mean over them is
 None.
@@ -15,7 +17,7 @@ def disagreement(logits: np.ndarray) -> np.ndarray:
     """Share of the examples on which two members predict different classes.
 
     Args:
-        logits: [members, examples, classes].
+        logits: floats [members, examples, classes].
 
     Returns:
         float64 [members, members], symmetric, with zeros on the diagonal.
@@ -30,12 +32,13 @@ def disagreement(logits: np.ndarray) -> np.ndarray:
 def covariance(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Covariance, over examples, of two members' probabilities of the true class.
 
-    Divided by the number of examples. Its mean over pairs is the part of the ensemble's
-    squared error that more members would not average away: the lower, the more diverse.
+    The sum of products is divided by the number of examples. The covariance's mean over
+    pairs is the part of the ensemble's squared error that more members would not
+    average away: the lower, the more diverse.
 
     Args:
-        logits: [members, examples, classes].
-        labels: int [examples].
+        logits: floats [members, examples, classes].
+        labels: int [examples], the true classes.
 
     Returns:
         float64 [members, members], symmetric, with variances on the diagonal.
@@ -50,10 +53,10 @@ def covariance(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 
 def mean_over_pairs(matrix: np.ndarray) -> float | None:
-    """The mean of the entries above the diagonal.
+    """Mean of the entries above the diagonal; None where there are none.
 
     Args:
-        matrix: [members, members].
+        matrix: floats [members, members], an entry for each pair of members.
     """
     pairs = matrix[np.triu_indices(len(matrix), k=1)]
     return float(np.mean(pairs)) if len(pairs) else None
@@ -62,11 +65,11 @@ def mean_over_pairs(matrix: np.ndarray) -> float | None:
 def mutual_information(logits: np.ndarray) -> float:
     """Entropy of the members' mean prediction less the mean of their entropies.
 
-    The part of the uncertainty that is the members' disagreement; the mean over
-    examples, in nats, from 0 to log(members).
+    It is the part of the uncertainty that comes from the members' disagreement: the
+    mean over examples, in nats, from 0 to log(members).
 
     Args:
-        logits: [members, examples, classes].
+        logits: floats [members, examples, classes].
 
     References: Depeweg et al., Decomposition of uncertainty in Bayesian deep learning.
     ICML 2018. Its use for ensembles: Malinin, Mlodozeniec, Gales, Ensemble distribution

@@ -1,4 +1,4 @@
-"""Weights of a mixture that are the most likely: a convex problem, certified.
+"""Maximum-likelihood weights of a mixture: a convex problem, with a certificate.
 
 With likelihoods p[j, i] of member j for example i, the weights w maximise
 
@@ -29,19 +29,20 @@ _RIDGE = 1e-11
 
 
 def fit_mixture(log_likelihoods: np.ndarray) -> np.ndarray:
-    """Weights under which the mixture's mean log-likelihood is the greatest.
+    """Fits the weights under which a mixture's mean log-likelihood is the greatest.
 
-    Newton's method for f with the weights' signs as its only constraint: every step
-    solves a problem of nonnegative least squares, and is shortened until f gains. Where
-    that fails, a step of the EM algorithm gains for certain.
+    This is Newton's method for that mean, f, with the weights' signs as its only
+    constraint: every step solves a problem of nonnegative least squares, and is
+    shortened until f gains. Where that fails, a step of the EM algorithm gains for
+    certain.
 
     Args:
-        log_likelihoods: finite [members, examples], in nats; however far apart.
+        log_likelihoods: finite floats [members, examples], in nats, however far apart.
 
     Returns:
         float64 [members], none negative, summing to 1. Their mean log-likelihood is
-        within `TOLERANCE` nats of the greatest; else a RuntimeWarning says how far
-        they may be from it.
+        within `TOLERANCE` nats of the greatest, or as near as `MAX_STEPS` steps bring
+        it; a RuntimeWarning tells of a gap that may exceed `WARNING_GAP` nats.
 
     References: Kim, Carbonetto, Stephens, Anitescu, A fast algorithm for maximum
     likelihood estimation of mixture proportions. JCGS 2020: the method; proposition
@@ -74,7 +75,7 @@ def fit_mixture(log_likelihoods: np.ndarray) -> np.ndarray:
 
 
 def _next(weights: np.ndarray, relative: np.ndarray, slopes: np.ndarray) -> np.ndarray:
-    """Weights with a greater likelihood, by Newton's method or by EM.
+    """Weights with a greater likelihood, from one step of Newton's method or of EM.
 
     Args:
         weights: [members], summing to 1.

@@ -1,6 +1,7 @@
-"""Whether images of another kind are told from known ones by the predictions' doubt.
+"""Measures of how well the predictions' doubt tells images of another kind apart.
 
-Axes: [examples, classes] probabilities of images in and out of distribution.
+Axes: [examples, classes] probabilities of images in distribution, inside, and out of
+it, outside.
 """
 
 import numpy as np
@@ -11,13 +12,14 @@ from mothernets_jax.metrics.probabilities import remaining_probability
 
 
 def auroc(inside: np.ndarray, outside: np.ndarray) -> float:
-    """Probability that an outside score is the higher of two, ties counting half.
+    """Probability that an outside score exceeds an inside one, ties counting half.
 
-    The area under the receiver operating characteristic, by the Mann-Whitney statistic.
+    It is the area under the receiver operating characteristic, computed as the
+    Mann-Whitney statistic.
 
     Args:
-        inside: [examples], scores of images in distribution.
-        outside: [other examples], of images out of distribution.
+        inside: floats [examples], scores of images in distribution.
+        outside: floats [other examples], scores of images out of distribution.
     """
     ranks = rankdata(np.concatenate([inside, outside]))[len(inside) :]
     wins = ranks.sum() - len(outside) * (len(outside) + 1) / 2
@@ -25,11 +27,12 @@ def auroc(inside: np.ndarray, outside: np.ndarray) -> float:
 
 
 def auroc_max_probability(inside: np.ndarray, outside: np.ndarray) -> float:
-    """The same with 1 - the highest probability, the sum of the others, as score.
+    """AUROC with 1 minus the highest probability, the sum of the others, as score.
 
     Args:
-        inside: [examples, classes].
-        outside: [other examples, classes].
+        inside: floats [examples, classes], probabilities of images in distribution.
+        outside: floats [other examples, classes], probabilities of images out of
+            distribution.
 
     References: Hendrycks and Gimpel, A baseline for detecting misclassified and
     out-of-distribution examples in neural networks. ICLR 2017.
@@ -38,11 +41,12 @@ def auroc_max_probability(inside: np.ndarray, outside: np.ndarray) -> float:
 
 
 def auroc_entropy(inside: np.ndarray, outside: np.ndarray) -> float:
-    """The same with the prediction's entropy as score.
+    """AUROC with the entropy of the prediction as score.
 
     Args:
-        inside: [examples, classes].
-        outside: [other examples, classes].
+        inside: floats [examples, classes], probabilities of images in distribution.
+        outside: floats [other examples, classes], probabilities of images out of
+            distribution.
 
     References: Lakshminarayanan, Pritzel, Blundell, Simple and scalable predictive
     uncertainty estimation using deep ensembles. NIPS 2017.

@@ -14,13 +14,13 @@ from scipy.special import logsumexp, softmax
 
 
 def remaining_probability(probabilities: np.ndarray) -> np.ndarray:
-    """Probability of all classes but the likeliest: 1 - max, however near 1 that is.
+    """Probability of all classes but the likeliest: 1 - max, precise near 0, too.
 
     Args:
-        probabilities: [..., classes], rows summing to 1.
+        probabilities: floats [..., classes], rows summing to 1.
 
     Returns:
-        float64 [...].
+        float64 [...], one for each row.
     """
     others = np.array(probabilities, np.float64)
     likeliest = others.argmax(axis=-1)[..., None]
@@ -29,11 +29,11 @@ def remaining_probability(probabilities: np.ndarray) -> np.ndarray:
 
 
 def label_log_probabilities(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Logarithm of every member's probability of the true class, neither end clipped.
+    """Logarithms of members' probabilities of the true class, clipped at neither end.
 
     Args:
-        logits: [members, examples, classes].
-        labels: int [examples].
+        logits: floats [members, examples, classes].
+        labels: int [examples], the true classes.
 
     Returns:
         float64 [members, examples], in nats.
@@ -53,13 +53,13 @@ class SplitSum(NamedTuple):
     """A weighted sum of members' probabilities, as a sum of two parts.
 
     A member's probability of the class that it holds the likeliest is 1 less those of
-    the others. The ones are kept apart from the rest: added up, they would hide
+    the others. These ones are kept apart from the rest: added to it, they would hide
     differences below 1e-16.
 
     Attributes:
-        votes: float64 [examples, classes], the weights of the members that hold a class
-            the likeliest.
-        rest: float64 [examples, classes], what is to be added to them.
+        votes: float64 [examples, classes], for each class the sum of the weights of the
+            members that hold it the likeliest.
+        rest: float64 [examples, classes], the rest, to be added to `votes`.
     """
 
     votes: np.ndarray
@@ -67,11 +67,11 @@ class SplitSum(NamedTuple):
 
 
 def split_sum(logits: np.ndarray, weights: np.ndarray) -> SplitSum:
-    """Adds up members' probabilities, a member at a time.
+    """Adds up members' probabilities, weighted, one member at a time.
 
     Args:
-        logits: [members, examples, classes].
-        weights: [members].
+        logits: floats [members, examples, classes].
+        weights: floats [members].
     """
     votes, rest = np.zeros(logits.shape[1:]), np.zeros(logits.shape[1:])
     places = np.arange(logits.shape[1])
@@ -86,11 +86,11 @@ def split_sum(logits: np.ndarray, weights: np.ndarray) -> SplitSum:
 
 
 def likeliest(probabilities: np.ndarray, parts: SplitSum) -> np.ndarray:
-    """The likeliest class, where equal floats are told apart by what they came from.
+    """Likeliest class of each example; equal floats are told apart by their parts.
 
     Args:
-        probabilities: [examples, classes].
-        parts: of the sum that they were computed from.
+        probabilities: floats [examples, classes], rows summing to 1.
+        parts: the two parts of the sum that the probabilities were computed from.
 
     Returns:
         int [examples]; the lower class where the parts are equal, too.
@@ -107,14 +107,14 @@ def likeliest(probabilities: np.ndarray, parts: SplitSum) -> np.ndarray:
 
 
 def with_winner(probabilities: np.ndarray, winner: np.ndarray) -> np.ndarray:
-    """The same probabilities, the winner's raised by a last bit where it ties.
+    """Makes the winner the likeliest, raising its probability to just above the others.
 
-    So `argmax` finds the class that was the likeliest before probabilities were
-    rounded.
+    With it `argmax` finds the class that was the likeliest before rounding. Rows whose
+    winner is the likeliest already stay as they are.
 
     Args:
         probabilities: floats [examples, classes].
-        winner: int [examples].
+        winner: int [examples], the class that is to be the likeliest.
     """
     rows = np.flatnonzero(probabilities.argmax(axis=1) != winner)
     if not len(rows):
@@ -126,10 +126,10 @@ def with_winner(probabilities: np.ndarray, winner: np.ndarray) -> np.ndarray:
 
 
 def rounded(probabilities: np.ndarray) -> np.ndarray:
-    """Probabilities as float32, with the same likeliest classes.
+    """Rounds probabilities to float32, with the same likeliest classes.
 
     Args:
-        probabilities: float64 [examples, classes].
+        probabilities: float64 [examples, classes], rows summing to 1.
     """
     narrow = probabilities.astype(np.float32)
     return with_winner(narrow, probabilities.argmax(axis=1))

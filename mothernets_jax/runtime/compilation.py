@@ -1,4 +1,4 @@
-"""Compile ahead of time: once a shape, in the background, and know what it cost.
+"""Compilation ahead of time: once for each shape, in the background, and timed.
 
 On a GPU most of a compilation is autotuning: XLA times the kernels that could do each
 convolution, and remembers the fastest for later programs of the process. Programs that
@@ -25,15 +25,16 @@ UNTUNED = {"xla_gpu_autotune_level": 0, "xla_gpu_enable_command_buffer": ""}
 
 
 class Program:
-    """A program, compiled by whoever comes first.
+    """A program, compiled by the first thread that needs it.
 
     Attributes:
-        seconds: that tracing and compiling it took.
-        accounted: whether an `Executables` has added them up.
+        name: the name of its function.
+        seconds: time that tracing and compiling took; 0 until then.
+        accounted: whether an `Executables` has counted these seconds.
     """
 
     def __init__(self, function: Callable, shapes: tuple, *, often_run: bool):
-        """Compiles nothing yet."""
+        """Describes the program; compiles nothing yet."""
         self.name = function.__name__
         self.seconds = 0.0
         self.accounted = False
@@ -43,7 +44,7 @@ class Program:
         self._lock = threading.Lock()
 
     def compiled(self) -> Callable:
-        """What runs it; waits where another thread is compiling it."""
+        """Returns the compiled function; waits where another thread is compiling it."""
         with self._lock:
             if self._call is not None:
                 return self._call
@@ -66,7 +67,7 @@ class ProgramStore:
     """Programs by function and shapes, each compiled once."""
 
     def __init__(self):
-        """Starts no thread yet."""
+        """Makes an empty store; starts no thread yet."""
         cores = os.cpu_count() or 1
         threads = 1 if on_gpu() else max(1, cores - 1)
         self._pool = ThreadPoolExecutor(threads, "compile")
@@ -81,7 +82,8 @@ class ProgramStore:
         Args:
             function: made by `jax.jit`; the same object for the same computation.
             args: example arguments, positional: arrays, or their shapes, in pytrees.
-            often_run: as for `compiler_options`; the same for the same function.
+            often_run: whether the program runs more than a few times, and so is
+                autotuned on a GPU; the same at every call for the same function.
         """
         shapes = jax.tree.map(_shape, args)
         leaves, structure = jax.tree.flatten(shapes)
@@ -91,12 +93,19 @@ class ProgramStore:
             return self._programs.setdefault(key, program)
 
     def prepare(self, function: Callable, *args: Any, often_run: bool = False) -> None:
-        """Compiles a program in the background; takes what `program` takes."""
+        """Compiles a program in the background.
+
+        Args:
+            function: made by `jax.jit`; the same object for the same computation.
+            args: example arguments, positional: arrays, or their shapes, in pytrees.
+            often_run: whether the program runs more than a few times, and so is
+                autotuned on a GPU; the same at every call for the same function.
+        """
         program = self.program(function, *args, often_run=often_run)
         self._pool.submit(program.compiled)
 
     def close(self) -> None:
-        """Gives up what was to be compiled in the background and has not begun."""
+        """Cancels the compilations in the background that have not begun."""
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     def count(self, name: str) -> int:
@@ -108,20 +117,27 @@ class Executables:
     """A view of a store of programs, with a meter of its own.
 
     Attributes:
-        store: where the programs are.
-        seconds: that it took, in whatever thread, to trace and compile the programs
-            that were first asked for here.
-        waited: seconds for which asking for programs has held up the caller.
+        store: the store that holds the programs.
+        seconds: time that it took, in whatever thread, to trace and compile the
+            programs that were first asked for here.
+        waited: time for which asking for programs has held up the caller, in seconds.
     """
 
     def __init__(self, store: ProgramStore | None = None):
-        """Over a store of its own, unless one is given."""
+        """Makes a view of a given store, or of a new one."""
         self.store = store or ProgramStore()
         self.seconds = 0.0
         self.waited = 0.0
 
     def get(self, function: Callable, *args: Any, often_run: bool = False) -> Callable:
-        """What runs a jitted function, once compiled; takes what `program` takes."""
+        """Returns the compiled form of a jitted function, compiling it where needed.
+
+        Args:
+            function: made by `jax.jit`; the same object for the same computation.
+            args: example arguments, positional: arrays, or their shapes, in pytrees.
+            often_run: whether the program runs more than a few times, and so is
+                autotuned on a GPU; the same at every call for the same function.
+        """
         started = time.perf_counter()
         program = self.store.program(function, *args, often_run=often_run)
         call = program.compiled()
@@ -133,18 +149,18 @@ class Executables:
 
 
 def on_gpu() -> bool:
-    """Whether programs are compiled for a GPU."""
+    """Tells whether programs are compiled for a GPU."""
     return jax.default_backend() == "gpu"
 
 
 def compiler_options(*, often_run: bool) -> dict[str, Any] | None:
-    """What a program is compiled with; None for what is usual.
+    """Compiler options of a program; None for the usual ones.
 
     Args:
-        often_run: whether it runs more than a few times. On a GPU other programs are
-            not autotuned, which takes some 20 seconds for a VGG's convolutions; then
-            cuDNN chooses at every run, which takes some 20 ms for each of them, and
-            cannot be recorded in a CUDA graph.
+        often_run: whether the program runs more than a few times. On a GPU other
+            programs are not autotuned, which takes some 20 seconds for a VGG's
+            convolutions; then cuDNN chooses at every run, which takes some 20 ms for
+            each of them, and cannot be recorded in a CUDA graph.
     """
     if often_run or not on_gpu():
         return None
@@ -174,7 +190,7 @@ def _processor() -> str:
 
 
 def _shape(leaf: Any) -> jax.ShapeDtypeStruct:
-    """What of an argument decides the program: shape, dtype, and where it is kept."""
+    """Description of an argument that decides the program: shape, dtype, sharding."""
     sharding = getattr(leaf, "sharding", None)
     if sharding is not None and sharding.device_set == {jax.local_devices()[0]}:
         sharding = None  # where everything is unless it was put elsewhere

@@ -1,4 +1,4 @@
-"""What the devices are called, compute in, and can do at most."""
+"""Names, memory, precision and peak speed of the devices."""
 
 import os
 from typing import Any
@@ -31,23 +31,23 @@ _PEAK_TFLOPS = {
 
 
 def device_name() -> str:
-    """The devices in use: their number and their kind."""
+    """Number and kind of the devices in use, such as `8 x NVIDIA H100`."""
     return f"{jax.device_count()} x {jax.devices()[0].device_kind}"
 
 
 def memory_bytes() -> int:
-    """What one device has; on CPUs and where a device does not tell, the machine."""
+    """Memory of one device, in bytes; the machine's for CPUs and where unknown."""
     stats = jax.local_devices()[0].memory_stats() or {}
     machine = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     return stats.get("bytes_limit", machine)
 
 
 def compute_dtype(precision: str) -> jax.typing.DTypeLike | None:
-    """In which dtype hidden layers are trained; None for that of the variables.
+    """Dtype in which hidden layers are trained; None for the dtype of the variables.
 
     Args:
-        precision: `auto` is bfloat16 on accelerators and float32 on CPUs, which only
-            emulate bfloat16.
+        precision: one of `PRECISIONS`; `auto` is bfloat16 on accelerators and float32
+            on CPUs, which only emulate bfloat16.
 
     Raises:
         ValueError: an unknown precision.
@@ -63,8 +63,9 @@ def peak_flops(device_kind: str, dtype: jax.typing.DTypeLike | None) -> float | 
     """A chip's peak FLOP/s in bfloat16; None where it is unknown, or for other dtypes.
 
     Args:
-        device_kind: as `jax.Device.device_kind`.
-        dtype: from `compute_dtype`.
+        device_kind: name of the chip, as in `jax.Device.device_kind`.
+        dtype: dtype of the hidden layers, from `compute_dtype`; None for the dtype of
+            the variables.
     """
     if dtype != jnp.bfloat16:
         return None
@@ -80,10 +81,11 @@ def describe_speed(
     """Throughput in a few words: images and FLOPs a second, share of the peak.
 
     Args:
-        images: trained on.
-        flops: that this took.
-        seconds: that this took, on one device.
-        dtype: from `compute_dtype`.
+        images: number of images trained on, each counted as often as it was seen.
+        flops: FLOPs that training on them took.
+        seconds: time that it took on one device.
+        dtype: dtype of the hidden layers, from `compute_dtype`; None for the dtype of
+            the variables.
     """
     rate = flops / seconds
     peak = peak_flops(jax.devices()[0].device_kind, dtype)

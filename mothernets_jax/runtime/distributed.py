@@ -1,4 +1,4 @@
-"""Several hosts meet, train as one, and end together.
+"""A run on several hosts, which meet, train as one, and end together.
 
 References: `jax.distributed`.
 """
@@ -37,19 +37,21 @@ def together(
     To be entered before JAX is used. Without any argument nothing happens.
 
     Args:
-        distributed: take what is not given from the cluster (Cloud TPU, Slurm,
-            Kubernetes, Open MPI).
-        coordinator: HOST:PORT of the first host; implies `distributed`, as do the two
-            that follow.
-        num_hosts: how many hosts there are.
-        host: this one's number, from 0.
-        seconds: after so long without the others this process ends, with exit code 2.
+        distributed: whether to take what is not given from the cluster (Cloud TPU,
+            Slurm, Kubernetes, Open MPI).
+        coordinator: HOST:PORT of the first host; implies `distributed`, as do
+            `num_hosts` and `host`.
+        num_hosts: number of hosts.
+        host: number of this host, from 0.
+        seconds: time to wait for the others; after it this process ends, with exit code
+            2.
 
     Yields:
-        Where to print; nothing but the first host's appears.
+        The console to print on; only the first host's output appears.
 
     Raises:
-        ValueError: arguments that do not fit, no cluster found, a port in use.
+        ValueError: the arguments do not fit, no cluster was found, the port is in use,
+            or the hosts have different numbers of devices.
     """
     given = {"coordinator": coordinator, "num_hosts": num_hosts, "host": host}
     if not distributed and set(given.values()) == {None}:
@@ -140,7 +142,8 @@ def _meet(
 def end_at_once(message: str, code: int) -> None:
     """Ends this process with one message, without waiting for other threads or hosts.
 
-    Orbax has threads that wait for minutes for what could not be written.
+    An orderly exit could take minutes: Orbax has threads that wait that long for what
+    could not be written.
 
     Args:
         message: what went wrong.

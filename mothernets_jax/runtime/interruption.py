@@ -1,4 +1,4 @@
-"""Stop when told to (SIGTERM, Ctrl-C), and not before what is trained is saved."""
+"""Stopping when told to (SIGTERM, Ctrl-C), but not before what is trained is saved."""
 
 import contextlib
 import signal
@@ -11,19 +11,19 @@ _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 class InterruptedRunError(KeyboardInterrupt):
-    """The run was told to stop, and has saved what it had.
+    """Error that ends a run which was told to stop and has saved what it had.
 
-    No `Exception`, as little as Ctrl-C is: nothing on the way is to recover from it.
+    Like Ctrl-C it is no `Exception`: nothing on the way is to recover from it.
 
     Attributes:
-        exit_code: 128 and the signal's number, as a shell has it.
+        exit_code: 128 plus the signal's number, as shells have it.
     """
 
     def __init__(self, number: int):
-        """Names the signal.
+        """Makes the message, which names the signal.
 
         Args:
-            number: the signal's.
+            number: the signal's number.
         """
         super().__init__(
             f"stopped by {signal.Signals(number).name}; what was trained is saved, and "
@@ -33,7 +33,7 @@ class InterruptedRunError(KeyboardInterrupt):
 
 
 class Interruption:
-    """Whether the run was told to stop.
+    """The request to stop a run, noted from signals and acted on when it is safe.
 
     While something is `shielded` the signal is only noted: training asks often, saves
     its members' states and then stops; files are read and written to their end, since
@@ -44,14 +44,14 @@ class Interruption:
     """
 
     def __init__(self):
-        """Nobody has asked for anything yet."""
+        """Starts without any request."""
         self._number = 0
         self._shields = 0
         self._lock = threading.Lock()
 
     @contextlib.contextmanager
     def watch(self) -> Iterator[None]:
-        """Notices signals meanwhile, in the main thread; a second one kills."""
+        """Context that notices signals, in the main thread; a second one kills."""
         if threading.current_thread() is not threading.main_thread():
             yield  # Python hands signals to the main thread only
             return
@@ -66,7 +66,7 @@ class Interruption:
 
     @contextlib.contextmanager
     def shielded(self) -> Iterator[None]:
-        """Signals are only noted meanwhile."""
+        """Context in which signals are only noted."""
         with self._lock:
             self._shields += 1
         try:
@@ -79,19 +79,19 @@ class Interruption:
         """Tells the run to stop, as a signal of this number would.
 
         Args:
-            number: the signal's.
+            number: the signal's number.
         """
         self._number = number
 
     def requested(self) -> int:
-        """The signal's number, on every host the same; 0 where none came."""
+        """Number of the signal that came, the same on every host; 0 where none came."""
         return multihost.max_over_hosts(self._number)
 
     def check(self) -> None:
-        """Stops if told to.
+        """Stops the run if it was told to stop.
 
         Raises:
-            InterruptedRunError: if so, on every host.
+            InterruptedRunError: a signal came; raised on every host.
         """
         if number := self.requested():
             raise InterruptedRunError(number)

@@ -1,4 +1,4 @@
-"""Log lines of a run: ours, and of libraries only where there is trouble."""
+"""Log lines of a run: our own, and those of libraries only where there is trouble."""
 
 import logging
 import sys
@@ -7,7 +7,7 @@ import absl.logging
 
 
 def log_our_stages() -> None:
-    """Our log lines appear, those of libraries only where there is trouble."""
+    """Shows our log lines, and those of libraries only where there is trouble."""
     absl.logging.set_verbosity(absl.logging.WARNING)
     logging.getLogger("mothernets_jax").setLevel(logging.INFO)
     absl.logging.get_absl_handler().addFilter(is_news)
@@ -16,7 +16,7 @@ def log_our_stages() -> None:
 
 
 def is_news(record: logging.LogRecord) -> bool:
-    """Whether a log line says something that is not said anyway.
+    """Tells whether a log line says something that is not said anyway.
 
     What a library logs with its traceback, it raises as well: Orbax's threads would
     print pages before our message.
@@ -26,7 +26,7 @@ def is_news(record: logging.LogRecord) -> bool:
 
 
 def _comes_late(event: "sys.UnraisableHookArgs") -> bool:
-    """Whether this is an answer that nobody waits for any more.
+    """Tells whether an error is only an answer that nobody waits for any more.
 
     Where Orbax fails to write one array, it leaves; TensorStore's threads then have
     nobody to tell that they are done with the others.
@@ -36,10 +36,10 @@ def _comes_late(event: "sys.UnraisableHookArgs") -> bool:
 
 
 def log_as_host(number: int) -> None:
-    """The first of several hosts speaks for all; others tell trouble and their number.
+    """Lets the first host log for all; others log only trouble, with their number.
 
     Args:
-        number: this host's, from 0.
+        number: number of this host, from 0.
     """
     if number == 0:
         return

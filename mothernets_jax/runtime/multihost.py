@@ -1,4 +1,4 @@
-"""Several hosts agree: one of them decides, all take the same path.
+"""Agreement among hosts: one of them decides, and all take the same path.
 
 Each host runs the same program in the same order. The first reads and writes the run's
 folder and takes every decision that a clock or a file has a part in; the others are
@@ -27,23 +27,24 @@ class StoppedTogetherError(ValueError):
 
 
 def is_host0() -> bool:
-    """Whether this host is the one that writes."""
+    """Tells whether this host is the first one, which writes."""
     return jax.process_index() == 0
 
 
 def alone() -> bool:
-    """Whether there is one host only."""
+    """Tells whether there is one host only."""
     return jax.process_count() == 1
 
 
 def run_on_host0(function: Callable[[], _Json]) -> _Json:
-    """Runs a function on the first host only, and tells all what came of it.
+    """Runs a function on the first host only, and tells every host what came of it.
 
     Returns:
-        What the function returned there; of what JSON can hold.
+        The function's value, on every host; JSON must be able to hold it.
 
     Raises:
-        ValueError: what it raised there, if that was a ValueError or an OSError.
+        ValueError: the function raised a ValueError or an OSError; of several hosts,
+            each raises the same message. One host alone raises the error itself.
     """
     if jax.process_count() == 1:
         return function()
@@ -66,17 +67,19 @@ def run_on_host0(function: Callable[[], _Json]) -> _Json:
 
 
 def arrays_from_host0(function: Callable[[], Any], shapes: Any) -> Any:
-    """The same for a function that returns arrays.
+    """Runs a function that returns arrays on the first host only, for every host.
 
     Args:
         function: run on the first host only.
-        shapes: of what it returns, a pytree of arrays or `jax.ShapeDtypeStruct`.
+        shapes: shapes and dtypes of what the function returns, a pytree of arrays or of
+            `jax.ShapeDtypeStruct`.
 
     Returns:
-        Its arrays, on the first device of every host.
+        The function's arrays, on the first device of every host.
 
     Raises:
-        ValueError: what it raised there, if that was a ValueError or an OSError.
+        ValueError: the function raised a ValueError or an OSError; of several hosts,
+            each raises the same message. One host alone raises the error itself.
     """
     if jax.process_count() == 1:
         return function()
@@ -92,7 +95,7 @@ def arrays_from_host0(function: Callable[[], Any], shapes: Any) -> Any:
 
 
 def broadcast_float(seconds: float) -> float:
-    """What the first host measured, where each has measured its own."""
+    """The first host's number on all hosts, where each has measured its own."""
     if jax.process_count() == 1:
         return seconds
     return float(multihost_utils.broadcast_one_to_all(np.float32(seconds)))
@@ -109,7 +112,8 @@ def run_on_every_host(function: Callable[[], _Value]) -> _Value:
     """Runs a function on every host; one that fails ends them all with its message.
 
     Raises:
-        ValueError: what any host raised, if that was a ValueError or an OSError.
+        ValueError: the function raised a ValueError or an OSError on some host. One
+            host alone raises the error itself.
     """
     if jax.process_count() == 1:
         return function()
@@ -128,11 +132,11 @@ def run_on_every_host(function: Callable[[], _Value]) -> _Value:
 
 
 def check_same(what: str, *parts: Any) -> None:
-    """Makes sure that every host has the same, since nothing else would show it.
+    """Makes sure that every host has the same contents, as nothing else would show it.
 
     Args:
-        what: in words, for the message.
-        parts: strings or NumPy arrays.
+        what: name of the contents, in the plural, for the message.
+        parts: the contents, strings or NumPy arrays.
 
     Raises:
         ValueError: a host differs from the first.

@@ -25,7 +25,7 @@ class RunProgress:
     """A bar for the run and one for the current stage; use as a context manager."""
 
     def __init__(self, total_flops: float, console: Console | None = None):
-        """Starts nothing yet.
+        """Prepares the bars; draws nothing yet.
 
         Args:
             total_flops: training FLOPs of everything that remains to be trained.
@@ -57,7 +57,13 @@ class RunProgress:
             self._bars.stop()
 
     def start_stage(self, name: str, epochs: int, done: int = 0) -> None:
-        """A stage of so many epochs begins, or goes on after those that are done."""
+        """Begins a stage's bar, or continues it after the epochs that are done.
+
+        Args:
+            name: the stage's name.
+            epochs: number of epochs that the stage may take at most.
+            done: number of epochs that are done already.
+        """
         for ended in self._ended:
             self._bars.remove_task(self._stages.pop(ended))
         self._ended.clear()
@@ -68,16 +74,16 @@ class RunProgress:
             _log.info("%s: training, up to %d epochs", name, epochs)
 
     def work(self, flops: float) -> None:
-        """So many training FLOPs are done."""
+        """Counts training FLOPs as done."""
         self._bars.update(self._run, advance=flops)
 
     def advance(self, name: str, epoch: int, epochs: int, latest: str):
-        """An epoch of the stage is done.
+        """Counts one more epoch of a stage as done.
 
         Args:
-            name: of the stage.
-            epoch: epochs done, from 1.
-            epochs: at most so many.
+            name: the stage's name.
+            epoch: number of epochs done, from 1.
+            epochs: number of epochs that the stage may take at most.
             latest: the newest figures, in a few words.
         """
         self._bars.update(self._stages[name], advance=1, latest=latest)
@@ -86,16 +92,16 @@ class RunProgress:
             _log.info("%s: epoch %d/%d, %s", name, epoch, epochs, latest)
 
     def end_stage(self, name: str) -> None:
-        """A stage is done, though perhaps in fewer epochs than it might have taken."""
+        """Ends a stage, perhaps after fewer epochs than it might have taken."""
         self._ended.add(name)
 
     def skip(self, flops: float) -> None:
-        """Work that was planned turned out unnecessary."""
+        """Takes planned training FLOPs that turned out unnecessary off the total."""
         total = self._bars.tasks[self._run].total or 0.0
         self._bars.update(self._run, total=total - flops)
 
     def message(self, text: str) -> None:
-        """A line that stays."""
+        """Prints a line that stays, or logs it where no bars are drawn."""
         if self._draws:
             self._bars.console.print(text, highlight=False)
         else:

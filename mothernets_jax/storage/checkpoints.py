@@ -46,13 +46,18 @@ _DAMAGE = (
 
 
 def save(folder: Path, variables: Mapping[str, Any], record: Mapping[str, Any]) -> None:
-    """Saves named variables and a JSON record; what was there before is replaced.
+    """Saves named variables and a JSON record, replacing what was there before.
 
     Of several hosts, one alone calls this; it must have all of the variables.
 
+    Args:
+        folder: the save's folder, made where it is missing.
+        variables: pytrees of arrays, by name.
+        record: plain values, as JSON can hold them.
+
     Raises:
-        OSError: it could not be written.
-        ValueError: a path that Orbax could save to and not read from.
+        OSError: the save could not be written.
+        ValueError: the path is one that Orbax could save to and not read from.
     """
     folder = folder.absolute()
     check_path(folder)
@@ -70,10 +75,10 @@ def save(folder: Path, variables: Mapping[str, Any], record: Mapping[str, Any]) 
 
 
 def check_path(folder: Path) -> None:
-    """Refuses what Orbax takes for a pattern: it saves there what is then lost.
+    """Refuses a path that Orbax takes for a pattern: what it saves there is lost.
 
     Raises:
-        ValueError: such a path.
+        ValueError: the path holds one of the characters * ? [ ].
     """
     if found := sorted(set("*?[]") & set(str(folder.absolute()))):
         raise ValueError(
@@ -83,7 +88,7 @@ def check_path(folder: Path) -> None:
 
 
 def remove(folder: Path) -> None:
-    """Deletes what `save` has written there, if anything, also what it left undone."""
+    """Deletes a save, if there is one, finished or not."""
     for path in (folder / _RECORD, *folder.glob(f"{_VARIABLES}*")):
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path, ignore_errors=True)
@@ -92,7 +97,7 @@ def remove(folder: Path) -> None:
 
 
 def is_finished(folder: Path) -> bool:
-    """Whether a save was finished there; it may be damaged since."""
+    """Tells whether a save was finished in a folder, though it may be damaged since."""
     return (folder / _RECORD).exists()
 
 
@@ -100,7 +105,7 @@ def read_record(folder: Path) -> dict[str, Any] | None:
     """The record of a finished save; None where there is none.
 
     Raises:
-        DamagedError: it is not as it was written.
+        DamagedError: the record is not as it was written.
     """
     found = manifest.read(folder / _RECORD, folder / _VARIABLES)
     return None if found is None else found.record
@@ -110,12 +115,12 @@ def read(folder: Path, template: Mapping[str, Any]) -> dict[str, Any]:
     """Reads variables onto this host's first device.
 
     Args:
-        folder: what `save` was given, and `verify` has found to be whole.
-        template: shapes and dtypes of the variables by name.
+        folder: the save's folder, which `verify` has found to be whole.
+        template: pytrees of the shapes and dtypes of the variables, by name.
 
     Raises:
         DamagedError: the saved variables are damaged.
-        OSError: they cannot be read.
+        OSError: the saved variables cannot be read.
     """
     if not jax.tree.leaves(dict(template)):
         return dict(template)
@@ -125,31 +130,31 @@ def read(folder: Path, template: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def verify(folder: Path, template: Mapping[str, Any]) -> None:
-    """Looks whether `read` would succeed, before memory is taken for anything.
+    """Verifies that `read` would succeed, before memory is taken for anything.
 
     Args:
-        folder: what `save` was given.
-        template: shapes and dtypes of the variables by name.
+        folder: the save's folder.
+        template: pytrees of the shapes and dtypes of the variables, by name.
 
     Raises:
         DamagedError: the saved variables are damaged, or not of these shapes.
-        OSError: they cannot be read.
+        OSError: the saved variables cannot be read.
     """
     compare(folder, saved_shapes(folder), template)
 
 
 def saved_shapes(folder: Path) -> dict[str, Any]:
-    """Shapes and dtypes of what is saved there, after its files' checksums.
+    """Shapes and dtypes of saved variables, after a check of their files' checksums.
 
     Nothing outside of the folder is read: names of files come from the folder itself,
     and links are refused. Nor is more memory asked for than what was saved can fill.
 
     Args:
-        folder: what `save` was given.
+        folder: the save's folder.
 
     Raises:
         DamagedError: the saved variables are damaged.
-        OSError: they cannot be read.
+        OSError: the saved variables cannot be read.
     """
     path = folder.absolute() / _VARIABLES
     with _named_damage(folder), _checkpointer() as checkpointer:
@@ -171,15 +176,15 @@ def saved_shapes(folder: Path) -> dict[str, Any]:
 def compare(
     folder: Path, saved: Mapping[str, Any], template: Mapping[str, Any]
 ) -> None:
-    """Compares what is saved with what is wanted.
+    """Compares the shapes and dtypes that are saved with those that are wanted.
 
     Args:
-        folder: what `save` was given.
-        saved: what `saved_shapes` has found there.
-        template: shapes and dtypes of the variables by name.
+        folder: the save's folder.
+        saved: pytrees of the saved shapes and dtypes, by name, from `saved_shapes`.
+        template: pytrees of the shapes and dtypes of the variables, by name.
 
     Raises:
-        DamagedError: they differ; names the first leaf.
+        DamagedError: they differ; the message names the first leaf that does.
     """
 
     def described(tree: Any) -> dict[str, str]:
@@ -201,7 +206,7 @@ def compare(
 
 @contextlib.contextmanager
 def _named_damage(folder: Path) -> Iterator[None]:
-    """Whatever stands in the way of reading variables becomes one clear message."""
+    """Turns whatever stands in the way of reading variables into one clear message."""
     try:
         yield
     except DamagedError:
@@ -217,7 +222,7 @@ def _named_damage(folder: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _named_by_the_system(folder: Path) -> Iterator[None]:
-    """An error of the system is an OSError with a path, whatever Orbax made of it."""
+    """Turns errors of the system, as Orbax raises them, into OSErrors with a path."""
     try:
         yield
     except Exception as error:
@@ -249,7 +254,7 @@ def _check_sizes(saved: dict[str, Any], path: Path) -> None:
 
 
 def _on_first_device(template: Mapping[str, Any]) -> dict[str, Any]:
-    """The same shapes, to be put on this host's first device."""
+    """Shapes and dtypes of a template, to be put on this host's first device."""
     sharding = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
     return jax.tree.map(
         lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding),

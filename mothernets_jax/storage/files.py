@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all, whatever happens while they are written."""
+"""Files written so that they are there whole or not at all, whatever happens."""
 
 import json
 import math
@@ -10,7 +10,7 @@ _LARGEST_JSON = 2**28  # bytes
 
 
 class DamagedError(ValueError):
-    """What was saved is not what is there now; the message names the file."""
+    """Error for a file that is not as it was saved; the message names the file."""
 
 
 def write_whole(path: Path, content: bytes) -> None:
@@ -19,11 +19,11 @@ def write_whole(path: Path, content: bytes) -> None:
     When this returns, the new one is on the disk.
 
     Args:
-        path: of the file; processes may write it at the same time.
-        content: of the file.
+        path: where the file goes; several processes may write it at the same time.
+        content: all bytes of the file.
 
     Raises:
-        OSError: it could not be written; the old one is there.
+        OSError: the file could not be written; what is there is still whole.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
@@ -44,12 +44,12 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def json_bytes(value: Any) -> bytes:
-    """The content of a JSON file that people may want to read, too."""
+    """Serialises plain values as a JSON file that people may want to read, too."""
     return f"{json.dumps(value, indent=1, allow_nan=True)}\n".encode()
 
 
 def without_nonfinite(value: Any) -> Any:
-    """Plain values, with None for numbers that are not finite: JSON has no such.
+    """Replaces numbers that are not finite by None, as JSON has no such numbers.
 
     >>> without_nonfinite({"loss": [0.5, float("nan")]})
     {'loss': [0.5, None]}
@@ -67,8 +67,8 @@ def read_json(path: Path) -> Any:
     """Reads a JSON file.
 
     Raises:
-        DamagedError: it is not JSON, or no plain file.
-        OSError: it cannot be read.
+        DamagedError: the file is missing, not JSON, not a plain file, or above 256 MiB.
+        OSError: the file cannot be read.
     """
     try:
         if not path.is_file() or path.stat().st_size > _LARGEST_JSON:
@@ -81,10 +81,10 @@ def read_json(path: Path) -> Any:
 
 
 def make_folder(folder: Path) -> None:
-    """Makes a folder and those above it that are missing, on the disk.
+    """Makes a folder and the missing ones above it, all on the disk on return.
 
     Raises:
-        OSError: it could not be made, or is a file.
+        OSError: the folder could not be made, or a file is in its place.
     """
     if not folder.is_dir():
         make_folder(folder.parent)
@@ -93,7 +93,7 @@ def make_folder(folder: Path) -> None:
 
 
 def sync(path: Path) -> None:
-    """A file's content, or a folder's names, are on the disk when this returns."""
+    """Waits until a file's content, or the names in a folder, are on the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -102,6 +102,6 @@ def sync(path: Path) -> None:
 
 
 def user_cache_folder() -> Path:
-    """`$XDG_CACHE_HOME/mothernets_jax`, by default under `~/.cache`; not made here."""
+    """Our folder in `$XDG_CACHE_HOME` or else in `~/.cache`; it may not exist yet."""
     home = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
     return Path(home, "mothernets_jax")

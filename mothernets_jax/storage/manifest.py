@@ -11,11 +11,11 @@ from mothernets_jax.storage.files import DamagedError
 
 
 class SealedRecord(NamedTuple):
-    """What `write` has written.
+    """A record, and the checksums of the files that it was sealed with.
 
     Attributes:
-        files: SHA-256 by the file's path in the folder.
-        record: the record itself.
+        files: SHA-256 of each file, in hexadecimal, by the file's path in the folder.
+        record: the record itself, plain values.
     """
 
     files: dict[str, str]
@@ -23,15 +23,15 @@ class SealedRecord(NamedTuple):
 
 
 def write(path: Path, folder: Path, record: Mapping[str, Any]) -> None:
-    """Writes a record by an atomic rename.
+    """Seals a record with a folder's files, and writes it by an atomic rename.
 
     Args:
-        path: of the record.
-        folder: whose files it is sealed with, all of them written.
-        record: plain values.
+        path: the record's file.
+        folder: the folder whose files the record is sealed with, all written already.
+        record: plain values, as JSON can hold them.
 
     Raises:
-        OSError: it could not be written.
+        OSError: the record could not be written.
         ValueError: something in the folder is neither a folder nor a plain file.
     """
     content = SealedRecord(checksums(folder), record)._asdict()
@@ -39,15 +39,15 @@ def write(path: Path, folder: Path, record: Mapping[str, Any]) -> None:
 
 
 def read(path: Path, folder: Path) -> SealedRecord | None:
-    """The record, compared with its own checksum; None where there is none.
+    """Reads a record and compares it with its own checksum; None where there is none.
 
     Args:
-        path: of the record.
-        folder: whose files it is sealed with; they are not read.
+        path: the record's file.
+        folder: the folder whose files the record is sealed with; they are not read.
 
     Raises:
-        DamagedError: it is not as it was written, or it, the folder or what holds both
-            is a link.
+        DamagedError: the record is not as it was written; or it, `folder`, or the
+            folder that holds the record is a link.
     """
     if not path.exists():
         return None
@@ -66,11 +66,12 @@ def read(path: Path, folder: Path) -> SealedRecord | None:
 
 
 def check_files(path: Path, folder: Path) -> None:
-    """Looks whether the folder's files are those that the record was sealed with.
+    """Verifies that a folder's files are those that its record was sealed with.
 
     Raises:
-        DamagedError: as `read`.
-        ValueError: a file is missing, altered, new or a link; names the first one.
+        DamagedError: the record is not as it was written, or there is a link.
+        ValueError: a file is missing, altered, new or a link; the message names the
+            first one.
     """
     sealed = read(path, folder)
     saved, found = sealed.files if sealed else {}, checksums(folder)
@@ -84,10 +85,10 @@ def check_files(path: Path, folder: Path) -> None:
 
 
 def checksums(folder: Path) -> dict[str, str]:
-    """SHA-256 of every file in a folder, by its path there.
+    """SHA-256, in hexadecimal, of every file below a folder, by the file's path there.
 
     Raises:
-        ValueError: something in it is neither a folder nor a plain file.
+        ValueError: something in the folder is neither a folder nor a plain file.
     """
     found = {}
     for path in sorted(folder.rglob("*")):

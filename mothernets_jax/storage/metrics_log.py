@@ -1,4 +1,4 @@
-"""A run's metrics: one JSON object a line."""
+"""A run's metrics, in a file of one JSON object a line."""
 
 import json
 import threading
@@ -13,16 +13,16 @@ class MetricsLog:
     """A file of one JSON object a line; stages side by side may write to it."""
 
     def __init__(self, path: Path):
-        """Reads nothing yet.
+        """Prepares the log without touching its file.
 
         Args:
-            path: of the file; made by the first line.
+            path: the log's file, which the first line makes.
         """
         self._path = path
         self._lock = threading.Lock()
 
     def append(self, **metrics: Any) -> None:
-        """Adds a line."""
+        """Adds a line of metrics, by name; `stage` must be among them."""
         with self._lock, self._path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(metrics) + "\n")
 
@@ -40,8 +40,9 @@ class MetricsLog:
         """Makes sure that a finished stage's lines are there, all of them, and whole.
 
         Args:
-            stage: its name.
-            entries: what `append` was given for it, but the stage.
+            stage: the stage's name.
+            entries: metrics of each of its lines, by name, as given to `append` but
+                without `stage`.
         """
         wanted = [{"stage": stage, **entry} for entry in entries]
         with self._lock:
@@ -52,7 +53,7 @@ class MetricsLog:
                 self._write([*kept, *wanted])
 
     def _entries(self) -> list[dict[str, Any]]:
-        """Those of the lines that are whole."""
+        """The entries of the lines that are whole."""
         text = self._path.read_text(encoding="utf-8", errors="replace")
         return [entry for line in text.splitlines() if (entry := _entry(line))]
 
@@ -62,12 +63,12 @@ class MetricsLog:
 
 
 def _as_text(entries: Iterable[Mapping[str, Any]]) -> list[str]:
-    """What is the same for the same entries, in whatever order; NaN equals itself."""
+    """Text that is equal for equal entries, in whatever order; NaN equals itself."""
     return sorted(json.dumps(entry, sort_keys=True) for entry in entries)
 
 
 def _entry(line: str) -> dict[str, Any] | None:
-    """What a line of metrics says; None where it is not whole."""
+    """The entry that a line of metrics holds; None where the line is not whole."""
     try:
         entry = json.loads(line)
         return entry if isinstance(entry["stage"], str) else None

@@ -1,4 +1,4 @@
-"""How messages show what a user gave: on one line, and never page after page of it."""
+"""Values from users as messages show them: on one line, and never page after page."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,7 +7,7 @@ _MOST_CHARACTERS = 120
 
 
 def short_repr(value: Any) -> str:
-    """A value as Python writes it, with the middle left out where it is long.
+    """The `repr` of a value on one line, without its middle beyond 120 characters.
 
     >>> short_repr("mlp 64")
     "'mlp 64'"
@@ -28,10 +28,10 @@ def short_repr(value: Any) -> str:
 
 
 def in_short(reasons: Mapping[str, str]) -> str:
-    """The first of many reasons, and how many more there are.
+    """Abridges reasons to the first one and the number of the others.
 
     Args:
-        reasons: by what each is of; at least one.
+        reasons: each reason, keyed by the name of what it concerns; at least one.
 
     >>> in_short({"A": "its loss is nan", "B": "it needs A", "C": "it needs A"})
     'A: its loss is nan; and 2 more'
@@ -42,7 +42,7 @@ def in_short(reasons: Mapping[str, str]) -> str:
 
 
 def safe_name(name: Any) -> str:
-    """A name that a user gave, as it is where that is harmless.
+    """A name from a user as it is if printable and short; else its `short_repr`.
 
     >>> safe_name("V13"), safe_name("V\\n13")
     ('V13', "'V\\\\n13'")

@@ -11,16 +11,16 @@ PyTree = Any
 
 
 def stack(trees: Sequence[PyTree]) -> PyTree:
-    """Trees of the same structure and shapes as one with a leading member axis."""
+    """Stacks trees of the same structure and shapes along a new leading member axis."""
     return jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees)
 
 
 def unstack(tree: PyTree, members: int) -> tuple[PyTree, ...]:
-    """The inverse of `stack`.
+    """Takes a stacked tree apart into its members' trees; the inverse of `stack`.
 
     Args:
-        tree: each leaf [members, ...].
-        members: how many trees were stacked.
+        tree: stacked arrays, each leaf [members, ...].
+        members: number of trees that were stacked.
     """
     return tuple(jax.tree.map(lambda leaf, i=i: leaf[i], tree) for i in range(members))
 
@@ -33,7 +33,7 @@ def named_key(key: jax.Array, *names: str) -> jax.Array:
 
     Args:
         key: a typed key from `jax.random.key`.
-        names: such as a method, a member and a purpose.
+        names: words for what the key is for, such as a method, a member and a purpose.
     """
     for name in names:
         key = jax.random.fold_in(key, zlib.crc32(name.encode()))
