@@ -116,5 +116,5 @@ def is_whole(value: Any) -> bool:
 
 
 def is_name(text: str) -> bool:
-    """Tells whether a text may name a network, and so the files of the network."""
+    """Tells whether a text may name a network, after which files are named."""
     return bool(re.fullmatch(r"\w+", text)) and len(text.encode()) <= LONGEST_NAME

@@ -40,7 +40,7 @@ BatchNorm = functools.partial(nn.BatchNorm, momentum=0.9, epsilon=NORM_EPSILON)
 
 
 def same_padding(filter_size: int) -> tuple[int, int]:
-    """Zeros (before, after) a side; unlike XLA's SAME, no matter its size or stride."""
+    """Padding (before, after) a side by filter size alone, unlike XLA's SAME."""
     return (filter_size - 1) // 2, filter_size // 2
 
 
@@ -120,7 +120,7 @@ def _conv_backward(stride, residuals, grad):
 def _sum_by_parts(
     term: _KernelGradient, images: jax.Array, grad: jax.Array
 ) -> jax.Array:
-    """Computes `term`, a sum over the batch, from a few images at once, then zeros."""
+    """Adds up over parts of a batch a term to which images of zeros add nothing."""
     batch = len(images)
     at_once = max(_AT_ONCE_IMAGES, _AT_ONCE_BYTES * batch // max(1, grad.nbytes))
     if at_once >= batch:
