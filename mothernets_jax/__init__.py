@@ -1,7 +1,8 @@
 """MotherNets: diverse deep ensembles at a fraction of the cost, in JAX and Flax.
 
-References: MotherNets: Rapid Deep Ensemble Learning. Wasay, Hentschel, Liao, Chen,
-Idreos. MLSys 2020, arXiv 1809.04270.
+References:
+    MotherNets: Rapid Deep Ensemble Learning. Wasay, Hentschel, Liao, Chen, Idreos.
+    MLSys 2020, arXiv 1809.04270.
 """
 
 from mothernets_jax import presets

@@ -27,7 +27,7 @@ __all__ = [
 
 LONGEST_NOTATION = 20_000  # characters
 
-# What reads a notation, by its first word.
+# The parser of each family's notation, by its first word.
 PARSERS: dict[str, Callable[[str], Architecture]] = {
     "mlp": parse_mlp,
     "vgg": parse_vgg,
@@ -37,10 +37,13 @@ PARSERS: dict[str, Callable[[str], Architecture]] = {
 
 
 def parse(notation: str) -> Architecture:
-    """Reads what `str(architecture)` writes: `parse(str(a)) == a`.
+    """Reads an architecture's notation, so that `parse(str(a)) == a`.
+
+    Args:
+        notation: the text that `str` gives for an architecture.
 
     Raises:
-        ValueError: unreadable notation, with the part that could not be read.
+        ValueError: the notation is unreadable; the message quotes the part at fault.
 
     >>> parse("mlp 64 32; batch_norm") == mlp((64, 32), batch_norm=True)
     True

@@ -1,4 +1,4 @@
-"""What the functions for users refuse, before anything deeper stumbles over it."""
+"""Argument checks for the public API, made before anything deeper can fail."""
 
 import numbers
 import re
@@ -12,11 +12,11 @@ LONGEST_NAME = 64  # bytes, as file names have at most 255
 
 
 def check_architecture(value: Any, what: str = "the architecture") -> None:
-    """Raises ValueError where something is no architecture.
+    """Raises ValueError unless a value is an architecture.
 
     Args:
-        value: to be checked.
-        what: it is, for the message.
+        value: the value to check.
+        what: name of the value, for the message.
     """
     if not isinstance(value, Architecture):
         raise ValueError(
@@ -26,11 +26,11 @@ def check_architecture(value: Any, what: str = "the architecture") -> None:
 
 
 def check_task(input_shape: Any, num_classes: Any) -> None:
-    """Raises ValueError unless images have such a shape and so many classes.
+    """Raises ValueError unless an input shape and a number of classes are usable.
 
     Args:
-        input_shape: (height, width, channels) of one image.
-        num_classes: outputs of the linear head.
+        input_shape: (height, width, channels) of one image, in this order.
+        num_classes: number of outputs of the linear head, at least 1.
     """
     is_shape = isinstance(input_shape, tuple | list) and len(input_shape) == 3
     if not is_shape or not all(is_whole(size) and size > 0 for size in input_shape):
@@ -52,11 +52,12 @@ def check_task(input_shape: Any, num_classes: Any) -> None:
 
 
 def check_images(images: Any, what: str = "images") -> None:
-    """Raises ValueError unless it is a batch of images that may be normalised.
+    """Raises ValueError unless a value may be a batch of normalised images.
 
     Args:
-        images: to be checked, by shape and dtype only, as they may be traced.
-        what: they are, for the message.
+        images: the batch, float [batch, height, width, channels]. It may be traced, so
+            only its shape and dtype are checked.
+        what: name of the batch, for the message.
     """
     shape = getattr(images, "shape", None)
     if shape is None or len(shape) != 4 or 0 in shape:
@@ -81,25 +82,25 @@ def check_images(images: Any, what: str = "images") -> None:
 
 
 def _channels_first(shape: Any) -> bool:
-    """Whether (height, width, channels) of an image is plainly another order.
+    """Tells whether the shape of an image plainly has the channels first.
 
-    An image of 1, 3 or 4 rows, and as many channels as columns, which are more, is one
-    of as many channels, square. Features, (1, 1, features), are not, and what is not
-    square may be anything.
+    It does if the first size is 1, 3 or 4 and the others are equal and above 4: a
+    square image of so many channels. Features, (1, 1, features), are in order, and
+    about shapes that are not square nothing can be said.
     """
     first, second, third = shape
     return first in (1, 3, 4) and second == third > 4
 
 
 def check_values(name: str, count: int) -> None:
-    """Raises ValueError where a batch normalisation has the statistics of one value.
+    """Raises ValueError where a batch normalisation sees one value a channel.
 
-    Its mean is the value itself: whatever comes in, what comes out is the bias. Two are
-    poor statistics, but some.
+    The mean is then the value itself, so that the output is the bias whatever comes in.
+    The statistics of two values are poor, but allowed.
 
     Args:
-        name: of the normalisation.
-        count: values of a channel in the whole batch: its images times their pixels.
+        name: name of the normalisation.
+        count: number of values of a channel in the whole batch: images times pixels.
     """
     if count == 1:
         raise ValueError(
@@ -110,10 +111,10 @@ def check_values(name: str, count: int) -> None:
 
 
 def is_whole(value: Any) -> bool:
-    """Whether something is a whole number, of Python or of NumPy."""
+    """Tells whether a value is a whole number, of Python or of NumPy."""
     return isinstance(value, numbers.Integral) and not isinstance(value, bool)
 
 
 def is_name(text: str) -> bool:
-    """Whether a network may be called so, since files are named after it."""
+    """Tells whether a text may name a network, after which files are named."""
     return bool(re.fullmatch(r"\w+", text)) and len(text.encode()) <= LONGEST_NAME

@@ -1,6 +1,6 @@
-"""What a network costs: its parameters and its training FLOPs, both exact.
+"""Costs of a network: its parameters and its training FLOPs, both exact.
 
-Axes: none, this is arithmetic on architectures; `input_shape` is (height, width,
+Axes: none, since this is arithmetic on architectures; `input_shape` is (height, width,
 channels) of one image.
 """
 
@@ -24,11 +24,12 @@ Shape = tuple[int, int, int]
 
 
 class Cost(NamedTuple):
-    """Of one operation, on one image.
+    """Cost of one operation on one image.
 
     Attributes:
-        params: trainable parameters.
-        multiply_adds: of the forward pass; convolutions and dense layers only.
+        params: number of trainable parameters.
+        multiply_adds: number of multiply-adds in the forward pass; 0 but for
+            convolutions and dense layers.
     """
 
     params: int
@@ -36,7 +37,7 @@ class Cost(NamedTuple):
 
 
 def pooled_sides(height: int, width: int) -> tuple[int, int]:
-    """Sides of the image after 2x2 pooling: halved while both are above 1."""
+    """Sides of an image after 2x2 pooling, which halves them while both are above 1."""
     if min(height, width) > 1:
         return height // 2, width // 2
     return height, width
@@ -54,8 +55,8 @@ def num_params(
     Args:
         architecture: the network.
         input_shape: (height, width, channels) of one image.
-        num_classes: outputs of the linear head.
-        stop: number of the first operation that does not count; None for all.
+        num_classes: number of outputs of the linear head.
+        stop: index of the first operation that is left out; None counts all.
     """
     _check(architecture, input_shape, num_classes)
     costs = list(_costs(architecture, input_shape, num_classes))[:stop]
@@ -70,17 +71,18 @@ def train_flops(
     first: int = 0,
     stop: int | None = None,
 ) -> float:
-    """FLOPs of training on one image: 6 x multiply-adds of convolutions and dense.
+    """Training FLOPs of one image: 6 x multiply-adds of convolutions and dense layers.
 
-    The forward pass, the gradient by inputs and the gradient by weights cost one
-    multiply and one add each per weight and position. Padding is counted as computed.
+    The forward pass, the gradient by inputs and the gradient by weights each cost one
+    multiply and one add per weight and position. Padding is counted as computed.
 
     Args:
         architecture: the network.
         input_shape: (height, width, channels) of one image.
-        num_classes: outputs of the linear head.
-        first: number of the first operation that counts.
-        stop: number of the first one after it that does not; None for all.
+        num_classes: number of outputs of the linear head.
+        first: index of the first operation that is counted.
+        stop: index of the first operation after it that is left out; None counts all
+            that follow.
     """
     _check(architecture, input_shape, num_classes)
     costs = list(_costs(architecture, input_shape, num_classes))[first:stop]
@@ -94,7 +96,14 @@ def forward_flops(
     *,
     stop: int | None = None,
 ) -> float:
-    """FLOPs of predicting one image: a third of those of training on it."""
+    """FLOPs of predicting one image: a third of those of training on it.
+
+    Args:
+        architecture: the network.
+        input_shape: (height, width, channels) of one image.
+        num_classes: number of outputs of the linear head.
+        stop: index of the first operation that is left out; None counts all.
+    """
     return train_flops(architecture, input_shape, num_classes, stop=stop) / 3
 
 
@@ -103,8 +112,8 @@ def norm_positions(
 ) -> dict[str, int]:
     """Pixels of one image that each batch normalisation averages over, by its name.
 
-    Times the images of a batch that is the number of values behind the statistics of a
-    channel; 1 after a dense layer, and where pooling has left one pixel.
+    Multiplied by the images of a batch, this is the number of values behind a channel's
+    statistics. It is 1 after a dense layer, and where pooling has left one pixel.
 
     Args:
         architecture: the network.
@@ -149,7 +158,7 @@ def _costs(
 def _shapes(
     architecture: Architecture, input_shape: tuple[int, int, int], num_classes: int
 ) -> dict[str, Shape]:
-    """(height, width, channels) of what each operation makes, by its name."""
+    """(height, width, channels) of each operation's output, by the operation's name."""
     height, width, channels = input_shape
     shapes: dict[str, Shape] = {IMAGES: (height, width, channels)}
     for operation in architecture.operations():
@@ -159,7 +168,7 @@ def _shapes(
 
 
 def _shape(operation: Operation, read: list[Shape], num_classes: int) -> Shape:
-    """(height, width, channels) of what an operation makes; 1x1 without an image."""
+    """(height, width, channels) of an operation's output; (1, 1, n) of flat values."""
     height, width, channels = read[0]
     match operation:
         case Weight(width=None):

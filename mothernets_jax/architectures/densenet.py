@@ -1,11 +1,11 @@
 """DenseNets: layers that each read all channels before them and append their own.
 
 A block is a row of dense layers. A transition, a 1x1 convolution and 2x2 means, leads
-from mothernets_jax.utils.messages import short_repr
 from each block to the next; its width is a whole number in the spec, so that a
 MotherNet can take the smallest.
 
-References: Huang et al. 2017.
+References:
+    Huang et al. 2017.
 """
 
 import dataclasses
@@ -33,7 +33,12 @@ from mothernets_jax.utils.messages import short_repr
 
 @dataclasses.dataclass(frozen=True)
 class DenseLayer:
-    """A layer that appends channels, written `(filter_size:growth)`."""
+    """A layer that appends channels, written `(filter_size:growth)`.
+
+    Attributes:
+        filter_size: side of the filters that make the appended channels, in pixels.
+        growth: number of channels that the layer appends.
+    """
 
     filter_size: int
     growth: int
@@ -44,7 +49,7 @@ class DenseLayer:
 
     @property
     def width(self) -> int:
-        """Its growth, by the name that all units have for it."""
+        """The layer's growth, by the name that units of all families share."""
         return self.growth
 
     def __str__(self) -> str:
@@ -57,10 +62,10 @@ class DenseNet(Architecture):
 
     Attributes:
         blocks: the dense layers of each block.
-        stem_filters: width of the 3x3 convolution in front.
-        bottleneck: each layer begins with a 1x1 convolution of this many times its
-            growth; 0 for none.
-        transitions: widths of the transitions between the blocks.
+        stem_filters: number of filters of the 3x3 convolution in front.
+        bottleneck: number of filters of the 1x1 convolution with which a layer begins,
+            as a multiple of its growth; 0 for layers without one.
+        transitions: number of filters of each transition, one between each two blocks.
     """
 
     blocks: tuple[tuple[DenseLayer, ...], ...]
@@ -91,7 +96,7 @@ class DenseNet(Architecture):
 
     @property
     def sections(self) -> tuple[tuple[DenseLayer, ...], ...]:
-        """The blocks."""
+        """The dense layers of each block."""
         return self.blocks
 
     @property
@@ -103,12 +108,12 @@ class DenseNet(Architecture):
         )
 
     def is_pinned(self, section: int) -> bool:
-        """Never: what a new layer appends is not heard at first."""
+        """False for every section: no layer reads a new layer's channels at first."""
         del section
         return False
 
     def operations(self) -> tuple[Operation, ...]:
-        """Stem, blocks with transitions between, normalisation, global mean, head."""
+        """Lists the stem, blocks and transitions, normalisation, mean and head."""
         operations: list[Operation] = [
             Weight(name="stem", reads=IMAGES, width=self.stem_filters, filter_size=3)
         ]
@@ -156,7 +161,7 @@ class DenseNet(Architecture):
         ]
 
     def obstacle(self, other: Self) -> str | None:
-        """Why no growth connects it and another of its family; None where one does."""
+        """Explains why no growth connects two DenseNets; None where one does."""
         if len(self.blocks) != len(other.blocks):
             return f"they have {len(self.blocks)} and {len(other.blocks)} blocks"
         if (self.bottleneck == 0) != (other.bottleneck == 0):
@@ -165,7 +170,7 @@ class DenseNet(Architecture):
 
     @classmethod
     def assemble(cls, members: Sequence[Self], sections: Sequence[Sequence]) -> Self:
-        """The MotherNet of connected members that has these layers."""
+        """Makes the MotherNet of connected members that has the given layers."""
         transitions = zip(*(member.transitions for member in members), strict=True)
         return cls(
             tuple(map(tuple, sections)),
@@ -184,7 +189,10 @@ class DenseNet(Architecture):
         return {**stem, "the bottleneck": self.bottleneck, **widths}
 
     def matched_positions(self, depths: Sequence[int]) -> tuple[tuple[int, ...], ...]:
-        """Without bottlenecks spread evenly, since one layer may become several."""
+        """Positions spread evenly, since one layer may become several.
+
+        With bottlenecks it may not, and the first layers of each block are matched.
+        """
         if self.bottleneck:
             return super().matched_positions(depths)
         return tuple(
@@ -193,10 +201,12 @@ class DenseNet(Architecture):
         )
 
     def largest_fitting_unit(self, span: Sequence[DenseLayer]) -> DenseLayer:
-        """Without bottlenecks, a layer whose channels the span's layers share out.
+        """The largest layer that can grow into the layers of a span.
 
-        Each computes its part of them from what the one layer reads, which is exact.
-        With a bottleneck the layers' inner channels would be too few.
+        Without bottlenecks the layers share out its channels, as far as their filters
+        are large enough: each computes a part of them from what the one layer reads,
+        which is exact. With a bottleneck their inner channels would be too few, and the
+        matched layer itself is the largest.
         """
         first = span[0]
         if self.bottleneck:
@@ -207,7 +217,10 @@ class DenseNet(Architecture):
     def share_out(
         self, mother: DenseLayer, span: Sequence[DenseLayer]
     ) -> list[tuple[int, int]]:
-        """The span's layers, until all channels of the mother's layer are made."""
+        """Finds the layers of a span that make the channels of the mother's layer.
+
+        They are taken in order until all channels are made.
+        """
         if self.bottleneck:
             return super().share_out(mother, span)
         parts, first = [], 0
@@ -218,7 +231,7 @@ class DenseNet(Architecture):
         return parts
 
     def scaled(self, scale: Callable[[int], int]) -> Self:
-        """The same network with every width mapped by a function."""
+        """The same network with every number of channels mapped by a function."""
         return dataclasses.replace(
             self,
             blocks=tuple(
@@ -260,16 +273,17 @@ def densenet(
     """A DenseNet for small images.
 
     Args:
-        blocks: `"(3:12)x12 | (3:12)x12"`: each layer's filter size and growth; or a
-            sequence of blocks of such pairs.
-        stem_filters: width of the first convolution.
-        bottleneck: multiple of a layer's growth, 4 in DenseNet-BC; 0 for none.
-        compression: of a transition, width after / channels before, above 0 to 1,
-            rounded down; the widths are whole numbers from here on.
+        blocks: the filter size and growth of each layer, as in
+            `"(3:12)x12 | (3:12)x12"`; or a sequence of blocks of such pairs.
+        stem_filters: number of filters of the first convolution.
+        bottleneck: number of filters of a layer's 1x1 convolution, as a multiple of its
+            growth, 4 in DenseNet-BC; 0 for layers without one.
+        compression: number of a transition's filters as a share, above 0 and up to 1,
+            of the channels that it reads; rounded down, and stored as a whole number.
 
     Raises:
         ValueError: unreadable notation, an empty block, an even filter size, a size
-            that is not a positive int, or another compression.
+            that is not a positive int, or a compression out of range.
 
     >>> print(densenet("(3:12)x2 | (3:12)x2", bottleneck=4, compression=0.5))
     densenet (3:12)x2 | (3:12)x2; stem 16; bottleneck 4; transitions 20

@@ -8,18 +8,18 @@ from mothernets_jax.architectures.base import LARGEST_SIZE, MOST_UNITS
 from mothernets_jax.utils.messages import short_repr
 
 _PAIR = r"\(\s*([0-9]+)\s*:\s*([0-9]+)\s*\)(?:\s*x\s*([0-9]+))?"
-_MOST_DIGITS = 12  # of a number; more are no size
+_MOST_DIGITS = 12  # of a number; no size has more
 
 
 def parse_pairs(text: str, notation: str) -> list[tuple[int, int]]:
     """Reads `(3:64)x2 (1:64)` as pairs of filter size and width.
 
     Args:
-        text: the part to read.
-        notation: all of it, for the message.
+        text: the part to read, one block.
+        notation: the whole notation, for the message.
 
     Raises:
-        ValueError: it is something else.
+        ValueError: the text is not such a block, or repeats a layer too often.
     """
     if not re.fullmatch(rf"\s*(?:{_PAIR}\s*)*", text):
         raise ValueError(
@@ -40,16 +40,20 @@ def parse_pairs(text: str, notation: str) -> list[tuple[int, int]]:
 
 
 def format_units(units: Sequence) -> str:
-    """Writes units, equal neighbours once: `(3:64)x2 (1:64)`."""
+    """Writes units, equal neighbours only once, as in `(3:64)x2 (1:64)`."""
     runs = [(str(unit), len(list(same))) for unit, same in itertools.groupby(units)]
     return " ".join(f"{unit}x{count}" if count > 1 else unit for unit, count in runs)
 
 
 def read_blocks(blocks: str | Sequence) -> list[list[tuple[int, int]]]:
-    """Blocks of (filter size, width) pairs, given as text or as such data.
+    """Reads blocks of (filter size, width) pairs from text or from nested sequences.
+
+    Args:
+        blocks: `"(3:64)x2 | (3:128)"`, or a sequence of blocks, each a sequence of
+            (filter size, width) pairs.
 
     Raises:
-        ValueError: it is something else, or there is no block.
+        ValueError: the blocks are neither, or there is none.
     """
     if isinstance(blocks, str):
         return [parse_pairs(block, blocks) for block in blocks.split("|")]
@@ -79,14 +83,14 @@ def _check_pairs(block: Sequence) -> list[tuple[int, int]]:
 
 
 def parse_numbers(text: str, notation: str) -> tuple[int, ...]:
-    """Reads `64 32`.
+    """Reads whole numbers with spaces between, as in `64 32`.
 
     Args:
         text: the part to read.
-        notation: all of it, for the message.
+        notation: the whole notation, for the message.
 
     Raises:
-        ValueError: it is something else.
+        ValueError: the text holds anything else, or a number of too many digits.
     """
     if not all(re.fullmatch(r"\d+", number, re.ASCII) for number in text.split()):
         raise ValueError(
@@ -97,14 +101,14 @@ def parse_numbers(text: str, notation: str) -> tuple[int, ...]:
 
 
 def read_number(digits: str, notation: str) -> int:
-    """A whole number, if anybody can have meant it.
+    """Reads a whole number of a plausible length.
 
     Args:
-        digits: of it.
-        notation: all of it, for the message.
+        digits: the number's decimal digits.
+        notation: the whole notation, for the message.
 
     Raises:
-        ValueError: far too many digits.
+        ValueError: there are more digits than any size has.
     """
     if len(digits) > _MOST_DIGITS:
         raise ValueError(
@@ -115,17 +119,17 @@ def read_number(digits: str, notation: str) -> int:
 
 
 def split_clauses(notation: str, known: Sequence[str]) -> tuple[str, dict[str, str]]:
-    """Reads `FAMILY BODY; clause VALUE; ...`.
+    """Splits `FAMILY BODY; clause VALUE; ...` into its body and its clauses.
 
     Args:
-        notation: of an architecture.
-        known: first words of the clauses that its family has.
+        notation: the notation of an architecture.
+        known: first words of the clauses that the family allows.
 
     Returns:
-        The body, and each clause's value by its first word.
+        The body, and each clause's value by the clause's first word.
 
     Raises:
-        ValueError: an unknown or a repeated clause.
+        ValueError: a clause is unknown or repeated.
     """
     first, *clauses = (clause.strip() for clause in notation.split(";"))
     found: dict[str, str] = {}
@@ -143,7 +147,7 @@ def split_clauses(notation: str, known: Sequence[str]) -> tuple[str, dict[str, s
 
 
 def check_flags(clauses: dict[str, str], notation: str) -> None:
-    """Raises ValueError where `batch_norm`, which stands alone, is followed by more."""
+    """Raises ValueError where the clause `batch_norm`, which has no value, has one."""
     if clauses.get("batch_norm"):
         raise ValueError(
             f"cannot read {short_repr('batch_norm ' + clauses['batch_norm'])} in "

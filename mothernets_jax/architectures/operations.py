@@ -20,19 +20,21 @@ class Weight:
     """A convolution or a dense layer.
 
     Attributes:
-        name: of the operation and of the value that it makes.
-        reads: the value's name.
-        width: channels that it makes; None for the number of classes.
-        filter_size: of a convolution; None for a dense layer.
-        stride: of a convolution.
-        bias: whether it has one.
-        unit: that it belongs to; "" for what every network of its family has.
-        channels: operations that write the same channels, such as those of a residual
-            stream, have the same name here; "" for channels of its own.
-        widened_by: what its new channels are: copies of others, or fresh ones that
-            readers do not hear at first.
-        inserted_as: what it is in an inserted unit: the identity, freshly initialised
-            with channels that are not heard, or zero.
+        name: name of the operation and of the value that it makes.
+        reads: name of the value that it reads.
+        width: number of channels that it makes; None for the number of classes.
+        filter_size: side of a convolution's filter, in pixels; None for a dense layer.
+        stride: stride of a convolution along both sides, in pixels.
+        bias: whether the layer has a bias.
+        unit: name of the unit that the operation belongs to; "" for an operation that
+            every network of its family has.
+        channels: name of the channels that it writes, the same for all operations that
+            write the same ones, such as those of a residual stream; "" for channels of
+            its own.
+        widened_by: kind of its new channels in a wider layer: copies of others, or
+            fresh ones that no reader uses at first.
+        inserted_as: its state in an inserted unit: the identity, freshly initialised
+            with channels that no reader uses at first, or zero.
     """
 
     name: str
@@ -52,11 +54,12 @@ class Norm:
     """A batch normalisation.
 
     Attributes:
-        name: of the operation and of the value that it makes.
-        reads: the value's name.
-        unit: as for `Weight`.
-        inserted_as: what it is in an inserted unit: one that undoes itself, a fresh
-            one, or one of scale zero.
+        name: name of the operation and of the value that it makes.
+        reads: name of the value that it reads.
+        unit: name of the unit that the operation belongs to; "" for an operation that
+            every network of its family has.
+        inserted_as: its state in an inserted unit: undone by its own scale and bias,
+            freshly initialised, or with a scale of zero.
     """
 
     name: str
@@ -67,16 +70,20 @@ class Norm:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Map:
-    """What has no parameters, reads one value and keeps its channels.
+    """An operation on one value that has no parameters.
+
+    All kinds but `flatten` keep the value's channels.
 
     Attributes:
-        name: of the operation and of the value that it makes.
-        reads: the value's name.
+        name: name of the operation and of the value that it makes.
+        reads: name of the value that it reads.
         kind: `relu`; `halve`, 2x2 max-pooling while both sides are above 1; `max_pool`,
-            3x3 with stride 2; `mean_pool`, 2x2 means; `subsample`, every `stride`-th
-            pixel; `mean`, over all pixels; `flatten`, pixels to channels.
-        stride: of `subsample`.
-        unit: as for `Weight`.
+            3x3 max-pooling of stride 2; `mean_pool`, 2x2 means while both sides are
+            above 1; `subsample`, every `stride`-th pixel; `mean`, the mean over all
+            pixels; `flatten`, pixels to channels.
+        stride: stride of `subsample` along both sides, in pixels.
+        unit: name of the unit that the operation belongs to; "" for an operation that
+            every network of its family has.
     """
 
     name: str
@@ -93,11 +100,12 @@ class Join:
     """The sum of two values, or the channels of both side by side.
 
     Attributes:
-        name: of the operation and of the value that it makes.
-        reads: the value that an inserted unit leaves as it is, then the one that it
-            adds.
+        name: name of the operation and of the value that it makes.
+        reads: names of the two values: the one that an inserted unit leaves as it is,
+            then the one that the unit adds.
         kind: `sum` or `concatenation`.
-        unit: as for `Weight`.
+        unit: name of the unit that the operation belongs to; "" for an operation that
+            every network of its family has.
     """
 
     name: str

@@ -28,7 +28,12 @@ from mothernets_jax.utils.messages import short_repr
 
 @dataclasses.dataclass(frozen=True)
 class Conv:
-    """A convolution of stride 1, written `(filter_size:filters)`."""
+    """A convolution of stride 1, written `(filter_size:filters)`.
+
+    Attributes:
+        filter_size: side of the filters, in pixels.
+        filters: number of filters.
+    """
 
     filter_size: int
     filters: int
@@ -53,7 +58,11 @@ class Conv:
 
 @dataclasses.dataclass(frozen=True)
 class Dense:
-    """A fully connected layer, written as its number of units."""
+    """A fully connected layer, written as its number of units.
+
+    Attributes:
+        units: number of units.
+    """
 
     units: int
 
@@ -67,7 +76,7 @@ class Dense:
 
     @property
     def taps(self) -> int:
-        """1: the layer reads no neighbours."""
+        """Always 1, since the layer reads no neighbouring pixels."""
         return 1
 
     def __str__(self) -> str:
@@ -79,7 +88,8 @@ class Plain(Architecture):
     """A network whose units follow one another. Make one by `mlp` or `vgg`.
 
     Attributes:
-        blocks: convolutional blocks; none for an MLP, which flattens its input.
+        blocks: the layers of each convolutional block; empty for an MLP, which flattens
+            its input.
         dense: the hidden fully connected layers before the linear head.
         batch_norm: whether every hidden layer is followed by batch normalisation.
     """
@@ -126,7 +136,7 @@ class Plain(Architecture):
         return (*blocks, tuple(f"dense{i}" for i in range(1, len(self.dense) + 1)))
 
     def operations(self) -> tuple[Operation, ...]:
-        """The blocks, each halved; global mean; dense layers; head."""
+        """Lists the blocks with their pooling, the mean or flattening, dense, head."""
         operations: list[Operation] = []
         value = IMAGES
         *block_names, dense_names = self.unit_names
@@ -163,7 +173,7 @@ class Plain(Architecture):
         return [*operations, relu]
 
     def obstacle(self, other: Self) -> str | None:
-        """Why no growth connects it and another of its family; None where one does."""
+        """Explains why no growth connects two plain networks; None where one does."""
         if len(self.blocks) != len(other.blocks):
             return f"they have {len(self.blocks)} and {len(other.blocks)} blocks"
         if self.batch_norm != other.batch_norm:
@@ -172,12 +182,12 @@ class Plain(Architecture):
 
     @classmethod
     def assemble(cls, members: Sequence[Self], sections: Sequence[Sequence]) -> Self:
-        """The MotherNet of connected members that has these units."""
+        """Makes the MotherNet of connected members that has the given units."""
         *blocks, dense = map(tuple, sections)
         return cls(tuple(blocks), dense, members[0].batch_norm)
 
     def largest_fitting_unit(self, span: Sequence[Conv | Dense]) -> Conv | Dense:
-        """The matched unit, narrow enough for the inserted ones that follow it."""
+        """The matched unit, no wider than the inserted ones that follow it."""
         width = min(unit.width for unit in span)
         first = span[0]
         return (
@@ -207,8 +217,9 @@ def mlp(hidden: Iterable[int], *, batch_norm: bool = False) -> Plain:
     """A multilayer perceptron on flattened images.
 
     Args:
-        hidden: units of each hidden layer, at least one layer.
-        batch_norm: normalise after every hidden layer.
+        hidden: number of units of each hidden layer, at least one layer.
+        batch_norm: whether batch normalisation follows every hidden layer; without it,
+            each has a bias.
 
     Raises:
         ValueError: no hidden layer, or a number of units that is not a positive int.
@@ -227,16 +238,18 @@ def vgg(
 ) -> Plain:
     """A VGG-like network: blocks of convolutions, global mean, dense layers, head.
 
-    A 2x2 max-pool follows each block while the image's side is above 1.
+    A 2x2 max-pool follows each block while both sides of the image are above 1.
 
     Args:
         blocks: the paper's notation, `(filter size:filters) x count` and `|` between
             blocks; or a sequence of blocks, each of (filter size, filters) pairs.
-        dense: units of the hidden dense layers between the global mean and the head.
-        batch_norm: normalise after every hidden layer; otherwise each has a bias.
+        dense: number of units of each hidden dense layer between the global mean and
+            the head.
+        batch_norm: whether batch normalisation follows every hidden layer; without it,
+            each has a bias.
 
     Raises:
-        ValueError: unreadable notation, an empty block, an even filter size, a size
+        ValueError: unreadable notation, an empty block, an even filter size, or a size
             that is not a positive int.
 
     >>> print(vgg("(3:64)x2 | (3:128)x2 (1:128)", dense=(256,)))
@@ -249,14 +262,14 @@ def vgg(
 
 
 def parse_mlp(notation: str) -> Plain:
-    """Reads `mlp 64 32; batch_norm`."""
+    """Reads notation such as `mlp 64 32; batch_norm`."""
     body, clauses = text.split_clauses(notation, ("batch_norm",))
     text.check_flags(clauses, notation)
     return mlp(text.parse_numbers(body, notation), batch_norm="batch_norm" in clauses)
 
 
 def parse_vgg(notation: str) -> Plain:
-    """Reads `vgg (3:64)x2 | (3:128); dense 64; batch_norm`."""
+    """Reads notation such as `vgg (3:64)x2 | (3:128); dense 64; batch_norm`."""
     body, clauses = text.split_clauses(notation, ("dense", "batch_norm"))
     text.check_flags(clauses, notation)
     dense = text.parse_numbers(clauses.get("dense", ""), notation)

@@ -1,6 +1,6 @@
-"""The residual units, as operations.
+"""Residual units, written out as operations.
 
-An inserted unit adds nothing to the stream, and all of it still learns.
+An inserted unit adds nothing to the stream at first, and all of it still learns.
 """
 
 import dataclasses
@@ -15,8 +15,9 @@ class ResidualUnit:
     """A residual unit, written `(filter_size:inner)`.
 
     Attributes:
-        filter_size: of both convolutions, or of a bottleneck's middle one.
-        inner: channels inside the unit, which the stream never sees.
+        filter_size: side of the filters of both convolutions, or of a bottleneck's
+            middle one, in pixels.
+        inner: number of channels inside the unit, which the stream never sees.
     """
 
     filter_size: int
@@ -28,7 +29,7 @@ class ResidualUnit:
 
     @property
     def width(self) -> int:
-        """Its channels inside, by the name that all units have for it."""
+        """The inner channels, by the name that units of all families share."""
         return self.inner
 
     def __str__(self) -> str:
@@ -36,14 +37,14 @@ class ResidualUnit:
 
 
 class Place(NamedTuple):
-    """Where a unit stands.
+    """The place of a unit in its network.
 
     Attributes:
-        name: the unit's.
-        stream: the name of the stream's channels.
-        width: of the stream.
-        stride: of the unit.
-        projects: whether its shortcut is a projection.
+        name: name of the unit.
+        stream: name of the stream's channels, see `Weight.channels`.
+        width: number of the stream's channels.
+        stride: stride of the unit along both sides, in pixels.
+        projects: whether the unit's shortcut is a projection.
     """
 
     name: str
@@ -56,9 +57,16 @@ class Place(NamedTuple):
 def post_activation_unit(
     unit: ResidualUnit, place: Place, value: str, *, bottleneck: bool
 ) -> list[Operation]:
-    """Convolutions, each normalised, added to the shortcut before the last ReLU.
+    """Lists a unit's convolutions, each normalised, then the sum, then the last ReLU.
 
     An inserted unit's last scale is zero: it adds nothing, and still learns.
+
+    Args:
+        unit: sizes of the unit.
+        place: the unit's place in its network.
+        value: name of the value that the unit reads.
+        bottleneck: whether there are three convolutions, the first and the last of
+            them 1x1, instead of two.
     """
     name, stream, width, stride, projects = place
     size, inner = unit.filter_size, unit.inner
@@ -107,10 +115,15 @@ def post_activation_unit(
 def pre_activation_unit(
     unit: ResidualUnit, place: Place, value: str
 ) -> list[Operation]:
-    """Normalisation and ReLU before each convolution; nothing after the sum.
+    """Lists a unit's convolutions, normalisation and ReLU before each, then the sum.
 
     An inserted unit's last kernel is zero. (With a zero scale in front of it, each
     gradient in the unit would be zero for ever.)
+
+    Args:
+        unit: sizes of the unit.
+        place: the unit's place in its network.
+        value: name of the value that the unit reads.
     """
     name, stream, width, stride, projects = place
     operations, read = [], value

@@ -4,8 +4,9 @@ A stage is the width of its stream and a row of units. The first unit of every s
 the first halves the image. Its shortcut is the stream itself (`identity`, of equal
 width) or a 1x1 convolution of it (`projection`).
 
-References: He et al. 2016a (basic and bottleneck units), He et al. 2016b and Zagoruyko
-and Komodakis 2016 (pre-activation).
+References:
+    He et al. 2016a (basic and bottleneck units), He et al. 2016b and Zagoruyko and
+    Komodakis 2016 (pre-activation).
 """
 
 import dataclasses
@@ -45,13 +46,14 @@ class ResNet(Architecture):
 
     Attributes:
         stages: the units of each stage.
-        widths: of each stage's stream.
-        shortcuts: of each stage's first unit, `identity` or `projection`.
-        unit: `basic` (two convolutions), `bottleneck` (1x1, one, 1x1), or `preact`
-            (normalisation and ReLU before each of two convolutions).
-        stem: `cifar`, one 3x3 convolution, or `imagenet`, one of 7x7 and a max-pool,
-            each of stride 2.
-        stem_filters: the stem's width.
+        widths: number of channels of each stage's stream.
+        shortcuts: kind of shortcut of each stage's first unit, `identity` or
+            `projection`.
+        unit: `basic` (two convolutions), `bottleneck` (one between two of 1x1), or
+            `preact` (normalisation and ReLU before each of two convolutions).
+        stem: `cifar`, one 3x3 convolution, or `imagenet`, a 7x7 convolution and a 3x3
+            max-pool, each of stride 2.
+        stem_filters: number of filters of the stem's convolution.
     """
 
     stages: tuple[tuple[ResidualUnit, ...], ...]
@@ -102,12 +104,12 @@ class ResNet(Architecture):
 
     @property
     def streams(self) -> tuple[int, ...]:
-        """The stem's width, then that of each stage's stream."""
+        """Width of the stem, then of each stage's stream."""
         return (self.stem_filters, *self.widths)
 
     @property
     def sections(self) -> tuple[tuple[ResidualUnit, ...], ...]:
-        """The stages."""
+        """The units of each stage."""
         return self.stages
 
     @property
@@ -119,12 +121,12 @@ class ResNet(Architecture):
         )
 
     def is_pinned(self, section: int) -> bool:
-        """Always: the first unit of a stage strides or projects."""
+        """True for every section: the first unit of a stage strides or projects."""
         del section
         return True
 
     def operations(self) -> tuple[Operation, ...]:
-        """Stem, stages, global mean, head."""
+        """Lists the operations of the stem, the stages, the mean and the head."""
         operations = self._stem()
         stream = "stem"
         for number, (units, names) in enumerate(
@@ -180,7 +182,7 @@ class ResNet(Architecture):
         return operations
 
     def obstacle(self, other: Self) -> str | None:
-        """Why no growth connects it and another of its family; None where one does."""
+        """Explains why no growth connects two ResNets; None where one does."""
         if self.unit != other.unit:
             return f"one has {self.unit} units, the other {other.unit} units"
         if self.stem != other.stem:
@@ -197,10 +199,10 @@ class ResNet(Architecture):
 
     @classmethod
     def assemble(cls, members: Sequence[Self], sections: Sequence[Sequence]) -> Self:
-        """The MotherNet of connected members that has these units.
+        """Makes the MotherNet of connected members that has the given units.
 
-        It projects where all members do. An identity joins the streams on both of its
-        sides to one, as wide as the narrowest.
+        Its shortcuts are projections where those of all members are. An identity joins
+        the streams on both of its sides into one, as wide as the narrowest.
         """
         first = members[0]
         shortcuts = tuple(
@@ -268,13 +270,16 @@ def resnet(
     Args:
         stages: `"64 (3:64)x2 | 128 (3:128)x2"`: for each stage the width of its stream,
             then each unit's filter size and inner width; or a sequence of such pairs.
-        unit: `basic`, `bottleneck` or `preact`, see `ResNet`.
-        stem: `cifar` or `imagenet`, see `ResNet`.
-        shortcut: of each stage's first unit, one kind for all or one for each:
-            `identity` or `projection`; `auto` is an identity where the stage neither
-            strides nor changes the width, here and for good.
-        stem_filters: None for as many as the first stage's stream has, with bottleneck
-            units as many as its first unit has inside.
+        unit: `basic` (two convolutions), `bottleneck` (one between two of 1x1), or
+            `preact` (normalisation and ReLU before each of two convolutions).
+        stem: `cifar`, one 3x3 convolution, or `imagenet`, a 7x7 convolution and a 3x3
+            max-pool, each of stride 2.
+        shortcut: kind of shortcut of each stage's first unit, one kind for all stages
+            or a sequence of one for each: `identity` or `projection`; `auto` takes an
+            identity where the stage neither strides nor changes the width, and the
+            network keeps this choice when it is scaled.
+        stem_filters: number of filters of the stem; None for as many as the first
+            stage's stream has, or with bottleneck units, as its first unit has inside.
 
     Raises:
         ValueError: unreadable notation, an empty stage, an even filter size, a size
@@ -312,11 +317,12 @@ def wide_resnet(depth: int, width: int) -> ResNet:
     """A Wide ResNet for small images, `WRN-depth-width`.
 
     Args:
-        depth: number of convolutions on its longest path, 6 n + 4.
-        width: factor on the 16, 32 and 64 channels of its stages.
+        depth: published number of convolutions, with projections: 6 n + 4 for n units
+            in each of the three stages.
+        width: factor on the 16, 32 and 64 channels of the stages.
 
     Raises:
-        ValueError: another depth, or a width that is not a positive int.
+        ValueError: the depth is not 10, 16, 22, ..., or the width not a positive int.
 
     References:
         Zagoruyko and Komodakis 2016.
@@ -334,7 +340,7 @@ def wide_resnet(depth: int, width: int) -> ResNet:
 
 
 def parse_resnet(notation: str) -> ResNet:
-    """Reads `resnet 64 (3:64)x2 | ...; unit ...; stem ... 64; shortcuts ...`."""
+    """Reads notation such as `resnet 8 (3:8)x2; unit basic; stem cifar 8`."""
     body, clauses = text.split_clauses(notation, ("unit", "stem", "shortcuts"))
     stem, _, filters = clauses.get("stem", "cifar").partition(" ")
     sizes = text.parse_numbers(filters, notation)

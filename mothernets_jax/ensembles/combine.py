@@ -1,7 +1,7 @@
 """Combine the members' predictions. Axes: [members, examples, classes].
 
-What members predict together is float64, to the last bit in the order of the likeliest
-classes: members that are all but certain differ by less than float32 can tell.
+Combined predictions are float64, and exact to the last bit in which class is the
+likeliest: members that are all but certain differ by less than float32 can tell.
 """
 
 from collections.abc import Callable, Mapping
@@ -33,7 +33,8 @@ def average(logits: np.ndarray) -> np.ndarray:
 def vote(logits: np.ndarray) -> np.ndarray:
     """Each class's share of the members' votes, ties broken by `average`.
 
-    Half a vote is spread by the average, which never outweighs a whole one.
+    Half a vote is spread over the classes by the average, and so never outweighs a
+    whole one.
 
     Args:
         logits: [members, examples, classes].
@@ -48,7 +49,7 @@ def vote(logits: np.ndarray) -> np.ndarray:
 
 
 def weighted_average(logits: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """The mean of the members' probabilities by their weights.
+    """The weighted mean of the members' probabilities.
 
     Args:
         logits: [members, examples, classes].
@@ -66,28 +67,28 @@ def _total(parts: SplitSum) -> np.ndarray:
 
 
 def _settled(probabilities: np.ndarray, parts: SplitSum) -> np.ndarray:
-    """Ties for the likeliest class that are due to rounding are broken."""
+    """Breaks ties for the likeliest class that are due to rounding."""
     return with_winner(probabilities, likeliest(probabilities, parts))
 
 
-# Those that need nothing but logits.
+# The combinations that need nothing but logits.
 COMBINATIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "average": average,
     "vote": vote,
 }
-# What `predict` and the configs may ask for: those, and those whose weights are fitted.
+# All that `predict` and the configs may name, with those whose weights are fitted.
 NAMES = (*COMBINATIONS, *FITS)
 
 
 def combined(
     name: str, logits: np.ndarray, weights: Mapping[str, np.ndarray]
 ) -> np.ndarray:
-    """What the members predict together.
+    """Combines the members' predictions by a combination that is named.
 
     Args:
-        name: one of `COMBINATIONS` or of `weights`.
+        name: a key of `COMBINATIONS` or of `weights`.
         logits: [members, examples, classes].
-        weights: [members], of each learned combination by name.
+        weights: [members] of each learned combination, by its name.
 
     Returns:
         float64 [examples, classes], rows summing to 1.
@@ -98,7 +99,7 @@ def combined(
 
 
 def oracle_error(logits: np.ndarray, labels: np.ndarray) -> float:
-    """Share of the examples on which no member is right: what combining could reach.
+    """Error of an oracle: the share of the examples on which no member is right.
 
     Args:
         logits: [members, examples, classes].

@@ -25,7 +25,12 @@ _LARGEST_BATCH = 1_000_000
 
 
 class Member(NamedTuple):
-    """One network of an ensemble."""
+    """One network of an ensemble.
+
+    Attributes:
+        architecture: architecture of the network.
+        variables: the network's `{"params": ..., "batch_stats": ...}`.
+    """
 
     architecture: Architecture
     variables: Variables
@@ -35,14 +40,16 @@ class Ensemble:
     """Trained members and the normalisation that they expect.
 
     Attributes:
-        members: by name.
-        mean: float32 [channels], pixel units, of the training split.
-        std: float32 [channels], pixel units, of the training split.
-        class_names: in the order of the predictions' columns.
+        members: the trained networks, by name.
+        mean: mean of the training split, float32 [channels], in pixel units.
+        std: standard deviation of the training split, float32 [channels], in pixel
+            units.
+        class_names: names of the classes, in the order of the predictions' columns.
         input_shape: (height, width, channels) of one image.
         weights: float64 [members] of each learned combination, by its name; empty until
             they are fitted, by `calibrate`.
-        temperatures: of each combination, by its name; likewise.
+        temperatures: temperature of each combination, by its name; empty until they are
+            fitted, by `calibrate`.
     """
 
     def __init__(
@@ -79,20 +86,22 @@ class Ensemble:
         calibrated: bool = False,
         batch_size: int = 512,
     ) -> np.ndarray:
-        """The ensemble's probabilities (or shares of votes) for raw images.
+        """Predicts probabilities (or shares of votes) of raw images.
 
         Args:
             images: uint8 [batch, height, width, channels], as in the data set;
                 normalisation is part of the ensemble.
-            combine: `"average"` of the members' probabilities or their `"vote"`; by
+            combine: the `"average"` of the members' probabilities or their `"vote"`; by
                 fitted weights: `"weighted"`, `"greedy"` or `"super_learner"`.
-            calibrated: at the temperature that was fitted for this combination.
-            batch_size: images at a time, the last of them filled up to the next power
-                of two, whose program is compiled when such a number is first met.
+            calibrated: whether to rescale by the temperature that was fitted for this
+                combination.
+            batch_size: number of images at a time. The last batch is filled up to the
+                next power of two, and a batch of each size is compiled when it is first
+                met.
 
         Returns:
-            float32 [batch, classes], rows summing to 1. A probability that has become
-            1 hides what it leaves to the other classes: add up theirs.
+            float32 [batch, classes], rows summing to 1. Where one probability has been
+            rounded to 1, the sum of the others tells how much it is below.
 
         Raises:
             ValueError: images of another shape or dtype, an unknown combination, or
@@ -124,19 +133,19 @@ class Ensemble:
         return rounded(scores)
 
     def calibrate(self, logits: np.ndarray, labels: np.ndarray) -> "Ensemble":
-        """Fits the weights of learned combinations, and every one's temperature.
+        """Fits the weights of learned combinations and every combination's temperature.
 
         Args:
-            logits: [members, examples, classes], as of `member_logits`, of images that
-                trained no member and will test none.
-            labels: int [examples], columns of the predictions.
+            logits: floats [members, examples, classes], as `member_logits` returns
+                them, of images that trained no member and will test none.
+            labels: int [examples], indices of the true classes in `class_names`.
 
         Returns:
-            The same members with `weights` and `temperatures`.
+            A new ensemble of the same members, with `weights` and `temperatures`.
 
         Raises:
-            ValueError: logits of other members or classes, no example, numbers that
-                are not finite, or labels that are no class.
+            ValueError: logits of other members or classes, no example, logits that are
+                not finite, or labels that are no class.
         """
         logits, labels = np.asarray(logits), np.asarray(labels)
         _check_examples(logits, labels, len(self.members), len(self.class_names))
@@ -162,7 +171,7 @@ class Ensemble:
         smallest_batch: int = 1,
         executables: Executables | None = None,
     ) -> np.ndarray:
-        """Every member's logits.
+        """Computes every member's logits.
 
         Images beyond the last full batch are filled up to the next power of two. Each
         of these sizes is compiled when it is first met; between sizes a logit differs
@@ -170,18 +179,18 @@ class Ensemble:
 
         Args:
             images: uint8 [batch, height, width, channels].
-            batch_size: images at a time.
-            smallest_batch: images that the last batch is filled up to at least. As many
-                as `batch_size`: one program serves any number of images, and a few
-                images take as long as a full batch.
-            executables: compiled programs to share; by default the ensemble's own.
+            batch_size: number of images at a time.
+            smallest_batch: number of images that the last batch is filled up to at
+                least. With `batch_size`, one program serves any number of images, and a
+                few images take as long as a full batch.
+            executables: compiled programs to share; None for the ensemble's own.
 
         Returns:
             float32 [members, batch, classes].
 
         Raises:
-            ValueError: images of another shape or dtype, or a size of batches that is
-                no whole number from 1 on.
+            ValueError: images of another shape or dtype, or a batch size that is not a
+                whole number in range.
         """
         if not is_whole(batch_size) or not 1 <= batch_size <= _LARGEST_BATCH:
             raise ValueError(
@@ -230,15 +239,15 @@ class Ensemble:
         interrupted save leaves none there, never a mixture of two.
 
         Args:
-            path: of a folder for this ensemble alone, which is made, and those above it
-                too; `~` is the home folder.
+            path: path of a folder for this ensemble alone, which is made if missing, as
+                are those above it; `~` is the home folder.
 
         Raises:
             ValueError: the path is a link or a file, or a folder that holds anything
-                but a saved ensemble; or the ensemble could not be loaded again: a
+                but a saved ensemble; or the ensemble could not be loaded again, as a
                 member's name is no name, or its variables are not its architecture's.
                 Nothing is written or deleted then.
-            OSError: it could not be written.
+            OSError: the ensemble could not be written.
         """
         folder = as_path(path)
         check_free(folder)
@@ -251,14 +260,14 @@ class Ensemble:
         Predictions, weights and temperatures are those of the saved one, bit for bit.
 
         Args:
-            path: a run's folder, or the folder that `save` was given; `~` is the home
-                folder.
-            method: name of the method, for a run's folder with ensembles of several;
-                None where there is one, and for an ensemble's own folder.
+            path: path of a run's folder, or the one that `save` was given; `~` is the
+                home folder.
+            method: name of the method, for a run's folder with ensembles of several
+                methods; None where there is only one, and for an ensemble's own folder.
 
         Raises:
-            ValueError: no ensemble is there, or none of that method, or several and no
-                method named; or one that is damaged or cannot be one.
+            ValueError: there is no ensemble, none of that method, or several and no
+                method is named; or the ensemble is damaged or cannot be one.
             OSError: a file cannot be read.
         """
         record, variables = saving.read(find(path, method))
@@ -274,23 +283,25 @@ class Ensemble:
 
     @property
     def num_params(self) -> int:
-        """Trainable parameters of all members."""
+        """Number of trainable parameters of all members together."""
         params = [member.variables["params"] for member in self.members.values()]
         return sum(leaf.size for leaf in jax.tree.leaves(params))
 
 
 def write_ensemble(folder: Path, ensemble: Ensemble) -> None:
-    """Saves an ensemble where everything that a save may have left is its own.
+    """Saves an ensemble in a folder that belongs to it alone.
 
-    That is replaced, whole or damaged; `Ensemble.save` looks first what is there.
+    What a save has left there is replaced, whole or damaged. `Ensemble.save` first
+    checks that there is nothing else.
 
     Args:
-        folder: of this ensemble alone, which is made, and those above it too.
-        ensemble: to be saved.
+        folder: folder of this ensemble alone, which is made if missing, as are those
+            above it.
+        ensemble: the ensemble to save.
 
     Raises:
-        ValueError: it could not be loaded again.
-        OSError: it could not be written.
+        ValueError: the ensemble could not be loaded again.
+        OSError: the ensemble could not be written.
     """
     members = ensemble.members.items()
     record = EnsembleRecord(
@@ -312,7 +323,7 @@ def _check_statistics(
     std: np.ndarray,
     input_shape: tuple[int, int, int],
 ) -> None:
-    """Refuses an ensemble of nobody, and a normalisation that divides by nothing."""
+    """Refuses an ensemble without members, and a mean or std that cannot be used."""
     if not members:
         raise ValueError("an ensemble has at least one member: found none")
     mean, std = np.asarray(mean), np.asarray(std)
@@ -329,7 +340,7 @@ def _check_statistics(
 def _check_examples(
     logits: np.ndarray, labels: np.ndarray, members: int, classes: int
 ) -> None:
-    """Refuses what no weights and temperatures can be fitted on."""
+    """Refuses logits and labels on which no weights and temperatures can be fitted."""
     shape = members, len(labels) if labels.ndim == 1 else 0, classes
     if logits.shape != shape or not shape[1] or logits.dtype.kind != "f":
         raise ValueError(

@@ -1,7 +1,7 @@
-"""Where an ensemble may be saved, and where a saved one is found.
+"""Places of saved ensembles: checked before saving, and found for loading.
 
 A saved ensemble is a folder with `variables/` and a sealed `record.json`, as
-`checkpoints` writes them; see `saved_ensemble` for what is in them.
+`storage.checkpoints` writes them; see `saving` and `record` for what is in them.
 """
 
 from pathlib import Path
@@ -18,10 +18,13 @@ _NAMED = 5  # files that a message lists
 
 
 def as_path(path: Any) -> Path:
-    """The path that a user gave, with `~` for the home folder.
+    """Reads the path that a user gave, with `~` for the home folder.
+
+    Args:
+        path: text or a `Path`.
 
     Raises:
-        ValueError: no path, or the home of a user who is not known.
+        ValueError: the path is neither, or begins with the home of an unknown user.
     """
     if not isinstance(path, str | Path):
         raise ValueError(f"path is {short_repr(path)}: expected the path of a folder")
@@ -34,14 +37,14 @@ def as_path(path: Any) -> Path:
 def check_free(folder: Path) -> None:
     """Refuses a place where a save would mix with, or delete, what is not its own.
 
-    Free is what does not exist yet, an empty folder, and a saved ensemble, beside which
-    other files stay.
+    A place is free if it does not exist yet, is an empty folder, or holds a saved
+    ensemble, beside which other files stay.
 
     Args:
-        folder: where an ensemble is to be saved.
+        folder: folder in which an ensemble is to be saved.
 
     Raises:
-        ValueError: it is a link, lies in a file, or holds anything else.
+        ValueError: the folder is a link, is or lies in a file, or holds anything else.
     """
     if folder.is_symlink():
         raise ValueError(f"{folder} is a link: expected the path of the folder itself")
@@ -60,7 +63,7 @@ def check_free(folder: Path) -> None:
 
 
 def _others_in_ensemble(folder: Path, names: list[str]) -> list[str]:
-    """Paths that replacing the folder's ensemble would delete, and that are not its."""
+    """Paths that replacing an ensemble would delete, though they are not its own."""
     try:
         sealed = manifest.read(folder / _RECORD, folder / _VARIABLES)
         from_json(sealed and sealed.record)
@@ -78,14 +81,16 @@ def _others_in_ensemble(folder: Path, names: list[str]) -> list[str]:
 
 
 def find(path: Any, method: str | None) -> Path:
-    """The folder of an ensemble.
+    """Finds the folder of a saved ensemble.
 
     Args:
-        path: a run's folder, or an ensemble's own.
-        method: which of a run's ensembles; None where there is one.
+        path: path of a run's folder, or of an ensemble's own.
+        method: name of the method whose ensemble is meant, in a run's folder; None
+            where there is only one, and for an ensemble's own folder.
 
     Raises:
-        ValueError: none is there, or not that one, or several and none named.
+        ValueError: there is no ensemble, none of that method, or several and no method
+            is named; or a method is named for an ensemble's own folder.
     """
     folder = as_path(path)
     if checkpoints.is_finished(folder):
@@ -123,7 +128,7 @@ def find(path: Any, method: str | None) -> Path:
 
 
 def _has_failed(folder: Path) -> bool:
-    """Whether a method's record says that none of its members could be trained."""
+    """Tells whether a record says that none of a method's members could be trained."""
     try:
         return is_failure(checkpoints.read_record(folder))
     except (DamagedError, OSError):
@@ -131,7 +136,7 @@ def _has_failed(folder: Path) -> bool:
 
 
 def _described(folder: Path) -> str:
-    """What is there instead of an ensemble."""
+    """Describes, for a message, what is there instead of an ensemble."""
     if not folder.exists():
         return "it does not exist"
     if not folder.is_dir():

@@ -16,16 +16,16 @@ from mothernets_jax.models.variables import Variables
 from mothernets_jax.runtime.compilation import Executables, ProgramStore
 from mothernets_jax.training.augment import normalise
 
-_BATCHES_AHEAD = 8  # of which the device holds the images
+_BATCHES_AHEAD = 8  # whose images the device holds
 
 
 def _forward(architecture: Architecture, exact: bool):
-    """The forward pass.
+    """Makes the jitted forward pass of raw images.
 
     Args:
-        architecture: the member's.
-        exact: without the rounding of factors to 11 bits (GPU) or 8 (TPU) that is the
-            default of accelerators for float32; the CPU has none.
+        architecture: the member's architecture.
+        exact: whether to leave out the rounding of factors to 11 bits (GPU) or 8 (TPU)
+            that is the default of accelerators for float32; the CPU has none.
     """
     return _make_forward(architecture, exact and jax.default_backend() != "cpu")
 
@@ -41,15 +41,16 @@ def _make_forward(architecture: Architecture, exact: bool):
 
 
 def filled_size(images: int, largest: int, smallest: int = 1) -> int:
-    """Images that a batch is filled up to, so that few programs serve all batches.
+    """Number of images to which a batch is filled up, so that few programs serve all.
 
-    The next power of two, for which there are at most `1 + ceil(log2(largest))`
-    programs; unless a batch is smaller than `smallest`, less than half is filling.
+    This is the next power of two or `largest`, if less, so that there are at most
+    `1 + ceil(log2(largest))` such numbers. Unless a batch is smaller than `smallest`,
+    less than half of it is filling.
 
     Args:
-        images: in the batch, 1 to `largest`.
-        largest: images of a full batch.
-        smallest: images that any batch is filled up to, at most `largest`.
+        images: number of images in the batch, 1 to `largest`.
+        largest: number of images of a full batch.
+        smallest: number of images that any batch is filled up to, at most `largest`.
 
     >>> [filled_size(images, largest=100) for images in (1, 2, 3, 64, 65, 100)]
     [1, 2, 4, 64, 100, 100]
@@ -69,25 +70,25 @@ def predict_logits(
     executables: Executables,
     exact: bool = False,
 ) -> np.ndarray:
-    """Logits in evaluation mode.
+    """Computes a member's logits in evaluation mode.
 
     Batches of another size are other programs, whose sums are in another order: between
     sizes a logit differs by rounding. (On CPUs and in float32, by at most 1.1e-6 of the
     largest logit in networks of every family, between batches of 1 to 512 images.)
 
     Args:
-        architecture: the member's.
-        variables: `{"params": ..., "batch_stats": ...}`.
+        architecture: the member's architecture.
+        variables: the member's `{"params": ..., "batch_stats": ...}`.
         images: uint8 [examples, height, width, channels].
-        mean: float32 [channels], pixel units.
-        std: float32 [channels], pixel units.
-        batch_size: images of all batches but the last, which is filled up with zeros
-            to the next power of two.
-        smallest_batch: images that the last batch is filled up to at least; as many as
+        mean: mean to normalise with, float32 [channels], in pixel units.
+        std: standard deviation to normalise with, float32 [channels], in pixel units.
+        batch_size: number of images of all batches but the last, which is filled up
+            with zeros to the next power of two.
+        smallest_batch: number of images that the last batch is filled up to at least;
             `batch_size` where one program is to serve all.
-        executables: where compiled programs are kept.
-        exact: without the rounding of factors that is an accelerator's default, and
-            not autotuned: for a check, not for many images.
+        executables: store of compiled programs.
+        exact: whether to leave out the rounding of factors that is an accelerator's
+            default, and autotuning: for a check, not for many images.
 
     Returns:
         float32 [examples, classes].
@@ -118,16 +119,18 @@ def validation_error(
     batch_size: int,
     executables: Executables,
 ) -> float | None:
-    """The share of the validation images that a member gets wrong; None without any.
-
-    NaN where it predicts something that is not finite.
+    """Measures the share of the validation images that a member gets wrong.
 
     Args:
-        architecture: the member's.
-        variables: `{"params": ..., "batch_stats": ...}`.
-        dataset: with the split.
-        batch_size: images at a time, for all of which one program is compiled.
-        executables: where compiled programs are kept.
+        architecture: the member's architecture.
+        variables: the member's `{"params": ..., "batch_stats": ...}`.
+        dataset: data set with the validation images and their normalisation.
+        batch_size: number of images of every batch, for which one program is compiled.
+        executables: store of compiled programs.
+
+    Returns:
+        The share, 0 to 1; NaN where a logit is not finite, None without validation
+        images.
     """
     if not len(dataset.validation_labels):
         return None
@@ -155,16 +158,16 @@ def prepare_prediction(
     *,
     exact: bool = False,
 ) -> None:
-    """Compiles in the background what `predict_logits` uses for batches of one size.
+    """Compiles in the background the program of `predict_logits` for one batch size.
 
     Args:
-        architecture: the member's.
-        variables: their shapes.
-        input_shape: (height, width, channels) of an image.
-        batch_size: images that the batches are filled up to.
-        store: where compiled programs are kept.
-        exact: without the rounding of factors that is an accelerator's default, and
-            not autotuned.
+        architecture: the member's architecture.
+        variables: shapes and dtypes of the member's variables.
+        input_shape: (height, width, channels) of one image.
+        batch_size: number of images that the batches are filled up to.
+        store: store of compiled programs.
+        exact: whether to leave out the rounding of factors that is an accelerator's
+            default, and autotuning.
     """
     images = jax.ShapeDtypeStruct((batch_size, *input_shape), jnp.uint8)
     channels = jax.ShapeDtypeStruct(input_shape[-1:], jnp.float32)

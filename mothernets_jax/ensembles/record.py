@@ -1,4 +1,4 @@
-"""What is saved of an ensemble beside its variables, whoever has written it."""
+"""The record of a saved ensemble: all but its variables, checked when it is read."""
 
 import math
 from collections.abc import Mapping
@@ -13,7 +13,18 @@ from mothernets_jax.utils.messages import short_repr
 
 
 class EnsembleRecord(NamedTuple):
-    """All that an ensemble has but its variables; see `Ensemble`."""
+    """All that an ensemble has but its variables.
+
+    Attributes:
+        members: architecture of each member, by name.
+        mean: mean of the training split, one number a channel, in pixel units.
+        std: standard deviation of the training split, one number a channel, in pixel
+            units.
+        class_names: names of the classes, in the order of the predictions' columns.
+        input_shape: (height, width, channels) of one image.
+        weights: one number a member for each learned combination, by its name.
+        temperatures: temperature of each combination, by its name.
+    """
 
     members: dict[str, Architecture]
     mean: list[float]
@@ -24,12 +35,12 @@ class EnsembleRecord(NamedTuple):
     temperatures: dict[str, float]
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values."""
+        """The record as plain values, with architectures in their notation."""
         members = {name: str(member) for name, member in self.members.items()}
         return {**self._asdict(), "members": members}
 
     def sizes(self) -> dict[str, int]:
-        """Trainable parameters of every member."""
+        """Number of trainable parameters of every member, by name."""
         return {
             name: num_params(member, self.input_shape, len(self.class_names))
             for name, member in self.members.items()
@@ -37,27 +48,27 @@ class EnsembleRecord(NamedTuple):
 
 
 def failure_to_json(left_out: Mapping[str, str]) -> dict[str, Any]:
-    """What is saved in the place of an ensemble that has no member.
+    """The record that is saved in place of an ensemble without members.
 
     Args:
-        left_out: by network, why it could not be trained.
+        left_out: for each network, by name, the reason why it could not be trained.
     """
     return {"left_out": dict(left_out)}
 
 
 def is_failure(record: Any) -> bool:
-    """Whether a record is as `failure_to_json` makes it, rather than an ensemble's."""
+    """Tells whether a record is one of `failure_to_json` instead of an ensemble's."""
     return isinstance(record, Mapping) and "left_out" in record
 
 
 def from_json(record: Any) -> EnsembleRecord:
-    """Reads what `to_json` has made, or somebody else.
+    """Reads and checks an ensemble's record, whoever has written it.
 
     Args:
-        record: plain values.
+        record: plain values, as `EnsembleRecord.to_json` makes them.
 
     Raises:
-        ValueError: it is not of an ensemble that can be used; names the field.
+        ValueError: the values describe no usable ensemble; the message names the field.
     """
     if not isinstance(record, dict):
         raise ValueError(f"it is {short_repr(record)}: expected an object")
@@ -113,7 +124,7 @@ def from_json(record: Any) -> EnsembleRecord:
 
 
 def _mapping(name: str, value: Any, known: Any) -> dict[str, Any]:
-    """A JSON object with some of the names that are known."""
+    """Checks that a value is a JSON object with none but known names."""
     if not isinstance(value, Mapping) or not set(value) <= set(known):
         raise ValueError(
             f"{name} are {short_repr(value)}: expected some of {', '.join(known)}"
@@ -122,7 +133,7 @@ def _mapping(name: str, value: Any, known: Any) -> dict[str, Any]:
 
 
 def _check_numbers(name: str, value: Any, count: int) -> None:
-    """Refuses all but a list of so many finite numbers."""
+    """Refuses all but a list of `count` finite numbers."""
     if isinstance(value, list) and len(value) == count and all(map(_is_finite, value)):
         return
     raise ValueError(f"{name} is {short_repr(value)}: expected {count} finite numbers")

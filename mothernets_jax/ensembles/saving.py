@@ -1,6 +1,6 @@
-"""A saved ensemble: its record and its variables, written and read.
+"""Writing and reading a saved ensemble: its record and its variables.
 
-They are a save of `checkpoints`, in a folder of their own.
+Both are one save of `storage.checkpoints`, in a folder of their own.
 """
 
 import contextlib
@@ -26,16 +26,17 @@ def write(
 ) -> None:
     """Saves an ensemble; one that was there before is replaced.
 
-    Where that is interrupted, nothing is left of either.
+    Where this is interrupted, nothing is left of either.
 
     Args:
-        folder: of its own; those above it are made.
-        record: everything but its variables.
-        variables: by member.
+        folder: folder of this ensemble alone, which is made if missing, as are those
+            above it.
+        record: all that the ensemble has but its variables.
+        variables: each member's `{"params": ..., "batch_stats": ...}`, by name.
 
     Raises:
-        ValueError: it could not be loaded again, and nothing was written.
-        OSError: it could not be written.
+        ValueError: the ensemble could not be loaded again; nothing was written.
+        OSError: the ensemble could not be written.
     """
     try:
         plain = json.loads(files.json_bytes(record.to_json()))
@@ -57,7 +58,7 @@ def write(
 
 
 def _check_shapes(name: str, variables: Variables, template: Variables) -> None:
-    """Refuses variables that do not fit, or that are no floats."""
+    """Refuses variables of other shapes than the template's, or that are no floats."""
     found, wanted = _leaves(variables), _leaves(template)
     for path in sorted(found.keys() | wanted.keys()):
         shape = np.shape(found[path]) if path in found else "missing"
@@ -76,13 +77,17 @@ def _check_shapes(name: str, variables: Variables, template: Variables) -> None:
 
 
 def read(folder: Path) -> tuple[EnsembleRecord, dict[str, Variables]]:
-    """Reads a saved ensemble, whoever has written it: its record and its variables.
+    """Reads a saved ensemble, whoever has written it.
 
     Args:
-        folder: of its own.
+        folder: folder of the ensemble alone.
+
+    Returns:
+        The record, and each member's `{"params": ..., "batch_stats": ...}`, by name.
 
     Raises:
-        ValueError: it is damaged or cannot be one, or is in float64 where JAX has none.
+        ValueError: the ensemble is damaged or cannot be one, or is in float64, which
+            JAX has not enabled.
         OSError: a file cannot be read.
     """
     try:
@@ -108,13 +113,13 @@ def read(folder: Path) -> tuple[EnsembleRecord, dict[str, Variables]]:
 
 
 def _as_saved(leaf: jax.ShapeDtypeStruct, dtype: Any) -> jax.ShapeDtypeStruct:
-    """A shape in the dtype that it was saved in, if variables may have that one."""
+    """A shape in the dtype in which it was saved if that is allowed, else float32."""
     known = dtype is not None and np.dtype(dtype).name in _DTYPES
     return jax.ShapeDtypeStruct(leaf.shape, dtype if known else jnp.float32)
 
 
 def _template(record: EnsembleRecord) -> dict[str, Variables]:
-    """Shapes of every member's variables."""
+    """Shapes of every member's variables, by the member's name."""
     classes = len(record.class_names)
     return {
         name: abstract_variables(member, record.input_shape, classes)
@@ -123,13 +128,13 @@ def _template(record: EnsembleRecord) -> dict[str, Variables]:
 
 
 def _leaves(tree: Any) -> dict[str, Any]:
-    """Leaves by their path."""
+    """The leaves of a tree, by their paths."""
     leaves, _ = jax.tree_util.tree_flatten_with_path(tree)
     return {jax.tree_util.keystr(path): leaf for path, leaf in leaves}
 
 
 def _check_members(saved: Mapping[str, Any], sizes: Mapping[str, int]) -> None:
-    """Refuses members of other names and sizes than are saved, at no expense."""
+    """Refuses saved members of other names or sizes, before anything large is made."""
     found = {
         name: sum(leaf.size for leaf in jax.tree.leaves(own["params"]))
         for name, own in saved.items()

@@ -1,4 +1,4 @@
-"""Everything measured of predictions, as plain values for `results.json`.
+"""Measures of an ensemble's predictions, as plain values for `results.json`.
 
 Axes: [members, examples, classes] logits, [examples, classes] probabilities.
 """
@@ -25,18 +25,19 @@ def combination_metrics(
     weights: Mapping[str, np.ndarray],
     temperatures: Mapping[str, float],
 ) -> dict[str, dict[str, Any]]:
-    """What each combination of the members is worth, and the oracle's error.
+    """Measures each combination of the members, and the oracle.
 
     Args:
         logits: [members, examples, classes].
         labels: int [examples].
-        weights: [members] of each learned combination by name; empty for none.
-        temperatures: of each combination by name; empty for none.
+        weights: [members] of each learned combination, by its name; empty for none.
+        temperatures: temperature of each combination, by its name; empty for none.
 
     Returns:
-        By the combination's name, `error, balanced_error, nll, brier, ece,
-        ece_adaptive`, and with a temperature that and, under `calibrated`, those of the
-        rescaled probabilities (but for the errors, which stay).
+        For each combination, by its name, `error, balanced_error, nll, brier, ece,
+        ece_adaptive`; with a temperature, also `temperature` and, under `calibrated`,
+        the measures of the rescaled probabilities without the errors, which stay. For
+        `oracle`, `error, balanced_error`.
     """
     figures = {}
     for name in (*COMBINATIONS, *weights):
@@ -53,7 +54,7 @@ def combination_metrics(
 
 
 def member_metrics(logits: np.ndarray, labels: np.ndarray) -> dict[str, float]:
-    """One network's `error, balanced_error, nll, brier, ece`.
+    """Measures one network: `error, balanced_error, nll, brier, ece`.
 
     Args:
         logits: [examples, classes].
@@ -65,11 +66,15 @@ def member_metrics(logits: np.ndarray, labels: np.ndarray) -> dict[str, float]:
 
 
 def diversity_metrics(logits: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
-    """How much the members differ; the means over pairs are None for one member.
+    """Measures how much the members differ.
 
     Args:
         logits: [members, examples, classes].
         labels: int [examples].
+
+    Returns:
+        `disagreement` and `covariance`, means over pairs of members, None for a single
+        member; `disagreement_matrix`, [members, members]; and `mutual_information`.
     """
     disagreement = diversity.disagreement(logits)
     covariance = diversity.covariance(logits, labels)
@@ -84,16 +89,17 @@ def diversity_metrics(logits: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
 def reliability_bins(
     probabilities: np.ndarray, labels: np.ndarray, temperature: float | None = None
 ) -> dict[str, Any]:
-    """A reliability diagram, and under `calibrated` that at a temperature.
+    """Measures the bins of a reliability diagram, also at a temperature.
 
     Args:
         probabilities: [examples, classes].
         labels: int [examples].
-        temperature: None for no second one.
+        temperature: temperature of a second diagram, which is then found under
+            `calibrated`; None for no second one.
 
     Returns:
-        `confidence`, `accuracy` and `count` of each bin; both means are None where the
-        bin is empty.
+        `confidence`, `accuracy` and `count` of each bin; the first two are None for an
+        empty bin.
     """
     bins = calibration.reliability(probabilities, labels)
     figures: dict[str, Any] = {
@@ -110,11 +116,15 @@ def reliability_bins(
 
 
 def detection_metrics(inside: np.ndarray, outside: np.ndarray) -> dict[str, float]:
-    """How well images of another data set are told from the test images.
+    """Measures how well images of another data set are told from the test images.
 
     Args:
-        inside: [examples, classes], probabilities.
-        outside: [other examples, classes].
+        inside: [examples, classes], probabilities for the test images.
+        outside: [other examples, classes], probabilities for the other images.
+
+    Returns:
+        Areas under the receiver operating characteristic, `auroc_max_probability` and
+        `auroc_entropy`.
     """
     return {
         "auroc_max_probability": ood.auroc_max_probability(inside, outside),

@@ -1,9 +1,9 @@
 """Weights of an ensemble's members, fitted on images that trained none of them.
 
 A fit takes logits [members, examples, classes] and labels int [examples], and returns
-float64 [members], none negative, summing to 1. What they weigh is probabilities. The
-likelihood of the labels then depends on the members' probabilities of the true classes
-alone, of which the logarithms are kept: `log_of_labels`, [members, examples].
+float64 [members], none negative, summing to 1. The weights are those of probabilities.
+The likelihood of the labels then depends on the members' probabilities of the true
+classes alone, of which the logarithms are kept: `log_of_labels`, [members, examples].
 """
 
 from collections.abc import Callable
@@ -18,14 +18,18 @@ GREEDY_ROUNDS = 50
 
 
 def weighted(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Each member by its accuracy, as a share of the sum; equal where none is right.
+    """Weights in proportion to the members' accuracies; equal where none is right.
 
     Args:
         logits: [members, examples, classes].
         labels: int [examples].
 
-    References: Opitz and Shavlik, Generating accurate and diverse members of a
-    neural-network ensemble. NIPS 1995.
+    Returns:
+        float64 [members], none negative, summing to 1.
+
+    References:
+        Opitz and Shavlik, Generating accurate and diverse members of a neural-network
+        ensemble. NIPS 1995.
     """
     accuracies = np.array(
         [1 - classification.error(scores, labels) for scores in logits]
@@ -34,19 +38,23 @@ def weighted(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 
 def greedy(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Ensemble selection: members are added one by one, the same ones again at will.
+    """Weights by ensemble selection: members are added one by one, also repeatedly.
 
-    The first are the best alone, as many of them as are best together. Then each of
-    `GREEDY_ROUNDS` rounds adds the member with which the mean of the probabilities has
-    the least NLL. Of all these collections the best one counts.
+    The first are those that are best alone, as many of them as are best together. Then
+    each of `GREEDY_ROUNDS` rounds adds the member with which the mean of the
+    probabilities has the least NLL. Of all these collections the best one counts.
 
     Args:
         logits: [members, examples, classes].
         labels: int [examples].
 
-    References: Caruana, Niculescu-Mizil, Crew, Ksikes, Ensemble selection from
-    libraries of models. ICML 2004, sections 2.1 and 2.2 (without the bags of
-    members of its section 2.3; the measure is NLL).
+    Returns:
+        float64 [members], none negative, summing to 1.
+
+    References:
+        Caruana, Niculescu-Mizil, Crew, Ksikes, Ensemble selection from libraries of
+        models. ICML 2004, sections 2.1 and 2.2 (without the bags of members of its
+        section 2.3; the measure is NLL).
     """
     log_of_labels = label_log_probabilities(logits, labels)
     members = len(log_of_labels)
@@ -71,19 +79,23 @@ def greedy(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 
 def super_learner(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """The weights under which the labels are the most likely, see `mixture`.
+    """Weights under which the labels are the most likely, see `metrics.mixture`.
 
     Args:
         logits: [members, examples, classes].
         labels: int [examples].
 
-    References: van der Laan, Polley, Hubbard, Super learner. Statistical Applications
-    in Genetics and Molecular Biology, 2007.
+    Returns:
+        float64 [members], none negative, summing to 1.
+
+    References:
+        van der Laan, Polley, Hubbard, Super learner. Statistical Applications in
+        Genetics and Molecular Biology, 2007.
     """
     return fit_mixture(label_log_probabilities(logits, labels))
 
 
-# What `predict` and the configs may ask for where there is a calibration split.
+# Combinations that `predict` and the configs may name, given a calibration split.
 FITS: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
     "weighted": weighted,
     "greedy": greedy,
@@ -92,7 +104,7 @@ FITS: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
 
 
 def _nll(of_labels: np.ndarray) -> np.ndarray:
-    """[...], of likelihoods [..., examples] of the true classes."""
+    """NLL [...] of likelihoods [..., examples] of the true classes."""
     return -np.mean(classification.log_probabilities(of_labels), axis=-1)
 
 

@@ -1,1 +1,1 @@
-"""The paper's idea: MotherNets, clusters of them, and hatching."""
+"""The paper's idea: clusters of members, their MotherNets, and hatching."""

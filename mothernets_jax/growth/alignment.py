@@ -1,10 +1,10 @@
-"""Which of a member's units continue which units of its MotherNet.
+"""Alignment of a MotherNet's units with those of its members.
 
 A MotherNet's units are matched to some of a member's, in order and section by section;
 a member's other units are inserted when it is hatched. A matched unit and the inserted
-ones behind it, up to the next matched one, form a *span*, and what can grow into a span
-is the family's to say. Where units carry what the network has learned (in plain
-networks), a span goes on across the borders of sections.
+ones behind it, up to the next matched one, form a *span*, and the family decides which
+units can grow into a span. Where all that the network computes passes through every
+unit (in plain networks), a span goes on across the borders of sections.
 """
 
 import functools
@@ -19,7 +19,7 @@ Starts = tuple[tuple[int, ...], ...]
 
 
 class _Place(NamedTuple):
-    """Where a unit stands."""
+    """Section and position of a unit, both from 0."""
 
     section: int
     position: int
@@ -28,7 +28,15 @@ class _Place(NamedTuple):
 def spans(
     member: Architecture, starts: Sequence[Sequence[int]]
 ) -> list[list[list[_Place]]]:
-    """The span of each matched unit, shaped like `starts`."""
+    """Finds the span of each matched unit.
+
+    Args:
+        member: the network to be hatched.
+        starts: for each section, the positions of the matched units.
+
+    Returns:
+        (section, position) of each unit of a span, in lists shaped like `starts`.
+    """
     places = _places(member)
     matched = [
         _Place(number, position)
@@ -55,7 +63,15 @@ def spans(
 def fitting_sections(
     member: Architecture, starts: Starts
 ) -> tuple[tuple[Unit, ...], ...]:
-    """The largest units that the member can be grown from, matched at these starts."""
+    """The largest units that a member can be grown from, given their matches.
+
+    Args:
+        member: the network to be hatched.
+        starts: for each section, the positions of the matched units.
+
+    Returns:
+        The units, shaped like `starts`.
+    """
     return tuple(
         tuple(
             member.largest_fitting_unit(
@@ -68,18 +84,22 @@ def fitting_sections(
 
 
 def fits(mother: Unit, largest: Unit) -> bool:
-    """Whether a unit is no larger than the largest that can be grown, in any field."""
+    """Tells whether a unit is, in every field, no larger than the largest allowed."""
     return all(a <= b for a, b in zip(sizes(mother), sizes(largest), strict=True))
 
 
 def find_starts(mother: Architecture, member: Architecture) -> Starts | None:
-    """Where the mother's units are matched in the member; None where they cannot be.
+    """Finds the member's units to which the mother's units are matched.
 
-    By the family's own rule if that does, else at the first places that do.
+    They are those of the family's own rule if all units fit there, else the first at
+    which all fit.
 
     Args:
-        mother: of the member's family, with as many sections.
+        mother: a network of the member's family with as many sections.
         member: the network to be hatched.
+
+    Returns:
+        For each section, the positions of the matched units; None where none will do.
     """
     depths = [len(section) for section in mother.sections]
     if all(
@@ -99,7 +119,7 @@ def find_starts(mother: Architecture, member: Architecture) -> Starts | None:
 
 
 def _first_starts(mother: Architecture, member: Architecture) -> Starts | None:
-    """The first places, in the order of the units, at which all fit."""
+    """Finds the first positions, in the order of the units, at which all fit."""
     wanted = [
         (number, unit)
         for number, section in enumerate(mother.sections)
@@ -108,7 +128,7 @@ def _first_starts(mother: Architecture, member: Architecture) -> Starts | None:
     places = _places(member)
 
     def holds(i: int, p: int, q: int) -> bool:
-        """Whether unit i may stand at p, with the next matched unit at q."""
+        """Tells whether unit i may stand at p, with the next matched unit at q."""
         number, unit = wanted[i]
         span = [
             member.sections[place.section][place.position]
@@ -161,6 +181,6 @@ def _places(member: Architecture) -> list[_Place]:
 
 
 def shared_depths(members: Sequence[Architecture]) -> list[int]:
-    """Units of the shallowest member in each section."""
+    """Number of units of the shallowest member in each section."""
     sections = zip(*(member.sections for member in members), strict=True)
     return [min(map(len, section)) for section in sections]

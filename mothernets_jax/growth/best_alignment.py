@@ -1,19 +1,19 @@
 """The alignment that makes the MotherNet of a cluster largest.
 
 The paper matches the first units of every section. Given the MotherNet, though, its
-members do not depend on one another, so that any match will do that a member can be
-grown from, and a better one holds a larger MotherNet.
+members do not depend on one another. Any match will do from which a member can be
+grown, and a better one holds a larger MotherNet.
 
 For each depth of a section, every member offers *vectors*: the sizes of the largest
 units that can be matched there, for each choice of its units. The MotherNet has the
-elementwise minimum of one vector of each member, hence all that can be larger in no
-entry without being smaller in another is a candidate. In plain networks the last unit
-of a section also has to pass what is inserted in front of the next section's first
-match; a vector's first entry is the width of that.
+elementwise minimum of one vector of each member. The candidates are the minima that no
+other one equals or exceeds in every entry. In plain networks the last unit of a section
+also has to pass through the units that are inserted in front of the next section's
+first match; the smallest width of these is a vector's first entry.
 
-Exact up to `MOST_CHOICES` choices of a member's section, as many vectors of a section
-and `MOST_DEPTHS` depths; beyond, a few natural choices, the largest vectors and some
-depths are kept.
+The search is exact up to `MOST_CHOICES` choices of a section's units by a member, as
+many vectors of a section, and `MOST_DEPTHS` depths; beyond, it keeps a few natural
+choices, the largest vectors, and depths spread evenly.
 """
 
 import dataclasses
@@ -31,10 +31,10 @@ from mothernets_jax.architectures.plain import Plain
 from mothernets_jax.growth.alignment import shared_depths
 
 MOST_CHOICES = 300
-# Of a section, shallower and shallower; the published networks have no more.
+# Depths of a section that are tried; the published networks have no more.
 MOST_DEPTHS = 64
 
-# What parameters are counted for: small images, ten classes.
+# The task for which parameters are counted: small colour images, ten classes.
 INPUT_SHAPE, NUM_CLASSES = (32, 32, 3), 10
 
 # The width that may pass in front of the first matched unit, then all units' sizes.
@@ -45,8 +45,9 @@ class _Candidate(NamedTuple):
     """One way to fill a section of the MotherNet.
 
     Attributes:
-        lead: width that may pass in front of its first unit; infinite if any may.
-        units: of the section.
+        lead: largest width that may pass in front of the section's first unit; infinite
+            if any may.
+        units: the units of the section.
     """
 
     lead: float
@@ -57,9 +58,10 @@ class _Row(NamedTuple):
     """Sections of a plain MotherNet from its first on; the last unit is still open.
 
     Attributes:
-        sections: their units, the last one not yet capped by what follows it.
-        inputs: channels that the open unit reads.
-        params: of all units but the open one.
+        sections: the units of each section, the last one not yet capped by what
+            follows it.
+        inputs: number of channels that the open unit reads.
+        params: number of parameters of all units but the open one.
     """
 
     sections: tuple[tuple[Unit, ...], ...]
@@ -80,7 +82,12 @@ def largest_sections(members: Sequence[Architecture]) -> list[tuple[Unit, ...]]:
 
 
 def size_of(members: Sequence[Architecture], sections: Sequence[Sequence]) -> int:
-    """Parameters of the MotherNet with these units."""
+    """Number of parameters of the MotherNet that has the given units.
+
+    Args:
+        members: the architectures that the MotherNet connects.
+        sections: the MotherNet's units, section by section.
+    """
     return _size(type(members[0]).assemble(members, sections))
 
 
@@ -92,7 +99,7 @@ def _size(mother: Architecture) -> int:
 def _candidates(
     members: Sequence[Architecture], number: int, most: int
 ) -> Iterator[_Candidate]:
-    """All that may be best in a section, at any depth that all members have."""
+    """Yields all candidates that may be best in a section, at any shared depth."""
     kind, step = _kind(members, number), _fields(members, number)
     for depth in _depths(_least_depth(members, number), most):
         vectors: list[Vector] = [(math.inf,) * (1 + depth * step)]
@@ -110,7 +117,7 @@ def _candidates(
 
 
 def _depths(least: int, most: int) -> list[int]:
-    """All from the least to the most, or `MOST_DEPTHS` of them, spread evenly."""
+    """Depths from least to most: all of them, or `MOST_DEPTHS` spread evenly."""
     count = most - least + 1
     if count <= MOST_DEPTHS:
         return list(range(least, most + 1))
@@ -118,7 +125,7 @@ def _depths(least: int, most: int) -> list[int]:
 
 
 def _least_depth(members: Sequence[Architecture], number: int) -> int:
-    """1, but 0 for the dense section of plain networks with blocks."""
+    """Smallest depth of a section: 0 for dense layers behind blocks, else 1."""
     is_last = number == len(members[0].sections) - 1
     return 0 if members[0].units_carry and is_last and number else 1
 
@@ -137,12 +144,12 @@ def _fields(members: Sequence[Architecture], number: int) -> int:
 
 @functools.cache
 def _offered(member: Architecture, number: int, depth: int) -> list[Vector]:
-    """What of a member's vectors may be best."""
+    """The vectors of a member that may be best."""
     return _undominated(_vectors(member, number, depth))
 
 
 def _vectors(member: Architecture, number: int, depth: int) -> Iterator[Vector]:
-    """What a member offers in a section at a depth, once for each choice of units."""
+    """Yields a member's vectors of a section at a depth, by choice of its units."""
     units = member.sections[number]
     pinned = member.is_pinned(number)
     for starts in _choices(member, number, depth, pinned=pinned):
@@ -161,7 +168,7 @@ def _vectors(member: Architecture, number: int, depth: int) -> Iterator[Vector]:
 def _choices(
     member: Architecture, number: int, depth: int, *, pinned: bool
 ) -> Iterable[tuple[int, ...]]:
-    """Which units of a section may be matched: all choices, or a few natural ones."""
+    """Choices of a section's units to match: all of them, or a few natural ones."""
     count = len(member.sections[number])
     if math.comb(count, depth) <= MOST_CHOICES:
         every = itertools.combinations(range(count), depth)
@@ -175,7 +182,7 @@ def _choices(
 
 
 def _undominated(vectors: Iterable[Vector]) -> list[Vector]:
-    """Those that no other one equals or exceeds in every entry, the largest first."""
+    """The vectors that no other equals or exceeds in every entry, largest first."""
     # The lead by itself: where it is infinite, so would every sum be.
     larger_first = sorted(vectors, reverse=True, key=lambda v: (sum(v[1:]), v[0]))
     kept: list[Vector] = []
@@ -190,7 +197,7 @@ def _undominated(vectors: Iterable[Vector]) -> list[Vector]:
 def _best_each(
     members: Sequence[Architecture], candidates: Sequence[Sequence[_Candidate]]
 ) -> list[tuple[Unit, ...]]:
-    """The best of every section by itself: what is between sections is given."""
+    """The best units of each section by itself, the sizes between being fixed."""
     chosen = [section[0].units for section in candidates]
     for number, section in enumerate(candidates):
 
@@ -207,8 +214,8 @@ def _best_row(
 ) -> list[tuple[Unit, ...]]:
     """The best row of sections, where each caps the last unit before it (Viterbi).
 
-    What later sections depend on is the open unit and what it reads; of the rows that
-    agree in these, one is the best whatever follows.
+    Later sections depend only on the open unit and the number of channels that it
+    reads; of the rows that agree in both, one is the best whatever follows.
     """
     height, width, channels = INPUT_SHAPE
     flat = members[0].family == "mlp"
@@ -249,7 +256,7 @@ def _longer(row: _Row, candidate: _Candidate, per_channel: int) -> _Row:
 
 
 def _open_unit(row: _Row) -> Unit:
-    """The last one; None in an empty row."""
+    """The last unit of a row; None in an empty row."""
     return next((section[-1] for section in reversed(row.sections) if section), None)
 
 
@@ -263,5 +270,5 @@ def _with_last(
 
 
 def _params(inputs: int, unit: Unit, per_channel: int) -> int:
-    """Parameters of a plain unit that reads so many channels."""
+    """Number of parameters of a plain unit that reads `inputs` channels."""
     return unit.taps * inputs * unit.width + per_channel * unit.width

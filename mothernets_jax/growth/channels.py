@@ -1,4 +1,4 @@
-"""The algebra of growth: how the channels of a mother become those of a member.
+"""The algebra of growth, by which the channels of a mother become those of a member.
 
 A `ChannelMap` says which channel of the mother each channel of the grown layer copies.
 A layer that reads those channels gives every copy a *share* of the original's outgoing
@@ -10,8 +10,9 @@ is read from the copies together is what was read from the original:
 Axes: `mother` and `member` channels; kernels are [height, width, in, out] or [in, out].
 Everything here is pure and can be traced; sizes are static.
 
-References: Net2Net (Chen et al. 2016) for copies, Network Morphism (Wei et al. 2016)
-for larger filters, MotherNets (MLSys 2020), section on hatching.
+References:
+    Net2Net (Chen et al. 2016) for copies, Network Morphism (Wei et al. 2016) for larger
+    filters, MotherNets (MLSys 2020), section on hatching.
 """
 
 import itertools
@@ -28,10 +29,11 @@ Split = Literal["random", "equal"]
 
 
 class ChannelMap(NamedTuple):
-    """Which channel of the mother each channel of the member copies.
+    """A map from each channel of the member to the mother's channel that it copies.
 
     Attributes:
-        source: int32 [member channels]; `FRESH` for a channel that copies nothing.
+        source: int32 [member channels], indices of the mother's channels; `FRESH` for a
+            channel that copies nothing.
         mother_channels: number of the mother's channels, each with at least one copy.
     """
 
@@ -40,14 +42,14 @@ class ChannelMap(NamedTuple):
 
 
 def identity_map(channels: int) -> ChannelMap:
-    """Every channel copies itself."""
+    """The map in which every channel copies itself."""
     return ChannelMap(jnp.arange(channels), channels)
 
 
 def widening_map(
     key: jax.Array, mother_channels: int, member_channels: int
 ) -> ChannelMap:
-    """The first channels copy themselves; the others copy a random run, evenly.
+    """Draws a map whose first channels copy themselves, the others a random run.
 
     No channel gets two copies more than another, which keeps shares far from 0. A
     cyclic run from a random start is as random as any choice, since the channels of a
@@ -55,8 +57,8 @@ def widening_map(
 
     Args:
         key: a typed key.
-        mother_channels: channels before, at most `member_channels`.
-        member_channels: channels after.
+        mother_channels: number of the mother's channels, at most `member_channels`.
+        member_channels: number of the member's channels.
     """
     assert member_channels >= mother_channels, (member_channels, mother_channels)
     if member_channels == mother_channels:
@@ -68,12 +70,12 @@ def widening_map(
 
 
 def fresh_map(channels: int) -> ChannelMap:
-    """No channel copies anything."""
+    """The map in which no channel copies anything."""
     return ChannelMap(jnp.full(channels, FRESH), 0)
 
 
 def appended_map(mother_channels: int, member_channels: int) -> ChannelMap:
-    """The first channels copy themselves; the others are fresh."""
+    """The map whose first channels copy themselves, and whose others are fresh."""
     source = jnp.arange(member_channels)
     return ChannelMap(
         jnp.where(source < mother_channels, source, FRESH), mother_channels
@@ -81,7 +83,7 @@ def appended_map(mother_channels: int, member_channels: int) -> ChannelMap:
 
 
 def concatenate(first: ChannelMap, second: ChannelMap) -> ChannelMap:
-    """The map of channels side by side, of both the mother and the member."""
+    """The map of two groups of channels side by side, in the mother and the member."""
     offset = first.mother_channels
     moved = jnp.where(second.source == FRESH, FRESH, second.source + offset)
     source = jnp.concatenate([first.source, moved])
@@ -89,7 +91,12 @@ def concatenate(first: ChannelMap, second: ChannelMap) -> ChannelMap:
 
 
 def restrict(channel_map: ChannelMap, mother_channels: int) -> ChannelMap:
-    """The map as a reader sees it that the mother gives only the first channels."""
+    """The map for a reader to which the mother gives only the first channels.
+
+    Args:
+        channel_map: the map of all channels that the value has.
+        mother_channels: number of channels that the mother's reader reads.
+    """
     if channel_map.mother_channels == mother_channels:
         return channel_map
     heard = channel_map.source < mother_channels
@@ -102,17 +109,17 @@ def draw_shares(
     split: Split,
     dtype: jax.typing.DTypeLike,
 ) -> dict[str, jax.Array]:
-    """Each copy's share of its channel's outgoing weight, for every output.
+    """Draws each copy's share of its channel's outgoing weight, for every output.
 
     Args:
         key: a typed key, used by the random split.
-        readers: by layer, the map of the channels that it reads and the number of its
-            outputs. All shares come from one draw, since each draw costs the compiler
-            a third of a second.
-        split: `"random"` draws the shares of one channel's copies evenly from all that
-            sum to 1 (Dirichlet), anew for each output, so that copies part in training;
-            `"equal"` gives each copy 1 / copies (Net2Net).
-        dtype: of the result.
+        readers: for each layer, by name, the map of the channels that it reads and the
+            number of its outputs. All shares come from one draw, since each draw costs
+            the compiler a third of a second.
+        split: `"random"` draws the shares of one channel's copies uniformly from all
+            that sum to 1 (Dirichlet), anew for each output, so that copies part in
+            training; `"equal"` gives each copy 1 / copies (Net2Net).
+        dtype: dtype of the shares.
 
     Returns:
         [member channels, outputs] by layer, not negative; 0 for fresh channels.
@@ -151,9 +158,9 @@ def grow_kernel(
     """A kernel that computes for each copied output what the mother's computes.
 
     Args:
-        kernel: the mother's, [.., mother in, mother out].
-        incoming: map of the channels that it reads.
-        outgoing: map of the channels that it writes.
+        kernel: the mother's kernel, [.., mother in, mother out].
+        incoming: map of the channels that the layer reads.
+        outgoing: map of the channels that the layer writes.
         shares: [member in, member out], from `draw_shares`; for a convolution with two
             leading axes of length 1.
         fresh: [.., member in, member out], the weights of fresh outputs; None where
@@ -172,19 +179,19 @@ def grow_vector(
     """A bias, scale or running statistic of the grown layer, [member channels].
 
     Args:
-        vector: the mother's, [mother channels].
-        channel_map: of these channels.
-        fresh: the value of fresh channels.
+        vector: the mother's vector, [mother channels].
+        channel_map: map of the channels that the vector belongs to.
+        fresh: value for fresh channels.
     """
     return jnp.where(channel_map.source == FRESH, fresh, vector[channel_map.source])
 
 
 def enlarge_filter(kernel: jax.Array, filter_size: int) -> jax.Array:
-    """Zeros around a kernel, which stays centred under `layers.same_padding`.
+    """Adds zeros around a kernel, which stays centred under `layers.same_padding`.
 
     Args:
         kernel: [size, size, in, out], size odd.
-        filter_size: the new size, odd, at least the old one.
+        filter_size: the new size in pixels, odd, at least the old one.
 
     Returns:
         [filter_size, filter_size, in, out].

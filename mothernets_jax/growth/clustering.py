@@ -1,6 +1,6 @@
 """Divide an ensemble into clusters, one MotherNet each.
 
-What is maximised is the number of parameters *reused*: the sum over clusters of
+The clusters maximise the number of parameters *reused*: the sum over clusters of
 (members - 1) x |MotherNet|. (Inherited parameters alone would call a cluster of one
 perfect, though it saves nothing.) A cluster that no MotherNet connects, or in which a
 member inherits too little, is never formed.
@@ -26,7 +26,12 @@ _Division = tuple[int, list[int]]  # reused parameters, and the clusters
 
 @dataclasses.dataclass(frozen=True)
 class Cluster:
-    """A MotherNet and the names of the members to hatch from it."""
+    """A MotherNet and the names of the members to hatch from it.
+
+    Attributes:
+        mothernet: architecture of the MotherNet.
+        members: names of the members, in the ensemble's order.
+    """
 
     mothernet: Architecture
     members: tuple[str, ...]
@@ -43,19 +48,21 @@ def cluster(
 ) -> tuple[Cluster, ...]:
     """Divides an ensemble into clusters that reuse the most parameters.
 
-    Exact up to 12 members; beyond, the best of several searches by moves and swaps.
-    Deterministic. With neither knob: the fewest clusters that can be connected.
+    The result is deterministic: the best division for up to 12 members; beyond, the
+    best of several searches by moves and swaps. With neither knob there are as few
+    clusters as can be connected.
 
     Args:
         architectures: the ensemble's members by name.
-        num_clusters: how many clusters (the paper's g).
-        min_shared: the smallest share of its parameters, 0 to 1, that a member must
-            inherit from its MotherNet (the paper's tau); the fewest clusters that
-            allow it.
-        align: how units are matched, see `mothernet`. Beyond 12 members the search
-            counts the parameters of `"first"`, which is faster.
+        num_clusters: number of clusters (the paper's g); None for as few as possible.
+        min_shared: smallest share of its parameters, 0 to 1, that a member must inherit
+            from its MotherNet (the paper's tau), with as few clusters as allow it; None
+            for any share.
+        align: rule by which units are matched: `"first"` is the paper's, `"best"` makes
+            each MotherNet largest. Beyond 12 members the search counts the parameters
+            of `"first"`, which is faster.
         input_shape: (height, width, channels) of one image.
-        num_classes: outputs of the linear head.
+        num_classes: number of outputs of the linear head.
 
     Returns:
         Clusters in the order of their first members.
@@ -109,12 +116,13 @@ def cluster(
 def check_knobs(
     num_members: int, num_clusters: int | None, min_shared: float | None
 ) -> None:
-    """Refuses what `cluster` cannot be asked for, whatever the members.
+    """Refuses values of the two knobs of `cluster` that suit no members.
 
     Args:
-        num_members: of the ensemble.
-        num_clusters: as for `cluster`.
-        min_shared: as for `cluster`.
+        num_members: number of the ensemble's members.
+        num_clusters: number of clusters, 1 to `num_members`; None if not given.
+        min_shared: smallest share of its parameters, 0 to 1, that a member must inherit
+            from its MotherNet; None if not given.
 
     Raises:
         ValueError: both knobs given, or one out of range.
@@ -164,7 +172,7 @@ def _search_all(count: int, num_clusters: int | None, gain: Gain) -> list[int] |
 def _best_with_one_more(
     mask: int, best: Mapping[int, _Division], gain: Gain
 ) -> _Division | None:
-    """A cluster with the lowest bit, and the best division of the others."""
+    """The best division of a mask into one cluster more than those in `best`."""
     lowest, most, chosen = mask & -mask, -1, None
     for rest in _subsets(mask ^ lowest):
         if rest in best:
@@ -200,7 +208,7 @@ def _search_greedily(
 def _merge(
     count: int, num_clusters: int | None, gain: Gain, share: Callable[[], float]
 ) -> tuple[int, ...]:
-    """Merges the best pair, again and again; each looks worth a share of what it is."""
+    """Merges the best pair, again and again; each counts for a share of its worth."""
     division = [1 << i for i in range(count)]
     while num_clusters is None or len(division) > num_clusters:
         apart = [gain(mask) or 0 for mask in division]

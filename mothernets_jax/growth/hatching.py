@@ -1,7 +1,7 @@
 """Hatch a member from its trained MotherNet: grow the pytree, keep the function.
 
-What each layer grows from, and between which channels, `walk` finds; here it grows, by
-the algebra of `channels`.
+`walk` finds the source of each layer and the channels that it grows between; here the
+layers grow, by the algebra of `channels`.
 """
 
 import math
@@ -53,35 +53,38 @@ def hatch(
     noise: float = 0.0,
     split: Split = "random",
 ) -> Variables:
-    """A member's variables that compute exactly what its MotherNet computes.
+    """Grows a member's variables, which compute exactly what its MotherNet computes.
 
     Wider layers copy channels, larger filters are padded with zeros, new layers start
-    as identities, new residual units add nothing, and what new dense layers append is
-    not heard. Pure; can be jitted with `mother`, `member` and `split` static. Computes
-    in the dtype of the variables.
+    as identities, new residual units add nothing, and the channels that new layers of a
+    DenseNet append are not read at first. The function is pure, can be jitted with
+    `mother`, `member` and `split` static, and computes in the dtype of the variables.
 
-    A run's members start so, too. With the MotherNet's variables and the images that
-    the run took (the first 512 that it trains on, normalised), with its noise and its
-    split, and with the key
+    A run hatches its members in the same way. Given the MotherNet's variables and the
+    images that the run took (the first 512 that it trains on, normalised), the run's
+    noise and split, and the key
 
         named_key(jax.random.key(seed), method, name)
 
-    of its seed, as in `("mothernets", "V13_1")`, it is the run's member: bit for bit on
-    a CPU, unless this call is part of a larger jitted program, which may round
-    otherwise.
+    made from its seed, with method and name as in `("mothernets", "V13_1")`, the result
+    is the run's member: bit for bit on a CPU, unless this call is part of a larger
+    jitted program, which may round otherwise.
 
     Args:
-        variables: the mother's `{"params": ..., "batch_stats": ...}`.
-        mother: its architecture.
+        variables: the MotherNet's `{"params": ..., "batch_stats": ...}`.
+        mother: architecture of the MotherNet.
         member: the architecture to grow.
         key: a typed key; members hatched with different keys copy different channels
             with different shares, and get different noise.
-        images: normalised [batch, height, width, channels], for the statistics of the
-            normalisation behind inserted layers; with them the function is kept in
-            train mode, too, on that very batch. None estimates them from the preceding
-            normalisation: exact in eval mode only.
-        noise: see `perturb`; 0.0 keeps the function.
-        split: how copies share a channel's outgoing weight, see `channels.draw_shares`.
+        images: float [batch, height, width, channels], already normalised, on which the
+            statistics of the normalisations behind inserted layers are measured; the
+            function is then kept in train mode, too, on that very batch. None estimates
+            the statistics from the preceding normalisation, which keeps the function in
+            eval mode only.
+        noise: standard deviation of Gaussian noise on every parameter, relative to that
+            of each tensor's entries; 0.0 keeps the function.
+        split: rule by which copies share a channel's outgoing weight: `"random"` draws
+            the shares, `"equal"` gives each copy the same.
 
     Returns:
         The member's `{"params": ..., "batch_stats": ...}`.
@@ -119,15 +122,20 @@ def grow(
     images: jax.Array | None,
     split: Split,
 ) -> Variables:
-    """The member before noise, from arguments that were checked.
+    """Grows a member's variables without noise, from arguments that were checked.
 
     Args:
-        variables: the mother's `{"params": ..., "batch_stats": ...}`.
-        mother: its architecture.
+        variables: the MotherNet's `{"params": ..., "batch_stats": ...}`.
+        mother: architecture of the MotherNet.
         member: the architecture to grow.
-        key: the same as for `hatch`.
-        images: normalised [batch, height, width, channels], or None, see `hatch`.
-        split: how copies share a channel's outgoing weight.
+        key: a typed key, the one that `hatch` is given.
+        images: float [batch, height, width, channels], already normalised, on which
+            statistics are measured; None estimates them.
+        split: rule by which copies share a channel's outgoing weight, `"random"` or
+            `"equal"`.
+
+    Returns:
+        The member's `{"params": ..., "batch_stats": ...}`.
 
     Raises:
         ValueError: the member cannot be grown from the mother.
@@ -164,12 +172,12 @@ def grow(
     }
 
 
-# As in a run: operation by operation, statistics of images would round otherwise.
+# Jitted as in a run: operation by operation, image statistics would round otherwise.
 _jitted_grow = jax.jit(grow, static_argnames=("mother", "member", "split"))
 
 
 def _check_finite(images: jax.Array) -> None:
-    """Raises ValueError for numbers that are not finite, unless they are traced."""
+    """Raises ValueError for images that are not finite, unless they are traced."""
     try:
         finite = bool(jnp.isfinite(images).all())
     except jax.errors.TracerBoolConversionError:
@@ -185,15 +193,16 @@ def _check_finite(images: jax.Array) -> None:
 def perturb(
     variables: Variables, key: jax.Array, noise: jax.typing.ArrayLike
 ) -> Variables:
-    """Gaussian noise on every parameter; running statistics stay as they are.
+    """Adds Gaussian noise to every parameter; running statistics stay as they are.
 
-    A program of its own, since a run looks at what was hatched before it adds noise,
-    and one program of both would round otherwise.
+    This is a program of its own, since a run looks at the hatched member before it adds
+    noise, and one program of both would round otherwise.
 
     Args:
-        variables: `{"params": ..., "batch_stats": ...}`.
+        variables: the member's `{"params": ..., "batch_stats": ...}`.
         key: the typed key that the member was hatched with.
-        noise: standard deviation, relative to that of each tensor's entries.
+        noise: standard deviation of the noise, relative to that of each tensor's
+            entries.
     """
     key = named_key(key, "noise")
     flat, unravel = ravel_pytree(variables["params"])
@@ -214,7 +223,7 @@ def _draw_fresh(
 ) -> dict[str, jax.Array]:
     """He-normal kernels for the layers with fresh outputs, by name.
 
-    From one draw, since each draw costs the compiler a third of a second.
+    They come from one draw, since each draw costs the compiler a third of a second.
     """
     shapes = {}
     for weight in weights:

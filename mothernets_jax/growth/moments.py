@@ -1,4 +1,4 @@
-"""Moments of what passes through a network: measured on images, or estimated."""
+"""Moments of the values in a network: measured on images, or estimated."""
 
 from typing import NamedTuple
 
@@ -16,7 +16,12 @@ from mothernets_jax.models.variables import Variables
 
 
 class Moments(NamedTuple):
-    """Mean and biased variance of each channel of a value, [channels]."""
+    """Moments of each channel of a value.
+
+    Attributes:
+        mean: mean of each channel, [channels].
+        variance: biased variance of each channel, [channels].
+    """
 
     mean: jax.Array
     variance: jax.Array
@@ -25,11 +30,19 @@ class Moments(NamedTuple):
 def estimated_moments(
     architecture: Architecture, variables: Variables
 ) -> dict[str, Moments]:
-    """Of what each operation makes, by its name, from the normalisations' parameters.
+    """Estimates the moments of values from the parameters of normalisations.
 
     A normalised channel is taken for a Gaussian whose mean and standard deviation are
-    the normalisation's bias and |scale|, the terms of a sum for independent; pooling is
-    left out. What only the images decide is missing.
+    the normalisation's bias and |scale|. The terms of a sum are taken for independent,
+    and pooling is left out.
+
+    Args:
+        architecture: the network.
+        variables: the network's `{"params": ..., "batch_stats": ...}`.
+
+    Returns:
+        Moments of each operation's output, by the operation's name, without those that
+        only the images decide.
     """
     found: dict[str, Moments] = {}
     for operation in architecture.operations():
@@ -70,10 +83,18 @@ def _rectified(moments: Moments) -> Moments:
 def measured_moments(
     architecture: Architecture, variables: Variables, images: jax.Array
 ) -> dict[str, Moments]:
-    """Of what each operation makes in a training pass, by its name.
+    """Measures the moments of values in a training pass.
+
+    Args:
+        architecture: the network.
+        variables: the network's `{"params": ..., "batch_stats": ...}`.
+        images: float [batch, height, width, channels], already normalised.
+
+    Returns:
+        Moments of the images and of each operation's output, by name.
 
     Raises:
-        ValueError: images of another shape than the variables are for.
+        ValueError: the images have another shape than the variables are for.
     """
 
     def moments(value: jax.Array) -> Moments:

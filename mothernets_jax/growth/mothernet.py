@@ -21,12 +21,12 @@ ALIGNMENTS = get_args(Alignment)
 
 
 class Match(NamedTuple):
-    """What of the mother a member's unit continues.
+    """The part of the mother that a member's unit continues.
 
     Attributes:
-        unit: the mother's unit, by name.
-        first_channel: of those that the mother's unit makes; above 0 where several of
-            the member's units share them.
+        unit: name of the mother's unit.
+        first_channel: index of the first channel that is continued, among those that
+            the mother's unit makes; above 0 where several units share them.
     """
 
     unit: str
@@ -38,15 +38,16 @@ def mothernet(
 ) -> Architecture:
     """The largest network from which every given one can be hatched.
 
-    In each section as many units as the member with the fewest; each position takes the
-    smallest of every size over the members. In plain networks its width is also no
-    larger than that of the units inserted behind it: they must carry every channel of
-    the MotherNet, across the borders of blocks and into the dense head.
+    By the paper's rule each section has as many units as the member with the fewest
+    there, and each unit takes the smallest of every size over the members. In plain
+    networks its width is also no larger than that of the units inserted behind it: they
+    must carry every channel of the MotherNet, across the borders of blocks and into the
+    dense head.
 
     Args:
-        architectures: at least one.
-        align: how units are matched; `"first"` is the paper's rule, `"best"` makes
-            the MotherNet largest (parameters on 32x32 colour images, ten classes).
+        architectures: the members' architectures, at least one.
+        align: rule by which units are matched: `"first"` is the paper's, `"best"` makes
+            the MotherNet largest (in parameters on 32x32 colour images of ten classes).
 
     Raises:
         ValueError: no architectures, or two that no MotherNet connects.
@@ -88,7 +89,7 @@ def mothernet(
 
 
 def _first_sections(members: Sequence[Architecture]) -> list[list[Unit]]:
-    """The units by the paper's rule."""
+    """The units of the MotherNet by the paper's rule, section by section."""
     depths = shared_depths(members)
     largest = [fitting_sections(m, m.matched_positions(depths)) for m in members]
     return [
@@ -98,21 +99,29 @@ def _first_sections(members: Sequence[Architecture]) -> list[list[Unit]]:
 
 
 def obstacle(one: Architecture, other: Architecture) -> str | None:
-    """Why no function-preserving growth connects two networks; None where one does."""
+    """Explains why no function-preserving growth connects two networks.
+
+    Returns:
+        The reason, worded for messages; None where some MotherNet connects both.
+    """
     if one.family != other.family:
         return f"one is of the family {one.family}, the other of {other.family}"
     return one.obstacle(other)
 
 
 def matched_units(mother: Architecture, member: Architecture) -> dict[str, Match]:
-    """Which of the member's units continue a unit of the mother.
+    """Finds the member's units that continue a unit of the mother.
+
+    Args:
+        mother: architecture of the MotherNet.
+        member: the architecture to grow.
 
     Returns:
-        What each matched unit of the member continues, by its name. The member's other
-        units are inserted by `hatch`.
+        For each matched unit of the member, by name, the part of the mother that it
+        continues. The member's other units are inserted by `hatch`.
 
     Raises:
-        ValueError: the member cannot be hatched from the mother, and why.
+        ValueError: the member cannot be hatched from the mother; the message says why.
     """
     reason = obstacle(mother, member) or _too_large(mother, member)
     starts = None if reason else find_starts(mother, member)
@@ -133,7 +142,7 @@ def matched_units(mother: Architecture, member: Architecture) -> dict[str, Match
 
 
 def _too_large(mother: Architecture, member: Architecture) -> str | None:
-    """What of the mother besides its units is larger than the member's."""
+    """Explains which of the mother's sizes besides its units is too large, if any."""
     sizes = member.fixed_sizes()
     for what, size in mother.fixed_sizes().items():
         if size > sizes[what]:
@@ -142,7 +151,7 @@ def _too_large(mother: Architecture, member: Architecture) -> str | None:
 
 
 def _growth_obstacle(mother: Architecture, member: Architecture) -> str:
-    """Why a connected member's units are too few or too small."""
+    """Explains why a connected member's units are too few or too small."""
     depths = [len(section) for section in mother.sections]
     for number, depth in enumerate(depths, start=1):
         found = len(member.sections[number - 1])

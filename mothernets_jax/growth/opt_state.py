@@ -1,15 +1,16 @@
-"""Hatch the optimiser's state: what a member's own gradients would have made of it.
+"""Hatch the optimiser's state, as if the member's own gradients had made it.
 
 Where every copy of a channel has an equal share, the gradient that reaches a copy is
-the original's divided by the number of copies, while what a copied channel hands on is
-the original's value. So the gradients of a grown layer are its MotherNet's, copied
-along the inputs and divided among the copies of each output,
+the original's divided by the number of copies, while a copied channel hands on the
+original's value. So the gradients of a grown layer are its MotherNet's, copied along
+the inputs and divided among the copies of each output:
 
-    m'[.., i, o] = m[.., incoming.source[i], outgoing.source[o]] / copies[o],
+    m'[.., i, o] = m[.., incoming.source[i], outgoing.source[o]] / copies[o]
 
-and a momentum, their sum over past steps, likewise. With random shares the gradients of
-copies differ, and this is their mean over the draws. A second moment, a mean of squared
-gradients, grows by the squares of the same factors; a counter of steps is copied.
+A momentum, their sum over past steps, grows in the same way. With random shares the
+gradients of copies differ, and this is their mean over the draws. A second moment, a
+mean of squared gradients, grows by the squares of the same factors; a counter of steps
+is copied.
 """
 
 from collections.abc import Mapping
@@ -45,20 +46,22 @@ def hatch_opt_state(
     member: Architecture,
     key: jax.Array,
 ) -> dict[str, Any]:
-    """A member's optimiser state, from its MotherNet's.
+    """Grows a member's optimiser state from its MotherNet's.
 
     Args:
-        opt_state: the mother's, by slot.
-        slots: the kind of each slot.
-        mother: its architecture.
+        opt_state: the MotherNet's optimiser state: a tree like its parameters, or a
+            scalar, for each slot.
+        slots: kind of each slot: `FIRST_MOMENT`, `SECOND_MOMENT` or `COUNTER`.
+        mother: architecture of the MotherNet.
         member: the architecture to grow.
-        key: that of `hatching.hatch`, so that the same channels are copied.
+        key: the typed key that the member is hatched with, so that the same channels
+            are copied.
 
     Returns:
-        By slot: a tree like the member's parameters, or a scalar.
+        For each slot, a tree like the member's parameters, or a scalar.
 
     Raises:
-        ValueError: a slot of another kind, or a member that cannot be grown from the
+        ValueError: a slot is of another kind, or the member cannot be grown from the
             mother.
     """
     hatched = {}
@@ -86,23 +89,26 @@ def hatch_moment(
     *,
     power: int = 1,
 ) -> dict:
-    """A member's moment of the gradients, from its MotherNet's.
+    """Grows a member's moment of the gradients from its MotherNet's.
 
-    It is exact, the same linear map that takes the MotherNet's gradients (or, with
-    their factors squared, the squares of single gradients) to the member's, where
-    copies share equally and gradients are those of evaluation mode (in train mode a
-    normalisation behind an inserted identity layer changes gradients, not values). What
-    is new has none yet: it is 0 for inserted layers, for the new taps of larger
-    filters, and for fresh channels. Two more approximations: the part that weight decay
-    adds is treated like the rest, and where one dense layer becomes several, each of
-    their normalisations takes an equal part of its normalisation's.
+    The linear map is the one that takes the MotherNet's gradients (or, with its factors
+    squared, the squares of single gradients) to the member's. It is exact where copies
+    share equally and gradients are those of evaluation mode (in train mode a
+    normalisation behind an inserted identity layer changes gradients, not values). The
+    moment of all that is new is 0: of inserted layers, of the new taps of larger
+    filters, and of fresh channels. There are two more approximations: the part that
+    weight decay adds is treated like the rest, and where one layer of a DenseNet
+    becomes several, each of their normalisations takes an equal part of the moment of
+    the one layer's normalisation.
 
     Args:
-        moment: the mother's, a tree like its parameters.
-        mother: its architecture.
+        moment: the MotherNet's moment, a tree like its parameters.
+        mother: architecture of the MotherNet.
         member: the architecture to grow.
-        key: that of `hatching.hatch`, so that the same channels are copied.
-        power: of the gradients that the moment is linear in: 1, or 2 for squares.
+        key: the typed key that the member is hatched with, so that the same channels
+            are copied.
+        power: power of the gradients in which the moment is linear: 1, or 2 for
+            squares.
 
     Returns:
         A tree like the member's parameters.
@@ -162,13 +168,13 @@ def _of_norm(
 
 
 def _divided(vector: jax.Array, channel_map: ChannelMap, power: int) -> jax.Array:
-    """A bias's or a scale's, [mother channels] to [member channels]."""
+    """Grows the moment of a bias or a scale, [mother channels] to [member channels]."""
     shares = _output_shares(channel_map, vector.dtype) ** power
     return shares * grow_vector(vector, channel_map)
 
 
 def _output_shares(channel_map: ChannelMap, dtype: jax.typing.DTypeLike) -> jax.Array:
-    """1 / copies of each member channel's original; 0 for a fresh one."""
+    """1 / copies of the original of each member channel; 0 for a fresh channel."""
     copied = channel_map.source != FRESH
     source = jnp.where(copied, channel_map.source, 0)
     copies = jax.ops.segment_sum(

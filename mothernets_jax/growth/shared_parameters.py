@@ -20,7 +20,7 @@ from mothernets_jax.architectures.costs import num_params
 from mothernets_jax.growth.alignment import fitting_sections
 from mothernets_jax.growth.mothernet import Alignment, mothernet, obstacle
 
-# The reused parameters of a set of members; None where it cannot be a cluster.
+# From a set of members to the parameters reused; None where it cannot be a cluster.
 Gain = Callable[[int], int | None]
 
 
@@ -31,18 +31,21 @@ def make_gain(
     input_shape: tuple[int, int, int],
     num_classes: int,
 ) -> Gain:
-    """What is reused where some of an ensemble's members form a cluster.
+    """Makes the function that counts the parameters reused by a cluster.
 
     Args:
-        members: of the ensemble.
-        min_shared: the smallest share of its parameters that a member must inherit.
-        align: how units are matched, see `mothernet`.
+        members: architectures of the ensemble's members.
+        min_shared: smallest share of its parameters, 0 to 1, that a member must
+            inherit.
+        align: rule by which units are matched: `"first"` is the paper's, `"best"` makes
+            the MotherNet largest.
         input_shape: (height, width, channels) of one image.
-        num_classes: outputs of the linear head.
+        num_classes: number of outputs of the linear head.
 
     Returns:
-        A function of a set of members, which must not be empty; None where no
-        MotherNet connects them, or where one would inherit too little.
+        A function that takes a set of members, not empty, as a bit mask. It returns the
+        number of reused parameters; None where no MotherNet connects the members, or
+        where one of them would inherit too little.
     """
 
     def count(architecture: Architecture) -> int:
@@ -84,10 +87,11 @@ def bits(mask: int) -> list[int]:
 def _size_by_rows(
     members: Sequence[Architecture], count: Callable[[Architecture], int]
 ) -> Callable[[frozenset[int]], int]:
-    """Parameters of the MotherNet by the paper's alignment, for any connected members.
+    """Makes the function that counts a MotherNet's parameters by the paper's rule.
 
-    Besides units, a MotherNet takes nothing from its members but what is in their
-    frames, so that one of those with equal frames stands for all.
+    It takes the indices of any connected members. Besides units, a MotherNet takes
+    nothing in which they differ but their fixed sizes, so that one of those with equal
+    fixed sizes stands for all.
     """
     own_depths = [tuple(map(len, member.sections)) for member in members]
     first_framed = [

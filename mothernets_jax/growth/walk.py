@@ -1,9 +1,9 @@
-"""A walk along a member's operations: what each grows from, between which channels.
+"""A walk along a member's operations, to find the source that each one grows from.
 
 Each operation is handed the map of the channels that reach it and hands on the map of
-its own. A weight layer grows from the MotherNet's layer that it continues, or is what
-its family says it is in an inserted unit. See `channels` for the algebra and
-`architectures.operations` for what a family says.
+its own. A weight layer grows from the MotherNet's layer that it continues, or starts in
+the state that its family has chosen for inserted units. See `channels` for the algebra
+and `architectures.operations` for these states.
 """
 
 from collections.abc import Mapping
@@ -36,13 +36,13 @@ from mothernets_jax.utils.pytrees import named_key
 
 
 class Origin(NamedTuple):
-    """What a weight layer of the member grows from.
+    """The source from which a weight layer of the member grows.
 
     Attributes:
-        layer: in the mother's channels, a kernel, and a bias if there is one; None for
-            a layer that starts afresh.
-        incoming: map of the channels that it reads.
-        outgoing: map of the channels that it writes.
+        layer: kernel in the mother's channels, and bias if there is one; None for a
+            layer that starts afresh.
+        incoming: map of the channels that the layer reads.
+        outgoing: map of the channels that the layer writes.
     """
 
     layer: dict | None
@@ -51,7 +51,15 @@ class Origin(NamedTuple):
 
 
 def kernel_shape(weight: Weight, origin: Origin) -> tuple[int, ...]:
-    """Of the member's kernel."""
+    """Shape of the member's kernel.
+
+    Args:
+        weight: the member's layer.
+        origin: the source that the layer grows from.
+
+    Returns:
+        (size, size, in, out) for a convolution, (in, out) for a dense layer.
+    """
     taps = () if weight.filter_size is None else (weight.filter_size,) * 2
     return *taps, origin.incoming.source.shape[0], origin.outgoing.source.shape[0]
 
@@ -63,9 +71,10 @@ def grown_kernel(
 
     Args:
         weight: the member's layer.
-        origin: what it grows from, a layer.
+        origin: the source that the layer grows from, which has a kernel.
         shares: [member in, member out]; the kernel takes on their dtype.
-        fresh: as for `channels.grow_kernel`.
+        fresh: [.., member in, member out], the weights of fresh outputs; None where
+            there are none.
     """
     layer, incoming, outgoing = origin
     assert layer is not None
@@ -77,13 +86,14 @@ def grown_kernel(
 
 
 class Walk(NamedTuple):
-    """What a walk along the member's operations finds.
+    """The result of a walk along the member's operations, by their names.
 
     Attributes:
-        maps: of the channels of each value.
-        places: the mother's value that each value is a copy of.
-        counterparts: of each operation, the mother's by name, if it continues one.
-        origins: by weight layer.
+        maps: map of the channels of each value.
+        places: name of the mother's value that each value is a copy of.
+        counterparts: name of the mother's operation that an operation continues, for
+            each that continues one.
+        origins: source that each weight layer grows from.
     """
 
     maps: dict[str, ChannelMap]
@@ -98,10 +108,10 @@ def walk_along(
     """Follows the member's operations and the channels that they hand on.
 
     Args:
-        params: the mother's.
-        mother: its architecture.
+        params: the MotherNet's parameters, or a tree like them.
+        mother: architecture of the MotherNet.
         member: the architecture to grow.
-        key: decides which channels are copied.
+        key: a typed key, which decides which channels are copied.
 
     Raises:
         ValueError: the member cannot be grown from the mother.
@@ -141,10 +151,10 @@ def walk_along(
 
 
 def _namesake(operation: Operation, matches: Mapping[str, Match]) -> tuple[str, int]:
-    """The mother's operation by name, and the first of its channels that is continued.
+    """Name of the mother's operation, and its first channel that is continued.
 
-    The mother may have none of this name (as for inserted units, ""), or one of another
-    kind.
+    The mother may have no operation of this name (as for inserted units, ""), or one of
+    another kind.
     """
     if not operation.unit:
         return operation.name, 0
@@ -162,15 +172,16 @@ def _origin(
     outgoing: ChannelMap | None,
     key: jax.Array,
 ) -> Origin:
-    """What a weight layer grows from.
+    """Finds the source that a weight layer grows from.
 
     Args:
-        weight: the layer.
+        weight: the member's layer.
         layer: parameters of the mother's layer that it continues; None if inserted.
-        first: the first of that layer's channels that it makes.
-        incoming: map of the value that it reads.
-        outgoing: map of the channels that it writes, where others have done so.
-        key: decides which channels are copied.
+        first: index of the first of that layer's channels that it makes.
+        incoming: map of the channels that it reads.
+        outgoing: map of the channels that it writes, if others have written them; None
+            for channels of its own.
+        key: a typed key, which decides which channels are copied.
     """
     if layer is None and weight.inserted_as != "identity":
         assert weight.width is not None
@@ -192,7 +203,7 @@ def _origin(
 
 
 def _identity(weight: Weight, channels: int) -> dict:
-    """A layer that hands on what it reads."""
+    """Parameters of a layer that hands on what it reads."""
     kernel = jnp.eye(channels)
     layer = {"kernel": kernel if weight.filter_size is None else kernel[None, None]}
     return {**layer, "bias": jnp.zeros(channels)} if weight.bias else layer

@@ -23,7 +23,12 @@ from mothernets_jax.utils.messages import short_repr
 
 @contextlib.contextmanager
 def misfits_explained(architecture: Architecture, images: Any) -> Iterator[None]:
-    """Says in our words where variables and images do not fit each other."""
+    """Turns Flax's errors about variables that do not fit into a clear ValueError.
+
+    Args:
+        architecture: the network that is run within this context.
+        images: [batch, height, width, channels], whose shape the message tells.
+    """
     try:
         yield
     except (
@@ -47,16 +52,16 @@ def apply(
     train: bool = False,
     dtype: jax.typing.DTypeLike | None = None,
 ) -> jax.Array:
-    """Logits [batch, classes], in the dtype of the variables.
+    """Computes logits [batch, classes], in the dtype of the variables.
 
     Args:
         architecture: the network.
         variables: `{"params": ..., "batch_stats": ...}`.
         images: float [batch, height, width, channels], already normalised.
-        train: batch normalisation by the batch's own statistics instead of the running
-            ones. New running statistics are dropped: to train, call `apply_train`,
-            which returns them.
-        dtype: in which hidden layers compute; None for that of the variables.
+        train: whether batch normalisation uses the batch's own statistics instead of
+            the running ones. New running statistics are dropped: to train, call
+            `apply_train`, which returns them.
+        dtype: dtype in which hidden layers compute; None for that of the variables.
 
     Raises:
         ValueError: no batch of normalised images, variables of another network or for
@@ -83,17 +88,23 @@ def apply_and_update(
     first: int = 0,
     stop: int | None = None,
 ) -> tuple[jax.Array, dict]:
-    """The training pass: logits [batch, classes] and the new running statistics.
+    """Runs the training pass of a network, or of a part of it.
 
     Args:
         architecture: the network.
-        variables: `{"params": ..., "batch_stats": ...}`; a part needs its own only.
-        images: float [batch, height, width, channels], already normalised; of a part,
-            what it reads.
-        dtype: in which hidden layers compute; None for that of the variables.
-        batch_axis: see `Network`.
-        first: see `Network`.
-        stop: see `Network`.
+        variables: `{"params": ..., "batch_stats": ...}`; a part of the network needs
+            only its own.
+        images: float [batch, height, width, channels], already normalised; for a part,
+            the value that its first operation reads.
+        dtype: dtype in which hidden layers compute; None for that of the variables.
+        batch_axis: name of the mapped axis over which the batch is divided, the
+            statistics being those of the whole batch; None for a batch in one piece.
+        first: index of the part's first operation.
+        stop: index of the operation behind the part's last; None for all that follow.
+
+    Returns:
+        Logits [batch, classes], or the value that the part's last operation makes; and
+        the new `batch_stats`, `{}` without batch normalisation.
     """
     logits, state = _forward(
         architecture,
@@ -112,10 +123,16 @@ def apply_and_update(
 def intermediates(
     architecture: Architecture, variables: Variables, images: jax.Array
 ) -> dict[str, jax.Array]:
-    """What each operation makes in a training pass, by its name.
+    """Computes what each operation makes in a training pass.
+
+    Args:
+        architecture: the network.
+        variables: `{"params": ..., "batch_stats": ...}`.
+        images: float [batch, height, width, channels], already normalised.
 
     Returns:
-        [batch, height, width, channels] or [batch, channels] by operation.
+        [batch, height, width, channels] or [batch, channels] of the images and of each
+        operation, by name.
     """
     mutable = ["batch_stats", INTERMEDIATES]
     _, state = _forward(architecture, variables, images, True, mutable=mutable)

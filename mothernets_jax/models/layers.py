@@ -3,18 +3,20 @@
 Axes: images and features are [batch, height, width, channels], kernels
 [height, width, in, out].
 
-Three things look unusual because of XLA on the CPU. The automatic gradients of an NHWC
+Four things look unusual because of XLA on the CPU. The automatic gradients of an NHWC
 convolution have dimension labels that XLA's CPU backend only rewrites to its fast form
 at the top level of a program, not in the body of a loop, where they are 23 to 200 times
 slower (jax#12868); `conv` therefore writes both gradients as plain NHWC convolutions.
-That by the kernel has windows as large as an image, over a whole batch as channels: two
-to ten times slower where the batch outgrows a core's cache, hence a few images at once.
-Convolutions of images of up to 2x2 are 5 to 10 times slower there than the same as a
-matrix product. And `reduce_window` has a slow gradient; `max_pool` reshapes instead.
+The gradient by the kernel is one with windows as large as an image and the whole batch
+as channels. It is two to ten times slower where the batch outgrows a core's cache, and
+is therefore computed for a few images at once. A convolution of images of up to 2x2 is
+5 to 10 times slower than the matrix product that replaces it here. And `reduce_window`
+has a slow gradient; `max_pool` reshapes instead.
 
-What a maximum passes its gradient on to is chosen by comparing its arguments with one
-another, never with the maximum: XLA may compute an argument anew for the comparison,
-round it otherwise, and find none equal, which made NaN of automatic gradients.
+The argument to which a maximum passes its gradient is found by comparing the arguments
+with one another, never with the maximum: XLA may compute an argument anew for the
+comparison, round it otherwise, and find none equal, which made NaN of automatic
+gradients.
 """
 
 import functools
@@ -29,7 +31,7 @@ _LAYOUT = ("NHWC", "HWIO", "NHWC")
 
 _KernelGradient = Callable[[jax.Array, jax.Array], jax.Array]
 
-# Of dy, bytes and images: what is convolved at once for the gradient by a kernel.
+# How much of dy is convolved at once for the gradient by a kernel.
 _AT_ONCE_BYTES, _AT_ONCE_IMAGES = 2**19, 8
 
 NORM_EPSILON = 1e-5
@@ -38,7 +40,7 @@ BatchNorm = functools.partial(nn.BatchNorm, momentum=0.9, epsilon=NORM_EPSILON)
 
 
 def same_padding(filter_size: int) -> tuple[int, int]:
-    """Explicit padding that, unlike XLA's SAME, does not move with stride or size."""
+    """Padding (before, after) a side by filter size alone, unlike XLA's SAME."""
     return (filter_size - 1) // 2, filter_size // 2
 
 
@@ -48,7 +50,7 @@ def conv(images: jax.Array, kernel: jax.Array, stride: int = 1) -> jax.Array:
     Args:
         images: [batch, height, width, in].
         kernel: [size, size, in, out].
-        stride: of both sides.
+        stride: stride along both sides, in pixels.
 
     Returns:
         [batch, ceil(height / stride), ceil(width / stride), out].
@@ -118,7 +120,7 @@ def _conv_backward(stride, residuals, grad):
 def _sum_by_parts(
     term: _KernelGradient, images: jax.Array, grad: jax.Array
 ) -> jax.Array:
-    """`term`, a sum over the batch that zeros add nothing to, a few images at once."""
+    """Adds up over parts of a batch a term to which images of zeros add nothing."""
     batch = len(images)
     at_once = max(_AT_ONCE_IMAGES, _AT_ONCE_BYTES * batch // max(1, grad.nbytes))
     if at_once >= batch:
@@ -141,7 +143,7 @@ _conv_with_canonical_gradients.defvjp(_conv_forward, _conv_backward)
 
 
 def _conv_by_product(images: jax.Array, kernel: jax.Array, stride: int) -> jax.Array:
-    """The same as one matrix product over all windows, for very small images."""
+    """Convolves very small images by one matrix product over all windows."""
     size, inputs, outputs = kernel.shape[0], *kernel.shape[2:]
     padding = same_padding(size)
     padded = jnp.pad(images, ((0, 0), padding, padding, (0, 0)))
@@ -163,6 +165,9 @@ def max_pool(features: jax.Array) -> jax.Array:
 
     Args:
         features: [batch, height, width, channels], both sides above 1.
+
+    Returns:
+        [batch, height // 2, width // 2, channels].
     """
     batch, height, width, channels = features.shape
     height, width = height // 2, width // 2
@@ -172,7 +177,7 @@ def max_pool(features: jax.Array) -> jax.Array:
 
 @jax.custom_vjp
 def _largest(windows: jax.Array) -> jax.Array:
-    """[batch, rows, 2, columns, 2, channels] -> [batch, rows, columns, channels]."""
+    """Maxima of windows [batch, rows, 2, columns, 2, channels], over both axes of 2."""
     return windows.max(axis=(2, 4))
 
 
@@ -181,7 +186,7 @@ def _largest_forward(windows):
 
 
 def _largest_backward(windows, grad):
-    """To the first of the largest in each window, even where they are NaN.
+    """Passes gradients to the first of the largest in each window, even if NaN.
 
     Left against right, then top against bottom: whole arrays, which a GPU fuses.
     """
@@ -194,7 +199,7 @@ def _largest_backward(windows, grad):
 
 
 def _divide(grad: jax.Array, first_wins: jax.Array, axis: int) -> jax.Array:
-    """Two gradients along a new axis, of which the loser's is 0."""
+    """The gradients of two arguments along a new axis, the loser's being 0."""
     return jnp.stack(
         [jnp.where(first_wins, grad, 0), jnp.where(first_wins, 0, grad)], axis
     )
@@ -208,6 +213,9 @@ def mean_pool(features: jax.Array) -> jax.Array:
 
     Args:
         features: [batch, height, width, channels], both sides above 1.
+
+    Returns:
+        [batch, height // 2, width // 2, channels].
     """
     batch, height, width, channels = features.shape
     height, width = height // 2, width // 2
@@ -241,5 +249,5 @@ def _larger(one: jax.Array, other: jax.Array) -> jax.Array:
 
 
 def _wins(one: jax.Array, other: jax.Array) -> jax.Array:
-    """Whether `one` is what the maximum of both is taken from."""
+    """Tells, by entry, whether the maximum of both is taken from `one`."""
     return (one >= other) | jnp.isnan(one)

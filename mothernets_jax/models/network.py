@@ -34,12 +34,18 @@ from mothernets_jax.models.layers import (
     overlapping_pool,
 )
 
-# The collection in which a network shows what passes through it.
+# The collection in which a network records the values that it computes.
 INTERMEDIATES = "shown"
 
 
 class WeightLayer(nn.Module):
-    """A convolution or a dense layer: a kernel, and a bias if asked for."""
+    """A convolution or a dense layer: a kernel, and a bias if asked for.
+
+    Attributes:
+        operation: description of the layer.
+        width: number of channels that the layer makes.
+        dtype: dtype in which the layer computes; None for that of inputs and kernel.
+    """
 
     operation: Weight
     width: int
@@ -67,14 +73,14 @@ class Network(nn.Module):
     """The network of an architecture, from normalised images to logits.
 
     Attributes:
-        architecture: what to build.
-        num_classes: outputs of the linear head.
-        dtype: in which hidden layers compute; None for that of the variables. The
+        architecture: the architecture to build.
+        num_classes: number of outputs of the linear head.
+        dtype: dtype in which hidden layers compute; None for that of the variables. The
             statistics of a batch, and the head, keep to that of the variables.
-        batch_axis: the mapped axis over which a batch is divided, if it is; the
-            statistics are then those of the whole batch.
-        first: number of the first operation, for a part of a network.
-        stop: number of the operation behind the last; None for all that follow.
+        batch_axis: name of the mapped axis over which a batch is divided, the
+            statistics being those of the whole batch; None for a batch in one piece.
+        first: index of the first operation, above 0 for a part of a network.
+        stop: index of the operation behind the last; None for all that follow.
     """
 
     architecture: Architecture
@@ -86,10 +92,14 @@ class Network(nn.Module):
 
     @nn.compact
     def __call__(self, inputs: jax.Array, *, train: bool) -> jax.Array:
-        """Logits [batch, classes] of images [batch, height, width, channels].
+        """Computes logits [batch, classes] of images [batch, height, width, channels].
 
-        A part takes what the operation before its first makes, and returns what its
-        last makes.
+        A part of a network takes what the operation before its first makes, and returns
+        what its last makes.
+
+        Args:
+            inputs: float images, already normalised; for a part, the value it reads.
+            train: whether batch normalisation uses the batch's own statistics.
         """
         operations = tuple(self.architecture.operations())
         before = operations[self.first - 1].name if self.first else IMAGES

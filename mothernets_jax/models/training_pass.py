@@ -16,22 +16,22 @@ def apply_train(
     *,
     dtype: jax.typing.DTypeLike | None = None,
 ) -> tuple[jax.Array, dict]:
-    """The training pass: logits, and the running statistics after this batch.
+    """Computes logits and the running statistics after this batch, for training.
 
     Batch normalisation uses the batch's own mean and variance here, and the running
-    ones in `apply`. So whoever trains takes both results: the new parameters from the
-    logits' gradient, and the new statistics as they are. (In Flax's words this is
-    `apply(..., train=True, mutable=["batch_stats"])`.)
+    ones in `apply`. A training step therefore needs both results: the gradient of a
+    loss of the logits for the new parameters, and the new statistics as they are. (In
+    Flax's words this is `apply(..., train=True, mutable=["batch_stats"])`.)
 
     Args:
         architecture: the network.
         variables: `{"params": ..., "batch_stats": ...}`, as `init` and `hatch` make.
         images: float [batch, height, width, channels], already normalised.
-        dtype: in which hidden layers compute; None for that of the variables.
+        dtype: dtype in which hidden layers compute; None for that of the variables.
 
     Returns:
-        Logits [batch, classes], and the new `batch_stats`; `{}` of a network without
-        batch normalisation.
+        Logits [batch, classes], and the new `batch_stats`, which are `{}` for a network
+        without batch normalisation.
 
     Raises:
         ValueError: no batch of normalised images, variables of another network or for
@@ -69,7 +69,7 @@ def _check_statistics(architecture: Architecture, variables: Variables) -> None:
     """Refuses variables without running statistics, which would start anew each time.
 
     Raises:
-        ValueError: the network has a normalisation without statistics among them.
+        ValueError: the variables lack the statistics of a batch normalisation.
     """
     found = variables.get("batch_stats", {})
     for operation in architecture.operations():

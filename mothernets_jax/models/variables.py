@@ -1,4 +1,4 @@
-"""Variables of a network: drawn, described and checked."""
+"""Variables of a network: drawing, describing and checking them."""
 
 import functools
 import math
@@ -31,19 +31,19 @@ def init(
     input_shape: tuple[int, int, int],
     num_classes: int,
 ) -> Variables:
-    """Initial variables, `{"params": ..., "batch_stats": ...}`, in float32.
+    """Draws initial variables, `{"params": ..., "batch_stats": ...}`, in float32.
 
-    He-normal kernels, a LeCun-normal head, zero biases, unit scales.
+    Kernels are He-normal, the head's LeCun-normal; biases are zero and scales one.
 
     Args:
         architecture: the network.
         key: a typed key from `jax.random.key`.
         input_shape: (height, width, channels) of one image.
-        num_classes: outputs of the linear head.
+        num_classes: number of outputs of the linear head.
 
     Raises:
-        ValueError: no architecture or key, a shape that is none or has its channels
-            first, or a number of classes below 1.
+        ValueError: no architecture, no key, an input shape that is none or has its
+            channels first, or a number of classes below 1.
     """
     check_architecture(architecture)
     check_task(input_shape, num_classes)
@@ -73,7 +73,7 @@ def _init(architecture, key, input_shape, num_classes):
 
 
 def check_key(key: Any) -> None:
-    """Raises ValueError unless it is one random key, typed or raw."""
+    """Raises ValueError unless a value is one random key, typed or raw."""
     dtype, shape = getattr(key, "dtype", None), getattr(key, "shape", None)
     typed = dtype is not None and jnp.issubdtype(dtype, jax.dtypes.prng_key)
     raw = dtype == jnp.uint32 and shape is not None and len(shape) == 1
@@ -85,10 +85,15 @@ def check_key(key: Any) -> None:
 
 
 def check_variables(architecture: Architecture, variables: Any) -> None:
-    """Refuses what cannot be the variables of a network.
+    """Refuses variables that cannot be those of a network.
+
+    Args:
+        architecture: the network.
+        variables: expected to be `{"params": ..., "batch_stats": ...}`.
 
     Raises:
-        ValueError: another structure, other layers, or another width of one.
+        ValueError: the variables have another structure, other layers, or a layer of
+            another width.
     """
     expected = "expected {'params': ..., 'batch_stats': ...} as mn.init makes them"
     if not isinstance(variables, Mapping) or "params" not in variables:
@@ -119,7 +124,13 @@ def check_variables(architecture: Architecture, variables: Any) -> None:
 def abstract_variables(
     architecture: Architecture, input_shape: tuple[int, int, int], num_classes: int
 ) -> Variables:
-    """The shapes and dtypes of `init`, computed without computing anything."""
+    """Shapes and dtypes of the variables that `init` draws, without drawing them.
+
+    Args:
+        architecture: the network.
+        input_shape: (height, width, channels) of one image.
+        num_classes: number of outputs of the linear head.
+    """
     key = jax.random.key(0)
     return jax.eval_shape(
         lambda: _init(architecture, key, tuple(input_shape), num_classes)
