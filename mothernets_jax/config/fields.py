@@ -1,6 +1,6 @@
-"""Fields of settings: a default, and which values are allowed, each by itself.
+"""Fields of settings, each with a default and a rule for the values that it may have.
 
-What is larger than the largest is a slip of the pen: nobody has the memory or the time.
+Upper limits catch slips of the pen: no machine has the memory or the time for more.
 """
 
 import dataclasses
@@ -15,10 +15,10 @@ _LONGEST_TEXT = 4_000  # characters; paths are no longer
 
 
 class Rule(Protocol):
-    """Which values a field may have."""
+    """A rule for the values that a field may have."""
 
     def refusal(self, value: Any) -> str | None:
-        """What was expected in place of a value; None where it is allowed."""
+        """Words for what was expected in place of a value; None where it is allowed."""
         ...
 
 
@@ -31,7 +31,7 @@ class Range:
     expected: str = ""
 
     def refusal(self, value: Any) -> str | None:
-        """See `Rule`."""
+        """Refuses numbers below `least` or above `most`; see `Rule.refusal`."""
         if not value >= self.least:  # nor is what is not a number
             return self.expected or f"{self.least} or more"
         if value > self.most:
@@ -41,24 +41,27 @@ class Range:
 
 @dataclasses.dataclass(frozen=True)
 class Share:
-    """Numbers from 0 to 1, both allowed; `of` says of what, in words."""
+    """Numbers from 0 to 1, both allowed; `of` names the whole in messages."""
 
     of: str = ""
 
     def refusal(self, value: Any) -> str | None:
-        """See `Rule`."""
+        """Refuses numbers outside 0 to 1; see `Rule.refusal`."""
         return None if 0 <= value <= 1 else f"a share{self.of} from 0 to 1"
 
 
 @dataclasses.dataclass(frozen=True)
 class Part:
-    """Numbers from 0 (or, without `zero`, above it) to below 1; `of` says of what."""
+    """Numbers from 0 to below 1; `of` names the whole in messages.
+
+    Without `zero`, 0 is not allowed either.
+    """
 
     of: str = ""
     zero: bool = True
 
     def refusal(self, value: Any) -> str | None:
-        """See `Rule`."""
+        """Refuses numbers outside 0 to below 1; see `Rule.refusal`."""
         if 0 < value < 1 or (self.zero and value == 0):
             return None
         return f"{self.of}{'0 or more' if self.zero else 'more than 0'} and less than 1"
@@ -71,7 +74,7 @@ class Above:
     most: float
 
     def refusal(self, value: Any) -> str | None:
-        """See `Rule`."""
+        """Refuses 0, numbers below it and those above `most`; see `Rule.refusal`."""
         return (
             None if 0 < value <= self.most else f"more than 0, up to {self.most:,.0f}"
         )
@@ -84,7 +87,7 @@ class Choice:
     options: tuple[str, ...]
 
     def refusal(self, value: Any) -> str | None:
-        """See `Rule`."""
+        """Refuses all but the options, hinting at the nearest; see `Rule.refusal`."""
         if value in self.options:
             return None
         close = difflib.get_close_matches(value[:100], self.options, n=1)
@@ -97,14 +100,14 @@ class Text:
     """A name or a path."""
 
     def refusal(self, value: Any) -> str | None:
-        """See `Rule`."""
+        """Refuses texts too long or with a null character; see `Rule.refusal`."""
         if len(value) > _LONGEST_TEXT or "\0" in value:
             return "a name or a path, without the character 0"
         return None
 
 
 def field(default: Any, rule: Rule) -> Any:
-    """A dataclass field with a default and a rule; None needs to obey none."""
+    """A dataclass field with a default and a rule, which None need not obey."""
     return dataclasses.field(default=default, metadata={"rule": rule})
 
 
@@ -119,11 +122,11 @@ def text(default: str = "") -> Any:
 
 
 def check(settings: Any, path: str = "") -> None:
-    """Looks at every field of a dataclass, and of those in it, by its rule.
+    """Checks every field of a dataclass, and of dataclasses in it, against its rule.
 
     Args:
-        settings: a dataclass whose fields may have a `rule`.
-        path: of the dataclass, for messages.
+        settings: a dataclass whose fields may have a `rule` in their metadata.
+        path: the dataclass's name in messages, such as `config`; may be empty.
 
     Raises:
         ValueError: a value that is not allowed; names the field, what was found and
@@ -136,7 +139,7 @@ def check(settings: Any, path: str = "") -> None:
 
 
 def _with_rules(settings: Any, path: str) -> Iterator[tuple[str, Any, Rule]]:
-    """Paths, values and rules of all fields; of names and values, each value's."""
+    """Paths, values and rules of all fields; of a dictionary, one for each value."""
     for own in dataclasses.fields(settings):
         value = getattr(settings, own.name)
         name, rule = f"{path}.{own.name}".lstrip("."), own.metadata.get("rule")

@@ -1,10 +1,10 @@
-"""Why a config file, or a flag, cannot be read: the one line that helps."""
+"""One-line explanations of errors in a config file or a flag."""
 
 _START = "start from configs/vgg_ensemble.py"
 
 
 def explain(error: Exception) -> str:
-    """The message for whatever was raised while flags and the config were read.
+    """The message for an error that was raised while flags and the config were read.
 
     >>> explain(AttributeError("'int' object has no attribute 'to_dict'"))
     "the config file's get_config returns an int: expected a ConfigDict; start from ..."

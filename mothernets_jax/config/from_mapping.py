@@ -13,13 +13,13 @@ _NAMES = {int: "a whole number", float: "a number", str: "text", bool: "True or 
 
 
 def freeze(kind: type, values: Any, path: str) -> Any:
-    """A dataclass, and those in it, from a mapping.
+    """Makes a dataclass, and the dataclasses in it, from a nested mapping.
 
     Args:
         kind: the dataclass; its fields are dataclasses, plain types, tuples and
             dictionaries of them, or such a type `| None`.
-        values: with its fields; those that have a default may be missing.
-        path: names the value in messages.
+        values: the fields' values by name; those that have a default may be missing.
+        path: the mapping's name in messages, such as `config`.
 
     Raises:
         ValueError: an unknown field, or a wrong type; names the field, what was found

@@ -28,7 +28,7 @@ OPTIMIZERS = ("sgd", "adamw", "lion")
 
 @dataclasses.dataclass(frozen=True)
 class DataSettings:
-    """Which images, and how they are varied in training."""
+    """The images, and the ways in which they are varied in training."""
 
     name: str = text("digits")
     dir: str = text()
@@ -57,7 +57,7 @@ class DataSettings:
 
 @dataclasses.dataclass(frozen=True)
 class Recipe:
-    """How networks are trained; as `train`, for those that start from scratch."""
+    """A training recipe; the section `train` holds that of networks from scratch."""
 
     epochs: int = field(30, Range(1, EPOCHS))
     batch_size: int = field(128, Range(1, 10_000_000))
@@ -75,7 +75,7 @@ class Recipe:
 
 @dataclasses.dataclass(frozen=True)
 class MotherSettings:
-    """How MotherNets are trained, beside `train`."""
+    """The MotherNets' training, where it differs from `train`."""
 
     schedule: str = choice("", ("", *SCHEDULES))  # empty: train.schedule
     cycles: int = field(1, Range(1, EPOCHS))  # of a cosine schedule
@@ -85,7 +85,7 @@ class MotherSettings:
 
 @dataclasses.dataclass(frozen=True)
 class HatchSettings:
-    """How members are hatched, and where their recipe differs from `train`."""
+    """Hatching, and the hatched members' recipe where it differs from `train`."""
 
     epochs: int = field(12, Range(1, EPOCHS))
     learning_rate: float = field(0.1, Range(0, RATE))
@@ -99,7 +99,7 @@ class HatchSettings:
 
 @dataclasses.dataclass(frozen=True)
 class BudgetSettings:
-    """Training FLOPs of each method, as epochs of one network; none: own stop rules."""
+    """Training FLOPs of each method, as epochs of one network; None for no budget."""
 
     epochs: float | None = field(None, Range(0, EPOCHS))
     reference: str = text()  # empty: the one network of Snapshot Ensembles
@@ -107,7 +107,7 @@ class BudgetSettings:
 
 @dataclasses.dataclass(frozen=True)
 class DistillationSettings:
-    """How the largest network teaches the members."""
+    """The teaching of members by the largest network."""
 
     temperature: float = field(4.0, Above(RATE))
     share: float = field(0.5, Share())  # of the loss, for the teacher
@@ -116,7 +116,7 @@ class DistillationSettings:
 
 @dataclasses.dataclass(frozen=True)
 class TreeNetsSettings:
-    """Where members branch."""
+    """The number of blocks that members share before they branch."""
 
     shared_blocks: int = field(1, Range(1, 1_000))
 
@@ -131,7 +131,7 @@ class SnapshotSettings:
 
 @dataclasses.dataclass(frozen=True)
 class FgeSettings:
-    """Triangular cycles, a member in the middle of each; no length: by the budget."""
+    """Triangular cycles, with a member collected in the middle of each."""
 
     # None: 4, or 2 where a budget is too small for those.
     cycle_epochs: int | None = field(None, Range(2, EPOCHS))
@@ -141,7 +141,7 @@ class FgeSettings:
 
 @dataclasses.dataclass(frozen=True)
 class CheckpointSettings:
-    """How often unfinished work is saved."""
+    """The saving of unfinished work."""
 
     # Between two saves, at least.
     interval_seconds: float = field(60.0, Range(0, 1e9))

@@ -1,4 +1,4 @@
-"""What a run is told, frozen. `config` makes it of a ConfigDict and checks it."""
+"""All settings of a run, frozen; `config.validation` makes and checks them."""
 
 import dataclasses
 import hashlib
@@ -49,7 +49,7 @@ _PRICES = {"cpu": 0.1, "A100": 2.0, "H100": 3.0, "H200": 3.5, "TPU": 1.5}
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """All that decides the result of a run."""
+    """All settings of a run."""
 
     seed: int = field(0, Range(0, 2**32 - 1, "0 or more, and less than 2**32"))
     methods: tuple[str, ...] = ("mothernets", "full_data")
@@ -109,22 +109,22 @@ class Settings:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values, as saved in a run's `config.json`."""
+        """The settings as plain values, as saved in a run's `config.json`."""
         return json.loads(json.dumps(dataclasses.asdict(self)))
 
     def digest(self) -> str:
-        """Eight hexadecimal digits that differ where any setting does that matters."""
+        """A digest, eight hexadecimal digits, of what `identifying` keeps."""
         return digest_of(identifying(self.to_json()))
 
 
 def digest_of(values: Mapping[str, Any]) -> str:
-    """Eight hexadecimal digits that differ where any of these plain values does."""
+    """A digest, eight hexadecimal digits, of plain values."""
     text = json.dumps(values, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
 def result_relevant(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings as plain values, but for those that change no trained parameter."""
+    """Settings as plain values, without those that change no trained parameter."""
     kept = {name: value for name, value in settings.items() if name not in _HARMLESS}
     if isinstance(kept.get("data"), Mapping):
         data = kept["data"]
@@ -134,13 +134,13 @@ def result_relevant(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _resizes(data: Mapping[str, Any]) -> bool:
-    """Whether `data.resize` is read, of the settings of the data as plain values."""
+    """True where `data.resize` is read, given the data's settings as plain values."""
     own = data.get("image_size") is not None and data.get("crop") != "resized"
     return own or bool(data.get("ood_name"))
 
 
 def without_places(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings as plain values, but for where the images are."""
+    """Settings as plain values, without the folders of the images."""
     kept = dict(settings)
     if isinstance(kept.get("data"), Mapping):
         data = kept["data"].items()
@@ -149,11 +149,11 @@ def without_places(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def identifying(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings as plain values, as they tell one experiment from another by a digest.
+    """Settings as plain values, without those that tell no experiments apart.
 
-    Left out are those that change no trained parameter, and those that have the value
-    which stands for what was done before there were such settings: a new one changes
-    no digest of an earlier version.
+    Left out are settings that change no trained parameter, and settings that earlier
+    versions did not have, where they have the value that does what these versions did:
+    a new setting changes no digest of an earlier version.
     """
     kept = result_relevant(settings)
     for name, value in _EARLIER.items():
@@ -165,14 +165,14 @@ def identifying(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def of_this_version(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings that an earlier version has saved, with the fields it did not have.
+    """Settings that an earlier version saved, with the fields that it did not have.
 
     Args:
         settings: plain values, the content of a run's `config.json`.
 
     Returns:
-        The same, and for each field of today that is missing the value that does what
-        that version did, as far as there is one.
+        The settings, with each field that is missing set to the value that does what
+        that version did, where such a value is known.
     """
     filled = dict(settings)
     sections = {field.name: field.type for field in dataclasses.fields(Settings)}
@@ -187,7 +187,7 @@ def of_this_version(settings: Mapping[str, Any]) -> dict[str, Any]:
 def without_other_methods(
     settings: Mapping[str, Any], methods: Collection[str]
 ) -> dict[str, Any]:
-    """Settings as plain values, but for the sections that none of the methods reads."""
+    """Settings as plain values, without the sections that no method of these reads."""
     others = {
         section
         for method, sections in _SECTIONS.items()

@@ -1,6 +1,6 @@
-"""From a ConfigDict to frozen, validated settings: here the config ends.
+"""Frozen, checked settings from a ConfigDict.
 
-Below this module everything takes settings, or plain keyword arguments.
+Past this module, everything takes settings, or plain keyword arguments.
 """
 
 import difflib
@@ -25,13 +25,13 @@ def from_config(config: Mapping[str, Any], methods: tuple[str, ...]) -> Settings
     """Checks a config and freezes it.
 
     Args:
-        config: a ConfigDict or a nested mapping of fields of
-            `Settings`; a field that is missing has its default.
+        config: a ConfigDict or a nested mapping of fields of `Settings`; a field that
+            is missing has its default.
         methods: the names that `methods` may hold.
 
     Raises:
-        ValueError: an unknown field, a wrong type, a value out of range;
-            names the field, what was found and what was expected.
+        ValueError: an unknown field, a wrong type, a value out of range; names the
+            field, what was found and what was expected.
     """
     settings = freeze(Settings, config, "config")
     fields.check(settings, "config")
@@ -43,7 +43,7 @@ def from_config(config: Mapping[str, Any], methods: tuple[str, ...]) -> Settings
 
 
 def _check_together(settings: Settings) -> None:
-    """What the values of several fields mean together."""
+    """Checks fields whose values must agree with one another."""
     if settings.fge.largest_rate < settings.fge.smallest_rate:
         raise ValueError(
             f"config.fge.largest_rate is {settings.fge.largest_rate}: expected "
@@ -117,7 +117,7 @@ def _check_architectures(settings: Settings) -> None:
 
 
 def _check_ensemble(settings: Settings) -> None:
-    """How many members there are, and what is asked of their clusters."""
+    """Checks the number of members, the budget's reference and the clusters."""
     count = len(settings.architectures) * settings.replicas
     if count > MOST_MEMBERS:
         raise ValueError(

@@ -18,6 +18,7 @@ from mothernets_jax.methods import (
 from mothernets_jax.stages.stage import MethodPlan
 from mothernets_jax.stages.task import Task
 
+# From the task, the settings and the members' architectures by name to a plan.
 Method = Callable[[Task, Settings, Mapping[str, Architecture]], MethodPlan]
 
 METHODS: dict[str, Method] = {

@@ -18,6 +18,6 @@ def compose(
     """One stage for each architecture; each member has a bag of its own.
 
     Raises:
-        ValueError: the images are streamed.
+        ValueError: a budget too small, or images that are streamed.
     """
     return from_scratch("bagging", task, settings, members, with_replacement=True)

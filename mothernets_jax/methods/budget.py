@@ -1,4 +1,4 @@
-"""What a method may spend, and how many epochs that makes.
+"""Budgets of methods, and the numbers of epochs that they pay for.
 
 A budget is a number of training FLOPs, given as epochs of a reference network; every
 method gets the same. Without one, each trains for the epochs that its settings say.
@@ -16,7 +16,7 @@ from mothernets_jax.stages.task import Task, epoch_images
 def single_network(
     task: Task, members: Mapping[str, Architecture]
 ) -> tuple[str, Architecture]:
-    """The network for methods that train one architecture only: its name, and itself.
+    """Name and architecture of the network for methods that train only one.
 
     It is the member whose parameters times the ensemble's size come nearest the
     ensemble's total, so that the ensemble is as large as the others.
@@ -36,14 +36,14 @@ def single_network(
 def epoch_cost(
     task: Task, recipe: Recipe, architectures: Iterable[Architecture]
 ) -> float:
-    """Training FLOPs of an epoch of each of these networks."""
+    """Training FLOPs of one epoch of all these networks together."""
     shape, classes = task.input_shape, task.num_classes
     flops = sum(train_flops(a, shape, classes) for a in architectures)
     return epoch_images(recipe, task) * flops
 
 
 def with_epochs(recipe: Recipe, epochs: int) -> Recipe:
-    """The recipe for the epochs that a budget pays for.
+    """The recipe with the number of epochs that a budget pays for.
 
     All of them are trained, and the warm-up takes at most a half.
     """
@@ -58,7 +58,7 @@ def with_epochs(recipe: Recipe, epochs: int) -> Recipe:
 def budget_flops(
     task: Task, settings: Settings, members: Mapping[str, Architecture]
 ) -> float | None:
-    """What each method may spend; None where nothing limits it."""
+    """Training FLOPs that each method may spend; None without a budget."""
     epochs, reference = settings.budget.epochs, settings.budget.reference
     if epochs is None:
         return None
@@ -68,7 +68,11 @@ def budget_flops(
 
 
 def whole_epochs(budget: float, flops: float) -> int:
-    """How many a budget pays for, at so many FLOPs each; rounding takes none away.
+    """Whole epochs that a budget pays for; rounding errors take none away.
+
+    Args:
+        budget: training FLOPs.
+        flops: training FLOPs of one epoch.
 
     >>> whole_epochs(0.1 + 0.2, 0.1), whole_epochs(0.29, 0.1)
     (3, 2)
@@ -79,13 +83,13 @@ def whole_epochs(budget: float, flops: float) -> int:
 def affordable_recipe(
     method: str, recipe: Recipe, budget: float | None, flops: float
 ) -> Recipe:
-    """The recipe for what a budget pays for; unchanged without one.
+    """The recipe with the epochs that a budget pays for; unchanged without a budget.
 
     Args:
-        method: for the message.
-        recipe: of all that is trained.
+        method: words for what is trained, for the message.
+        recipe: the recipe of all networks that are trained.
         budget: training FLOPs; None for no limit.
-        flops: of one epoch of all that is trained.
+        flops: training FLOPs of one epoch of all these networks.
 
     Raises:
         ValueError: a budget that does not pay for one epoch.
@@ -96,15 +100,15 @@ def affordable_recipe(
 
 
 def affordable_epochs(method: str, budget: float, flops: float) -> int:
-    """Whole epochs that a budget pays for.
+    """Whole epochs that a budget pays for, at least one.
 
     Args:
-        method: for the message.
+        method: words for what is trained, for the message.
         budget: training FLOPs.
-        flops: of one epoch of all that is trained.
+        flops: training FLOPs of one epoch of all that is trained.
 
     Raises:
-        ValueError: not even one.
+        ValueError: a budget that does not pay for one epoch.
     """
     epochs = whole_epochs(budget, flops)
     if epochs < 1:

@@ -44,8 +44,8 @@ class DistillationLoss:
 
     Attributes:
         reference: the teacher's architecture.
-        temperature: that softens both predictions.
-        share: of the loss that is the teacher's, 0 to 1.
+        temperature: divisor of both networks' logits, which softens their predictions.
+        share: share of the loss that comes from the teacher, 0 to 1.
 
     References: Hinton, Vinyals and Dean 2015, "Distilling the Knowledge in a Neural
     Network".
@@ -56,7 +56,7 @@ class DistillationLoss:
     share: float
 
     def __call__(self, logits: jax.Array, targets: Targets) -> jax.Array:
-        """Losses [batch]; see `step_spec.Loss`."""
+        """Losses [batch] of the students' logits [batch, classes]."""
         assert targets.reference_logits is not None
         losses = cross_entropy(logits, targets)
         predicted = jax.nn.log_softmax(logits / self.temperature)
@@ -71,8 +71,8 @@ def compose(
 ) -> MethodPlan:
     """The teacher's stage, then one for each architecture of its students.
 
-    In the epochs of the students the teacher predicts every augmented image anew, which
-    is counted. It is no member of the ensemble.
+    In the students' epochs the teacher predicts every augmented image anew, and the
+    FLOPs of that are counted. The teacher is no member of the ensemble.
 
     Raises:
         ValueError: a budget too small.

@@ -34,11 +34,11 @@ def compose(
 ) -> MethodPlan:
     """A stage for the training before the cycles, then one for each member.
 
-    The training before follows the authors' schedule for the epochs of all together,
-    cut off where the cycles begin.
+    The training before follows the authors' schedule for as many epochs as it and the
+    cycles take together, cut off where the cycles begin.
 
     Raises:
-        ValueError: a budget that the cycles alone exceed.
+        ValueError: a budget that does not pay for the cycles and an epoch before them.
     """
     network, architecture = single_network(task, members)
     budget, affordable = budget_flops(task, settings, members), None
@@ -96,33 +96,33 @@ def compose(
 
 
 def _cycle_epochs(total: int | None, members: int) -> int:
-    """The authors' 4, or 2 where those would take more than a quarter of a budget.
+    """Epochs of a cycle: 4, or 2 where 4 would take over a quarter of a budget.
 
-    They train for about three quarters of it before the cycles.
+    The authors take 4, and train for about three quarters of a budget before.
 
     Args:
         total: epochs that a budget pays for; None without one.
-        members: to be collected.
+        members: number of members to be collected.
     """
     return 4 if total is None or 4 * _epochs_in_cycles(4, members) <= total else 2
 
 
 def _epochs_in_cycles(cycle: int, members: int) -> int:
-    """From the start of the first cycle to the middle of the last."""
+    """Epochs from the start of the first cycle to the middle of the last."""
     return cycle // 2 + (members - 1) * cycle
 
 
 def _rates(
     fge: FgeSettings, cycle: int, first: int, epochs: int, steps: int
 ) -> np.ndarray:
-    """Of some epochs of the cycles.
+    """Learning rates of some epochs of the cycles, float32 [epochs x steps].
 
     Args:
-        fge: the rates.
-        cycle: epochs of one.
-        first: the first of the epochs, from 0.
-        epochs: how many.
-        steps: of an epoch.
+        fge: settings with the largest and the smallest rate.
+        cycle: epochs of one cycle.
+        first: number of the first of the epochs, 0 at the start of the first cycle.
+        epochs: number of epochs.
+        steps: steps of one epoch.
     """
     rates = triangular_cycles(
         fge.largest_rate,

@@ -15,5 +15,9 @@ from mothernets_jax.stages.task import Task
 def compose(
     task: Task, settings: Settings, members: Mapping[str, Architecture]
 ) -> MethodPlan:
-    """One stage for each architecture, all by the recipe `train`."""
+    """One stage for each architecture, all by the recipe `train`.
+
+    Raises:
+        ValueError: a budget too small.
+    """
     return from_scratch("full_data", task, settings, members)

@@ -55,18 +55,20 @@ def start_hatched(
     """Hatches members from their trained MotherNet and checks each before noise.
 
     Args:
-        method: that the members are trained by; their keys are derived from its name.
-        task: with the images that the check, and what is inserted, look at.
-        settings: how members are hatched.
+        method: name of the method, from which the members' keys are derived.
+        task: the task, on whose first training images members are checked and the
+            statistics of inserted layers are measured.
+        settings: settings, of which the section `hatch` is read.
         parent: the MotherNet.
         spec: the training step of all these members.
-        names: theirs.
-        trained: states of the networks that are trained, the MotherNet's among them.
-        executables: compiled programs.
+        names: the members' names.
+        trained: states of the networks trained so far, by name, the MotherNet's among
+            them.
+        executables: programs compiled so far; missing ones are added.
 
     Returns:
-        Their states. All are left out where the MotherNet's logits are not finite, or
-        so large that a member cannot be checked.
+        The members' first states. All members are left out where the MotherNet's logits
+        are not finite, or so large that a member cannot be checked.
 
     Raises:
         RuntimeError: a member does not compute its MotherNet's function.
@@ -142,7 +144,7 @@ def _checked_logits(
 
 
 def _reason_to_leave_out(parent: Parent, largest: float) -> str:
-    """Why nothing can be hatched from a MotherNet whose logits are as large as that."""
+    """The reason for hatching nothing from a MotherNet with such a largest logit."""
     what = f"as large as {largest:.3g}" if math.isfinite(largest) else "not finite"
     return f"the logits of its MotherNet, {parent.name}, are {what} on training images"
 
@@ -154,7 +156,7 @@ def prepare_hatching(
     spec: StepSpec,
     store: ProgramStore,
 ) -> None:
-    """Compiles what `start_hatched` will use, in the background."""
+    """Begins to compile, in the background, the programs that `start_hatched` uses."""
     architecture = spec.architecture
     shapes = abstract_variables(parent.architecture, task.input_shape, task.num_classes)
     examples = min(EVALUATION_BATCH, len(task.dataset.train_labels))

@@ -41,7 +41,7 @@ NAME = "mothernets"
 def compose(
     task: Task, settings: Settings, members: Mapping[str, Architecture]
 ) -> MethodPlan:
-    """For each cluster its MotherNet's stage, then one for each architecture in it.
+    """A stage for each cluster's MotherNet, then one for each architecture in it.
 
     Raises:
         ValueError: members that cannot be clustered as asked for, a budget too small,
@@ -143,13 +143,13 @@ def _recipes(
 def usual_share(epochs: float) -> float:
     """The MotherNets' share of a budget where the settings name none.
 
-    What MotherNets train for grows with the budget's square root. Small budgets are
+    The FLOPs that MotherNets get grow with the budget's square root. Small budgets are
     best spent on one network; of a large one 0.3 was chosen on one seed's validation
-    split, and no better than 0.7 for two others (CIFAR-10), nor on the digits; with
-    more clusters a larger share is better (docs/measurements.md).
+    split, and was no better than 0.7 with two other seeds (CIFAR-10), nor on the
+    digits; with more clusters a larger share is better (docs/measurements.md).
 
     Args:
-        epochs: of every member, if it had all of the budget.
+        epochs: epochs that every member could train for if members had all the budget.
 
     >>> [round(usual_share(epochs), 2) for epochs in (2, 4.7, 22.7, 100)]
     [0.7, 0.69, 0.31, 0.15]

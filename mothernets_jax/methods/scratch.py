@@ -1,4 +1,4 @@
-"""From scratch: begin at random, and bring equal architectures together."""
+"""Training from scratch: random starts, and one stage for equal architectures."""
 
 from collections.abc import Callable, Iterable, Mapping
 
@@ -26,13 +26,14 @@ def from_scratch(
     *,
     with_replacement: bool = False,
 ) -> MethodPlan:
-    """All members by the recipe `train`, one stage for each architecture.
+    """Plans to train all members by the recipe `train`, one stage an architecture.
 
     Args:
-        method: its name.
-        task: on what.
-        settings: with the recipe and the budget, which is divided evenly in epochs.
-        members: by name.
+        method: name of the method, from which the members' keys are derived.
+        task: the task that the members are trained on.
+        settings: settings with the recipe and the budget, which is divided so that all
+            members train for equally many epochs.
+        members: the members' architectures by name.
         with_replacement: whether each member draws its own bag of the images.
 
     Raises:
@@ -65,7 +66,15 @@ def from_scratch(
 
 
 def check_bags(task: Task, what: str) -> None:
-    """Raises ValueError where images have no place, as those of a stream have none."""
+    """Refuses bags of streamed images, which cannot be drawn by their place.
+
+    Args:
+        task: the task, whose images may be streamed.
+        what: words for what draws bags, for the message.
+
+    Raises:
+        ValueError: images that are streamed.
+    """
     if task.training_data is None:
         raise ValueError(
             f"{what} draws images by their place, but they are streamed: leave it out, "
@@ -87,7 +96,14 @@ def same_architecture(
 def start_at_random(
     task: Task, method: str, spec: StepSpec, names: tuple[str, ...]
 ) -> Callable[[Mapping[str, MemberState], Executables], Start]:
-    """A stage's start from random initial variables."""
+    """Makes a stage's start, `Stage.start`, from random variables.
+
+    Args:
+        task: the task, with the run's key and the shape of its images.
+        method: name of the method, from which the keys are derived.
+        spec: the stage's training step.
+        names: the members' names, from which the keys are derived, too.
+    """
 
     def start(trained: Mapping[str, MemberState], executables: Executables) -> Start:
         states = {}
@@ -109,10 +125,10 @@ def label_of(names: tuple[str, ...]) -> str:
 def continue_from(
     network: str, name: str
 ) -> Callable[[Mapping[str, MemberState], Executables], Start]:
-    """A stage's start from the state in which an earlier one left a network.
+    """Makes a stage's start, `Stage.start`, from the last state of an earlier stage.
 
     Args:
-        network: the earlier one, optimiser's state and all.
-        name: that it goes on under.
+        network: name of the trained network, whose optimiser's state is taken, too.
+        name: name under which the network trains on.
     """
     return lambda trained, executables: Start({name: trained[network]}, checks={})

@@ -26,8 +26,11 @@ def compose(
 ) -> MethodPlan:
     """A stage for each cycle, which goes on where the one before it ended.
 
-    There are as many cycles as members, all of one length; the optimiser's
-    state is never reset.
+    There are as many cycles as members, all of one length; the optimiser's state is
+    never reset.
+
+    Raises:
+        ValueError: a budget too small.
     """
     network, architecture = single_network(task, members)
     epochs = settings.snapshot.cycle_epochs

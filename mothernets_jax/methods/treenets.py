@@ -29,7 +29,12 @@ NAME = "treenets"
 def compose(
     task: Task, settings: Settings, members: Mapping[str, Architecture]
 ) -> MethodPlan:
-    """One stage, in which as many branches as there are members train jointly."""
+    """One stage, in which as many branches as there are members train jointly.
+
+    Raises:
+        ValueError: so many shared blocks that none is left to the branches, or a budget
+            too small.
+    """
     network, architecture = single_network(task, members)
     names = tuple(f"{network}_branch_{i}" for i in range(1, len(members) + 1))
     cut = first_of_branches(architecture, settings.treenets.shared_blocks)
@@ -43,7 +48,7 @@ def compose(
     at_random = start_at_random(task, NAME, spec, names)
 
     def start(trained: Mapping[str, MemberState], executables: Executables) -> Start:
-        """Members that begin with the first one's trunk."""
+        """Starts all members with the trunk of the first."""
         states = at_random(trained, executables).states
         shared = shared_layers(architecture, cut)
         trunk = {k: v for k, v in states[names[0]].params.items() if k in shared}

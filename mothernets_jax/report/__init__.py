@@ -1,4 +1,4 @@
-"""Pages of finished runs. Everything here reads what runs have written, without jax."""
+"""Pages of finished runs, made from files that runs have written, without JAX."""
 
 from mothernets_jax.report.run_page import write_report
 

@@ -1,4 +1,4 @@
-"""Pages from the command line.
+"""The command that makes the page of a finished run, or compares several.
 
 python -m mothernets_jax.report RUN              makes a run's page again
 python -m mothernets_jax.report RUN RUN ...      compares finished runs
@@ -17,7 +17,7 @@ from mothernets_jax.report.trials import read_trials
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command line; returns the exit code."""
+    """Runs the command; returns the exit code, 0, or 2 after an error."""
     parser = argparse.ArgumentParser(
         prog="python -m mothernets_jax.report",
         description="Makes the page of a finished run again, or compares several: runs "

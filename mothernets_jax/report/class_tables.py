@@ -1,7 +1,8 @@
-"""What a report shows class by class, and beside errors where classes are unequal.
+"""Tables by class, and a baseline where classes are of unequal size.
 
 A confusion is a list of [true class, predicted class, number of test images]. Results
-of earlier versions have none, nor counts: nothing is shown for them.
+of earlier versions have no confusions and no counts of classes: nothing is shown for
+them.
 """
 
 import html
@@ -26,24 +27,33 @@ BALANCED_NOTE = (
 
 
 def has_unequal_classes(data: Mapping[str, Any]) -> bool:
-    """Whether a run's classes differ so much in size that its errors hide something."""
+    """True where classes differ so much in size that errors hide something.
+
+    Args:
+        data: the entry `data` of `results.json`.
+    """
     return is_imbalanced(data.get("class_counts", {}))
 
 
 def remarks_on_classes(data: Mapping[str, Any]) -> list[str]:
-    """Sentences on classes of unequal size or without images; none if all is well."""
+    """Sentences on classes of unequal size or without images; none if all is well.
+
+    Args:
+        data: the entry `data` of `results.json`.
+    """
     return class_remarks(data["class_names"], data.get("class_counts", {}))
 
 
 def with_baseline(
     rows: Sequence[dict[str, str]], data: Mapping[str, Any]
 ) -> list[dict[str, str]]:
-    """The methods' rows, and that of always answering the most frequent class.
+    """The methods' rows, and a row of always answering the most frequent class.
 
     Args:
         rows: the text of each cell by its column's name; the first column names the
             row.
-        data: the entry in `results.json`; rows of equal classes stay as they are.
+        data: the entry `data` of `results.json`; rows stay as they are where it has
+            classes of about equal size.
     """
     if not has_unequal_classes(data) or "majority_error" not in data:
         return list(rows)
@@ -61,14 +71,15 @@ def with_baseline(
 def error_rows(results: Mapping[str, Any]) -> list[dict[str, str]]:
     """A row for each class: its images, and each method's error on them.
 
-    Of more than `MOST_CLASSES` the worst, by the mean of the methods' errors.
+    Of more than `MOST_CLASSES` classes only the ten with the largest mean of the
+    methods' errors have rows.
 
     Args:
         results: the content of `results.json`.
 
     Returns:
-        The text of each cell by its column's name; nothing where no method's errors by
-        class are known.
+        Rows, the text of each cell by its column's name; no rows where no method's
+        errors by class are known.
     """
     data = results["data"]
     methods = {n: m for n, m in results["methods"].items() if m.get("class_errors")}
@@ -96,7 +107,10 @@ def error_rows(results: Mapping[str, Any]) -> list[dict[str, str]]:
 
 
 def confusion_tables(results: Mapping[str, Any]) -> str:
-    """Which class each method's averaged ensemble took for which.
+    """Confusions of classes by each method's averaged ensemble.
+
+    Args:
+        results: the content of `results.json`.
 
     Returns:
         HTML: a matrix of counts for each method, or of more than `MOST_CLASSES` classes

@@ -1,4 +1,4 @@
-"""The figures that tables compare methods by: where each is, and how it is written."""
+"""The figures that tables compare methods by, with their paths and formats."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -7,12 +7,12 @@ from mothernets_jax.utils.formatting import decimals, percent, quantity
 
 
 class Column(NamedTuple):
-    """A figure of every method.
+    """A column of a table: a figure of every method.
 
     Attributes:
-        label: of the column.
-        path: to the figure in a method's entry in `results.json`.
-        text: how it is written.
+        label: heading of the column.
+        path: path to the figure in a method's entry in `results.json`, with dots.
+        text: function from the figure to the text of a cell.
     """
 
     label: str
@@ -21,17 +21,17 @@ class Column(NamedTuple):
 
 
 def seconds(number: float) -> str:
-    """Seconds, to a tenth below a hundred."""
+    """Seconds as text: whole, or below a hundred to a tenth."""
     return f"{number:,.{1 if number < 100 else 0}f}"
 
 
 def dollars(number: float) -> str:
-    """Money, to the cent or to two digits: `$12.30`, `$0.0042`."""
+    """Money as text, to the cent or to two digits: `$12.30`, `$0.0042`."""
     return f"${number:,.2f}" if number >= 1 or not number else f"${number:.2g}"
 
 
 def share(fraction: float) -> str:
-    """A share of the cost, to the percent, or of small ones to a tenth."""
+    """A share of the cost as text: whole percent, or up to 10% to a tenth."""
     return percent(fraction, 0 if fraction > 0.1 else 1)
 
 
@@ -102,20 +102,20 @@ TERMINAL = (
 
 
 def worth_columns(*, unequal_classes: bool) -> tuple[Column, ...]:
-    """`WORTH`; with unequal classes the balanced error stands beside the error."""
+    """The columns `WORTH`, for unequal classes with the balanced error."""
     return (AVERAGE, BALANCED, *WORTH[1:]) if unequal_classes else WORTH
 
 
 def terminal_columns(*, unequal_classes: bool) -> tuple[Column, ...]:
-    """`TERMINAL`; with unequal classes the balanced error takes the vote's place.
+    """The columns `TERMINAL`, for unequal classes with the balanced error.
 
-    There is no room for both in 80 characters.
+    It takes the vote's place, as there is no room for both in 80 characters.
     """
     return tuple(BALANCED if c == VOTE and unequal_classes else c for c in TERMINAL)
 
 
 def figure(method: Mapping[str, Any], path: str) -> float | None:
-    """What is at a path; None where nothing is."""
+    """The figure at a path, such as `cost.epochs`, of a method; None if missing."""
     value: Any = method
     for name in path.split("."):
         value = value.get(name) if isinstance(value, Mapping) else None
@@ -127,13 +127,16 @@ def cells(
     means: Sequence[Mapping[str, Any]],
     spreads: Sequence[Mapping[str, Any]] = (),
 ) -> list[dict[str, str]]:
-    """A row for each method; columns that no method has anything in are left out.
+    """A row for each method; columns without a figure of any method are left out.
 
     Args:
-        columns: of the table.
-        means: the methods' entries in `results.json`, or means of such.
-        spreads: their standard deviations over seeds, with the same structure, for a
-            second line of the cells.
+        columns: columns of the table.
+        means: the methods' entries in `results.json`, or means of them over seeds.
+        spreads: standard deviations over seeds, with the same structure, for a second
+            line of the cells; empty for no second line.
+
+    Returns:
+        Rows, the text of each cell by its column's name.
     """
     spreads = spreads or [{}] * len(means)
     columns = [c for c in columns if any(figure(m, c.path) is not None for m in means)]
@@ -156,7 +159,7 @@ def with_shares(
 ) -> dict[str, Mapping[str, Any]]:
     """The methods with their share of full-data training's FLOPs, where it is known.
 
-    Full-data training that failed, and has no ensemble, is nothing to be held against.
+    Full-data training that failed, and so has no ensemble, gives no shares.
     """
     full_data = methods.get("full_data", {})
     whole = figure(full_data, FLOPS.path) if "ensemble" in full_data else None

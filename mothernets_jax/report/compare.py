@@ -24,16 +24,17 @@ def compare(runs: Sequence[Run]) -> dict[str, Any]:
     """Everything that the page of a comparison shows, but for trials.
 
     Args:
-        runs: that share a test set.
+        runs: finished runs that share a test set.
 
     Returns:
-        `data` of the first run; `runs`, each with what `differs` from the others and
-        is read by its methods, and the names of those that `failed`; `methods`, by name
-        a list of variants, each with a `name`, which tells those of the method apart,
+        `name` and `data` of the first run. `runs`: for each its `folder` and `seed`, in
+        words the settings in which it `differs` from others and which its methods read,
+        its `methods`, the methods that `failed` and its provenance. `methods`: by name
+        a list of variants, each with a `name` that tells the method's variants apart,
         the `settings` that differ between them, the `seeds`, and `mean` and `std` of
         every figure, with the structure of `results.json`. Runs are of one variant of a
-        method if they agree in all that the method reads; where they agree in the seed,
-        too, the first one counts.
+        method if they agree in all settings that the method reads; where they agree in
+        the seed, too, the first run counts.
 
     Raises:
         ValueError: two runs with the same settings, seed and a method in common.
@@ -64,7 +65,7 @@ def compare(runs: Sequence[Run]) -> dict[str, Any]:
 
 
 def check_distinct(runs: Sequence[Run], settings: Sequence[Mapping[str, Any]]) -> None:
-    """Makes sure that no run is given twice.
+    """Checks that no run is given twice.
 
     Raises:
         ValueError: two runs with the same settings, seed and a method in common.
@@ -93,11 +94,11 @@ def variants_of(
     """A method's variants, as `compare` describes them.
 
     Args:
-        method: its name.
-        runs: not all of which need to have trained it.
-        settings: of each run, as `variant_settings` returns them.
-        full_data: what runs without full data of their own are held against, by the
-            method's name; empty for nothing.
+        method: name of the method.
+        runs: finished runs, not all of which need to have trained the method.
+        settings: each run's settings, as `variant_settings` returns them.
+        full_data: the entry of full-data training by its name, with which the costs of
+            runs that have none of their own are compared; empty for no comparison.
     """
     grouped: list[tuple[dict[str, Any], dict[int, Mapping[str, Any]]]] = []
     for run, of_run in zip(runs, settings, strict=True):
@@ -128,7 +129,7 @@ def variants_of(
 def _only_full_data(
     runs: Sequence[Run], settings: Sequence[Mapping[str, Any]]
 ) -> dict[str, Mapping[str, Any]]:
-    """Full data by its name, if only one training of it, whose seeds cost the same."""
+    """The entry of full-data training by its name, if all runs of it cost the same."""
     name = "full_data"
     trained = [
         (run.results["methods"][name], read_by(of_run, [name]))
@@ -141,7 +142,7 @@ def _only_full_data(
 
 
 def read_by(settings: Mapping[str, Any], methods: Collection[str]) -> dict[str, Any]:
-    """Settings by their full names, but for those that none of the methods reads."""
+    """Settings by their full names, without those that none of the methods reads."""
     sections = {name.split(".")[0]: None for name in settings}
     read = without_other_methods(sections, methods)
     if "mothernets" not in methods:
@@ -167,9 +168,9 @@ def variant_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def differing_settings(variants: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Of each variant, the settings that are not the same in all of them.
+    """Settings of each variant that are not the same in all of them.
 
-    What a run of an older version did not have is None.
+    A setting that a run of an older version did not have is None.
     """
     names = dict.fromkeys(name for variant in variants for name in variant)
     return [
@@ -183,7 +184,10 @@ def differing_settings(variants: Sequence[Mapping[str, Any]]) -> list[dict[str, 
 
 
 def variant_names(differing: Sequence[Mapping[str, Any]]) -> list[str]:
-    """`budget.epochs=12, hatch.noise=0.6` for each variant; empty for the only one."""
+    """A name for each variant, such as `budget.epochs=12, hatch.noise=0.6`.
+
+    The only variant has an empty name; of equal names, all but the first are numbered.
+    """
     texts = [settings_text(settings) for settings in differing]
     names = []
     for i, text in enumerate(texts):
@@ -193,7 +197,7 @@ def variant_names(differing: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def figures_of(method: Mapping[str, Any]) -> dict[str, Any]:
-    """What is averaged of a method's entry in `results.json`."""
+    """The figures of a method's entry in `results.json` that seeds are averaged in."""
     return {
         **{name: method[name] for name in _COMPARED if name in method},
         "members": dict(method["members"]),
@@ -205,15 +209,15 @@ def figures_of(method: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def merge(values: Sequence[Any], reduce: Callable[[Iterable[float]], float]) -> Any:
-    """Trees of one structure made one tree, number by number.
+    """Merges trees of one structure into one, number by number.
 
     Args:
-        values: dictionaries, lists and numbers; what is not in all of them, or is no
-            number in some, is left out.
-        reduce: from the numbers at one place to that of the result.
+        values: trees of dictionaries, lists and numbers; what is not in all of them, or
+            is not a finite number in some, is left out.
+        reduce: function from the numbers at one place of the trees to the merged one.
 
     Returns:
-        None where there is nothing in common.
+        The merged tree; None where the trees have nothing in common.
     """
     first = values[0]
     if all(isinstance(value, Mapping) for value in values):

@@ -1,6 +1,6 @@
 """The page of a comparison of finished runs, and its figures as JSON.
 
-Both show one dictionary, what `compare.compare` returns.
+Both show one dictionary, the result of `compare.compare`.
 """
 
 import html
@@ -44,12 +44,14 @@ class Row(NamedTuple):
     """A method with one variant's settings.
 
     Attributes:
-        label: the method, and where it has several variants, its letter and name.
-        short: the label without the name.
-        main: whether it is drawn larger.
-        look: colour, marker and dash.
-        seeds: of its runs.
-        mean, std: of every figure, as in `results.json`; no `std` of one seed.
+        label: the method's label, and of several variants the letter and name of this
+            one.
+        short: the label without the variant's name.
+        main: whether the row's points are drawn larger.
+        look: colour, marker and line style of the row's points, as Matplotlib's.
+        seeds: seeds of the runs that are averaged.
+        mean, std: mean and standard deviation of every figure over seeds, with the
+            structure of `results.json`; `std` is empty with one seed.
     """
 
     label: str
@@ -62,12 +64,12 @@ class Row(NamedTuple):
 
 
 def write_comparison(comparison: dict, path: Path, trials: Trials) -> Path:
-    """Writes the page, and beside it a file of the same name that ends in `.json`.
+    """Writes the page of a comparison, and its figures beside it as `.json`.
 
     Args:
-        comparison: as `compare.compare` returns it.
-        path: of the page.
-        trials: as `trials.read_trials` returns them; empty where there were none.
+        comparison: result of `compare.compare`.
+        path: path of the page; the file of figures has the same, but for its end.
+        trials: result of `trials.read_trials`; empty where there were none.
 
     Returns:
         The page's path. Both files are replaced whole or not at all.
@@ -87,10 +89,14 @@ def write_comparison(comparison: dict, path: Path, trials: Trials) -> Path:
 
 
 def rows_of(comparison: dict) -> list[Row]:
-    """A row for each variant of each method, methods together.
+    """A row for each variant of each method, those of a method together.
 
-    A method keeps its colour; its variants differ in marker and dash. Of one method
-    alone, the variants have colours. Variants of the same name have the same letter.
+    A method keeps its colour; its variants differ in marker and line style. Variants of
+    the only method differ in colour, too. Variants of the same name, of whatever
+    method, have the same letter.
+
+    Args:
+        comparison: result of `compare.compare`.
     """
     methods = comparison["methods"]
     styles = style.method_styles(methods)
@@ -121,7 +127,7 @@ def _letter(number: int) -> str:
 
 
 def row_series(row: Row) -> Series:
-    """What plots draw of a row."""
+    """The series of points that plots draw of a row with an anytime curve."""
     points = row.mean["anytime"]
     spreads = [point["error"] for point in row.std.get("anytime", ())]
     return make_series(

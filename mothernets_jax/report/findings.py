@@ -1,4 +1,4 @@
-"""A finished run's findings in words, whichever way they fall."""
+"""Findings of runs and of comparisons in sentences, whichever way they fall."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -13,7 +13,7 @@ _DEVIATIONS = 1.96
 
 
 def headline(results: dict) -> str:
-    """The run's finding in one sentence, whichever way it falls."""
+    """The run's main finding in one sentence, whichever way it falls."""
     methods = results["methods"]
     errors = {name: average_error(method) for name, method in methods.items()}
     if "mothernets" in methods and "full_data" in methods:
@@ -51,7 +51,7 @@ def headline(results: dict) -> str:
 
 
 def remarks(results: dict) -> Iterable[str]:
-    """What the headline leaves out: how sure it is, and who is better still."""
+    """Sentences on how sure the headline is, and on a method that is better still."""
     methods, count = results["methods"], results["data"]["test_examples"]
     if not {"mothernets", "full_data"} <= set(methods):
         return
@@ -75,7 +75,9 @@ def remarks(results: dict) -> Iterable[str]:
 
 
 def interval(results: dict) -> str:
-    """How far chance among the test images alone may have moved the least error.
+    """A sentence with the 95% confidence interval of the least test error.
+
+    The interval is that of the chance among the test images alone.
 
     References: Wilson 1927, "Probable Inference, the Law of Succession, and Statistical
     Inference".
@@ -93,7 +95,7 @@ def interval(results: dict) -> str:
 
 
 def warnings(results: dict) -> Iterable[str]:
-    """What went wrong in training, and what was done about it."""
+    """Sentences on what went wrong in training, and what was done about it."""
     for name, method in results.get("failed", {}).items():
         yield (
             f"{method_label(name)} has no ensemble, as none of its networks could be "
@@ -112,10 +114,10 @@ def warnings(results: dict) -> Iterable[str]:
 
 
 def comparison_warnings(runs: Iterable[dict]) -> Iterable[str]:
-    """Ensembles that are missing from a comparison, and from its means.
+    """Sentences on ensembles that are missing from a comparison and its means.
 
     Args:
-        runs: as `compare.compare` describes them.
+        runs: the entry `runs` of the result of `compare.compare`.
     """
     for run in runs:
         if run["failed"]:
@@ -141,10 +143,11 @@ Finding = tuple[str, dict, dict, int]  # label, mean and std of the figures, see
 
 
 def comparison_headline(rows: Sequence[Finding]) -> str:
-    """The comparison's finding in one sentence.
+    """The comparison's main finding in one sentence.
 
     Args:
-        rows: of the ensembles.
+        rows: label, mean figures, their standard deviations and number of seeds of each
+            ensemble.
     """
     label, mean, _, seeds = min(rows, key=lambda row: average_error(row[1]))
     error = percent(average_error(mean), 1)
@@ -155,7 +158,12 @@ def comparison_headline(rows: Sequence[Finding]) -> str:
 
 
 def comparison_remarks(rows: Sequence[Finding]) -> Iterable[str]:
-    """How sure it is that the best is the best."""
+    """Sentences on how sure it is that the best ensemble is the best.
+
+    Args:
+        rows: label, mean figures, their standard deviations and number of seeds of each
+            ensemble.
+    """
     best, *others = sorted(rows, key=lambda row: average_error(row[1]))
     if not others:
         return

@@ -1,4 +1,4 @@
-"""Finished runs from their folders, and whether they can be compared."""
+"""Finished runs, read from their folders, and checks that they can be compared."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -14,10 +14,11 @@ class Run(NamedTuple):
     """A finished run.
 
     Attributes:
-        folder: where it is.
+        folder: path of the run's folder.
         settings: the content of its `config.json`.
         results: the content of its `results.json`.
-        splits: of its data, by name their digests; empty in a run of an older version.
+        splits: digests of the data's splits by name; empty for a run of an older
+            version.
     """
 
     folder: str
@@ -27,7 +28,7 @@ class Run(NamedTuple):
 
 
 def read_run(folder: Path) -> Run:
-    """Reads what a run's page is made of.
+    """Reads a finished run from its folder.
 
     Raises:
         ValueError: no finished run is there.
@@ -62,10 +63,10 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def check_comparable(runs: Sequence[Run]) -> None:
-    """Makes sure that errors of the runs are errors on the same images.
+    """Checks that all runs were tested on the same images.
 
     Raises:
-        ValueError: runs with other data or another test set.
+        ValueError: two runs with different data or different test sets.
     """
     first = runs[0]
     for run in runs[1:]:
@@ -84,15 +85,16 @@ def check_comparable(runs: Sequence[Run]) -> None:
 def with_images(
     runs: Sequence[Run], settings: Sequence[Mapping[str, Any]]
 ) -> list[dict[str, Any]]:
-    """Tells runs apart whose settings of data agree, and whose training images do not.
+    """Adds to settings what tells apart runs on different training images.
 
     Args:
-        runs: those of an older version, which hold no digests, are taken at their word.
-        settings: of each run, as `variant_settings` returns them.
+        runs: finished runs; those of an older version, which have no digests, count as
+            trained on the same images as others with the same settings of data.
+        settings: each run's settings, as `compare.variant_settings` returns them.
 
     Returns:
-        The same; where a run was trained on other images than another one, with
-        `data.images`, the beginning of their digest.
+        The settings; where a run was trained on other images than another one with the
+        same settings of data, with `data.images`, a short digest of the images.
     """
     digests = [run.splits.get("training", {}) for run in runs]
     sections = [
@@ -112,7 +114,7 @@ def with_images(
 
 
 def _test_set(run: Run) -> dict[str, Any]:
-    """What tells test sets apart, in the order in which to name a difference."""
+    """Properties that tell test sets apart, in the order in which they are compared."""
     data = run.results["data"]
     return {
         "data set": data["name"],

@@ -28,13 +28,16 @@ Drawing = Callable[[int], Figure | None]  # from a width in pixels
 def fill(
     template: str, shown: Collection[str], title: str, values: Mapping[str, object]
 ) -> str:
-    """A page, without the sections that there is nothing for.
+    """Fills in the template of a page, without the sections that are not shown.
 
     Args:
         template: name of the body's file, which may include others.
         shown: the `id` of each section to keep; sections without one always stay.
-        title: of the page, plain text.
-        values: for the body's fields, as HTML.
+        title: title of the page, plain text.
+        values: contents of the body's fields by name, as HTML.
+
+    Returns:
+        The page, HTML.
     """
     folder = Path(__file__).parent
     section = re.compile(r'<section id="(\w+)">.*?</section>\n', re.DOTALL)
@@ -53,8 +56,11 @@ def draw_pictures(
     """Draws every plot for wide and for narrow screens, but those without data.
 
     Args:
-        drawings: by name.
-        folder: where PNGs are saved beside the page; None for nowhere.
+        drawings: plots by name, each a function from a width in pixels to a figure.
+        folder: folder in which the wide plots are saved as PNGs; None for no PNGs.
+
+    Returns:
+        An image element, HTML, for each plot by its name.
     """
     pictures = {}
     with matplotlib.rc_context(style.STYLE):
@@ -68,7 +74,7 @@ def draw_pictures(
 
 
 def picture(wide: Figure, narrow: Figure) -> str:
-    """An image element that holds the plot twice, as SVG in the reader's own font."""
+    """An HTML image of a plot in two widths, as SVG in the reader's own font."""
     addresses = []
     for figure in (wide, narrow):
         stream = io.BytesIO()
@@ -84,7 +90,7 @@ def picture(wide: Figure, narrow: Figure) -> str:
 
 
 def png(figure: Figure) -> bytes:
-    """The picture as a PNG file."""
+    """The bytes of a figure as a PNG file."""
     stream = io.BytesIO()
     figure.set_dpi(PNG_DOTS_PER_INCH)
     FigureCanvasAgg(figure).print_png(stream)
@@ -92,11 +98,11 @@ def png(figure: Figure) -> bytes:
 
 
 def html_table(rows: Sequence[dict[str, str]], *, colours: Sequence[str] = ()) -> str:
-    """A table of plain texts, which are escaped here, and cells labelled for phones.
+    """An HTML table of plain texts, escaped here, with cells labelled for phones.
 
     Args:
         rows: the text of each cell by its column's name; the first row has them all.
-        colours: of a dot before each row's name; none for no dots.
+        colours: colours of the dots before the rows' names; empty for no dots.
     """
     columns = {name: html.escape(name) for name in rows[0]}
     first, *others = columns

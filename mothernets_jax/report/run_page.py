@@ -55,7 +55,7 @@ def write_report(results: dict, workdir: Path) -> Path:
 
 
 def _page(results: dict, pictures: dict[str, str]) -> str:
-    """The template, filled in; sections that there is nothing for are left out."""
+    """The page, HTML, without the sections that there is nothing for."""
     methods, data = results["methods"], results["data"]
     everyone = with_failed(results)
     styles = style.method_styles(everyone)
@@ -115,7 +115,7 @@ def _page(results: dict, pictures: dict[str, str]) -> str:
 
 
 def _class_values(results: dict) -> dict[str, str]:
-    """What the sections of classes and confusions are filled with."""
+    """Contents of the template's fields in the sections of classes and confusions."""
     rows = error_rows(results)
     shown = ""
     confusions = (
@@ -137,7 +137,7 @@ def _class_values(results: dict) -> dict[str, str]:
 
 
 def _copies(data: dict) -> str:
-    """How many test images are training images too, where that was looked at."""
+    """A sentence on test images that are training images too; empty if unknown."""
     copies = data.get("test_images_in_train")
     if copies is None:  # Streamed, or a run of an older version.
         return ""
@@ -148,7 +148,7 @@ def _copies(data: dict) -> str:
 
 
 def _after_temperature(methods: dict[str, dict]) -> str:
-    """What the dotted lines of the reliability diagrams are, where there are any."""
+    """A sentence on the dotted lines of reliability diagrams; empty without any."""
     if not any("calibrated" in m.get("reliability", {}) for m in methods.values()):
         return ""
     return (

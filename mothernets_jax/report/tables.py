@@ -32,7 +32,7 @@ COMBINATIONS = {
 
 
 def comparison_table(results: dict) -> Table:
-    """The methods as rows: errors, cost and seconds, for the terminal."""
+    """A table for the terminal: errors, cost and seconds, a row for each method."""
     data = results["data"]
     columns = terminal_columns(unequal_classes=has_unequal_classes(data))
     rows = with_baseline(comparison(with_failed(results), columns), data)
@@ -48,14 +48,14 @@ def comparison_table(results: dict) -> Table:
 
 
 def with_failed(results: dict) -> dict[str, dict]:
-    """The methods, last those without an ensemble, of which only the cost is known."""
+    """The methods' entries; those without an ensemble, which have a cost only, last."""
     return {**results["methods"], **results.get("failed", {})}
 
 
 def comparison(
     methods: Mapping[str, Mapping], columns: Sequence[Column]
 ) -> list[dict[str, str]]:
-    """A row for each method: the text of each column by the column's name."""
+    """A row for each method: the text of each cell by its column's name."""
     rows = cells(columns, [*with_shares(methods).values()])
     return [
         {"method": method_label(name), **row}
@@ -71,13 +71,14 @@ def combination_tables(
     colours: Sequence[str] = (),
     unequal_classes: bool = False,
 ) -> str:
-    """What each combination of the members is worth, a table for each measure.
+    """Tables of the ways to combine members, one table for each measure.
 
     Args:
-        labels: of the rows.
-        means: the methods' entries in `results.json`, or means of such.
-        spreads: as `report_columns.cells` takes them.
-        colours: of the rows' dots.
+        labels: names of the rows.
+        means: the methods' entries in `results.json`, or means of them over seeds.
+        spreads: standard deviations over seeds, with the same structure; empty for
+            none.
+        colours: colours of the dots before the rows' names; empty for no dots.
         unequal_classes: whether balanced errors are shown, too.
 
     Returns:
@@ -108,7 +109,7 @@ def combination_tables(
 
 
 def member_tables(results: dict) -> Iterable[str]:
-    """A table of networks for each method, with its ensemble in the last row."""
+    """Yields HTML: each method's heading and table of networks, its ensemble last."""
     unequal = has_unequal_classes(results["data"])
     planned = {m["name"]: m for c in planned_clusters(results) for m in c["members"]}
     for name, method in results["methods"].items():
@@ -155,7 +156,7 @@ def member_tables(results: dict) -> Iterable[str]:
 
 
 def architectures(results: dict) -> list[dict[str, str]]:
-    """A row for each architecture of the run: its notation and who has it."""
+    """A row for each architecture of the run: its notation and its networks' names."""
     names: dict[str, list[str]] = {}
     for cluster in planned_clusters(results):
         names.setdefault(cluster["architecture"], []).append(cluster["name"])
@@ -169,5 +170,5 @@ def architectures(results: dict) -> list[dict[str, str]]:
 
 
 def planned_clusters(results: dict) -> list[dict]:
-    """The clusters of the run's plan; none where nothing was planned."""
+    """The clusters of the run's plan; none where the results hold no plan."""
     return results.get("plan", {}).get("clusters", [])

@@ -1,4 +1,4 @@
-"""What was tried before the runs of a comparison, and what won."""
+"""Trials of settings before the runs of a comparison, and those that won."""
 
 import json
 import statistics
@@ -10,16 +10,17 @@ from typing import Any
 from mothernets_jax.report.plots.style import method_label, settings_text
 from mothernets_jax.utils.formatting import percent
 
-# Of each method, `overrides` of settings and `validation_errors` of every trial.
+# For each method, `overrides` of settings and `validation_errors` of every trial.
 Trials = Mapping[str, Sequence[Mapping[str, Any]]]
 
 
 def read_trials(path: Path) -> Trials:
-    """The trials in a file of results that `python -m benchmarks.frontier` has written.
+    """Reads the trials in a file that `python -m benchmarks.frontier` has written.
 
     Returns:
-        Of each method, by its name, a list of `overrides` of settings, by their full
-        names, and `validation_errors`, one for each tuning (fold or seed).
+        A list of trials for each method by its name. A trial has `overrides`, settings
+        by their full names, and `validation_errors`, shares from 0 to 1, one for each
+        tuning (fold or seed).
 
     Raises:
         OSError: no such file, or one that cannot be read.
@@ -41,7 +42,7 @@ def read_trials(path: Path) -> Trials:
 
 
 def _are_trials(tried: Any) -> bool:
-    """Whether there are some, each with an error for every tuning."""
+    """True for a list of one trial or more, each with an error for every tuning."""
     if not isinstance(tried, list) or not tried:
         return False
     lengths = set()
@@ -60,10 +61,10 @@ def _is_error(value: Any) -> bool:
 
 
 def trial_rows(trials: Trials) -> list[dict[str, str]]:
-    """A row of texts for each trial: what was changed, its error, whether it won.
+    """A row for each trial: the method, the changed settings, the error, wins.
 
     Args:
-        trials: as `read_trials` returns them.
+        trials: result of `read_trials`.
     """
     rows = []
     for method, tried in trials.items():
@@ -95,7 +96,7 @@ def _won(times: int, tunings: int) -> str:
 
 
 def trial_counts(trials: Trials) -> str:
-    """Whether every method was tried equally often, in a sentence."""
+    """A sentence on the number of trials of each method."""
     counts = {method_label(name): len(tried) for name, tried in trials.items()}
     if len(set(counts.values())) == 1:
         return f"Trials of each method: {next(iter(counts.values()))}."

@@ -20,11 +20,11 @@ _BORDERS: dict[str, Literal["constant", "reflect"]] = {
 
 
 class FlipState(NamedTuple):
-    """What decides which sides alternating flips show; traced.
+    """State of alternating flips, which decides the side that is shown; traced.
 
     Attributes:
-        key: a typed key, a member's in all epochs.
-        epoch: int scalar.
+        key: a typed key, the same in all epochs of a member.
+        epoch: number of the epoch, int scalar.
     """
 
     key: jax.Array
@@ -32,11 +32,11 @@ class FlipState(NamedTuple):
 
 
 def pad_for_crops(images: np.ndarray, crop_padding: int, border: str) -> np.ndarray:
-    """Borders around all images of a data set, once, before training, on the host.
+    """Pads all images of a data set for random crops, once, on the host.
 
     Args:
         images: uint8 [examples, height, width, channels].
-        crop_padding: pixels on each side.
+        crop_padding: pixels added on each side.
         border: `black`, or `reflect`, the image mirrored in its outermost pixels.
 
     Returns:
@@ -61,13 +61,14 @@ def draw_batch(
     Args:
         key: a typed key.
         padded_images: uint8 [examples, padded height, padded width, channels].
-        indices: int [batch], which images.
-        sides: which sides `alternating` shows; else unused.
+        indices: int [batch], places of the images in `padded_images`.
+        sides: state of `alternating` flips; unused by the others.
         crop_padding: the padding of `padded_images`; 0 for no crops.
         flip: `none`; `random`, each time; or `alternating`: an image shows a random
             side in the first epoch, then the other side in every second one.
-        batch_axis: the mapped axis over which the batch is divided, if it is: each
-            place gathers its own part, and all together what one alone would gather.
+        batch_axis: name of the mapped axis over which the batch is divided, None where
+            it is not. Each place on it gathers its own part; together they gather what
+            one alone would.
 
     Returns:
         uint8 [batch, height, width, channels], or this place's part of the batch.
@@ -100,7 +101,7 @@ def draw_batch(
 
 
 def _other_side(indices: jax.Array, sides: FlipState) -> jax.Array:
-    """Whether each image [batch] is flipped in this epoch, whatever its batch."""
+    """Flips of images in an epoch, bool [batch], the same in whatever batch."""
 
     def first_side(index):
         return jax.random.bernoulli(jax.random.fold_in(sides.key, index))
@@ -110,7 +111,12 @@ def _other_side(indices: jax.Array, sides: FlipState) -> jax.Array:
 
 
 def own_part(values: jax.Array, axis: str | None) -> jax.Array:
-    """The part of `values` [batch, ...] that falls to this place of a mapped axis."""
+    """The part of `values` that belongs to this place on a mapped axis.
+
+    Args:
+        values: [batch, ...], the same at every place.
+        axis: name of the mapped axis; None for all of the values.
+    """
     if axis is None:
         return values
     size = values.shape[0] // jax.lax.axis_size(axis)
@@ -118,12 +124,12 @@ def own_part(values: jax.Array, axis: str | None) -> jax.Array:
 
 
 def normalise(images: jax.Array, mean: jax.Array, std: jax.Array) -> jax.Array:
-    """Pixels to zero mean and unit deviation, in the dtype of `mean`.
+    """Shifts and scales pixels to zero mean and unit deviation, in `mean`'s dtype.
 
     Args:
         images: uint8 [batch, height, width, channels].
-        mean: [channels], in pixel units.
-        std: [channels], in pixel units.
+        mean: means of the channels, [channels], in pixel units.
+        std: deviations of the channels, [channels], in pixel units.
     """
     shape = (1, 1, 1, mean.shape[0])
     return (images.astype(mean.dtype) - mean.reshape(shape)) / std.reshape(shape)

@@ -37,32 +37,32 @@ class SharedTrunk:
     """Members that branch from one trunk; see `step_spec.Coupling`.
 
     Attributes:
-        shared_operations: number of the first operation that is not shared; above 0.
+        shared_operations: number of operations that are shared, above 0.
     """
 
     shared_operations: int
 
     @property
     def tied(self) -> bool:
-        """True: the trunk is every member's."""
+        """True, as every member's loss trains the trunk."""
         return True
 
     def group_step(
         self, spec: StepSpec, *, vmapped: bool, batch_axis: str | None
     ) -> GroupStep:
-        """See `make_branching_step`."""
+        """The step of a group with one trunk; see `make_branching_step`."""
         return make_branching_step(
             spec, self.shared_operations, vmapped=vmapped, batch_axis=batch_axis
         )
 
 
 def first_of_branches(architecture: Architecture, sections: int) -> int:
-    """The number of the first operation behind a network's first sections.
+    """The number, from 0, of the first operation behind a network's first sections.
 
     Args:
         architecture: the network.
-        sections: blocks or stages that are shared; of a network that has one only, such
-            as an MLP, its first unit.
+        sections: number of blocks or stages that are shared; of a network that has only
+            one, such as an MLP, its first unit is shared.
 
     Raises:
         ValueError: more sections than leave one to the branches.
@@ -85,13 +85,15 @@ def first_of_branches(architecture: Architecture, sections: int) -> int:
 def make_branching_step(
     spec: StepSpec, branches_at: int, *, vmapped: bool, batch_axis: str | None = None
 ) -> GroupStep:
-    """The step that trains all members on one batch, that of the first.
+    """Makes the step that trains all members on one batch, that of the first.
 
     Args:
-        spec: the step.
-        branches_at: the number of the first operation that is not shared.
-        vmapped: whether the branches are one operation each, or done in turn.
-        batch_axis: the mapped axis over which each batch is divided, if it is.
+        spec: description of the step.
+        branches_at: number, from 0, of the first operation that is not shared.
+        vmapped: whether each operation is done for all branches at once, or the
+            branches are done in turn.
+        batch_axis: name of the mapped axis over which each batch is divided; None where
+            it is not.
     """
     architecture = spec.architecture
     options = {"dtype": spec.dtype, "batch_axis": batch_axis}

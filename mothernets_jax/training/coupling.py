@@ -18,18 +18,18 @@ class Independent:
 
     @property
     def shared_operations(self) -> int:
-        """0: each member has its own."""
+        """0, as each member has operations of its own."""
         return 0
 
     @property
     def tied(self) -> bool:
-        """False: a member may train or stop without the others."""
+        """False, as a member may train or stop without the others."""
         return False
 
     def group_step(
         self, spec: StepSpec, *, vmapped: bool, batch_axis: str | None
     ) -> GroupStep:
-        """A member's step, for every member."""
+        """The step of a group, in which every member takes a step of its own."""
         member_step = make_member_step(spec, batch_axis=batch_axis)
         return _vmapped(member_step) if vmapped else _unrolled(member_step)
 
@@ -44,7 +44,7 @@ def _unrolled(member_step: MemberStep) -> GroupStep:
 
 
 def _vmapped(member_step: MemberStep) -> GroupStep:
-    """All members in one operation each.
+    """The step of a group, with each operation done for all members at once.
 
     Where the gradient is taken decides which convolution computes a kernel's gradient:
     inside the member axis, one of `feature_group_count = members`, the faster on the

@@ -1,4 +1,4 @@
-"""What an epoch's steps need, drawn from the members' keys.
+"""Inputs of an epoch's steps, drawn from the members' keys.
 
 Axes: everything here has a leading [members] axis.
 """
@@ -18,9 +18,9 @@ class MemberKeys(NamedTuple):
     """Typed keys [members], the same in all epochs.
 
     Attributes:
-        order: of the order of the examples and of their augmentation.
-        sides: of alternating flips.
-        bag: of the examples that are drawn with replacement.
+        order: keys of the examples' order and of their augmentation.
+        sides: keys of alternating flips.
+        bag: keys of examples that are drawn with replacement.
     """
 
     order: jax.Array
@@ -29,7 +29,7 @@ class MemberKeys(NamedTuple):
 
 
 class MemberRates(NamedTuple):
-    """Hyper-parameters of an epoch that are traced.
+    """Hyper-parameters of an epoch, traced.
 
     Attributes:
         learning_rate: float32 [members, steps].
@@ -48,10 +48,11 @@ class EpochInputs(NamedTuple):
     """Inputs of every step of an epoch.
 
     Attributes:
-        indices: int32 [members, steps, batch], which examples.
-        keys: [members, steps], for the augmentation.
-        rates: hyper-parameters.
-        sides: leaves [members].
+        indices: int32 [members, steps, batch], places of the examples among the
+            training images.
+        keys: typed keys [members, steps] of the augmentation.
+        rates: hyper-parameters of the epoch.
+        sides: state of alternating flips, leaves [members].
     """
 
     indices: jax.Array
@@ -77,10 +78,10 @@ class EpochInputs(NamedTuple):
 def make_epoch_inputs(
     examples: int, batch_size: int, *, with_replacement: bool = False
 ) -> Callable[[MemberKeys, jax.Array, MemberRates], EpochInputs]:
-    """A jitted function: (`MemberKeys`, epoch, `MemberRates`) -> `EpochInputs`.
+    """Makes a jitted function: (`MemberKeys`, epoch, `MemberRates`) -> `EpochInputs`.
 
     Args:
-        examples: of the training split.
+        examples: number of examples in the training split.
         batch_size: images of one member's step.
         with_replacement: whether each member draws its own bag of as many examples,
             with replacement, once for all epochs.
@@ -113,11 +114,11 @@ def epoch_order(
 
     Args:
         key: a typed key.
-        examples: how many there are.
-        batch_size: how many make a step.
+        examples: number of examples.
+        batch_size: number of examples of a step.
 
     Returns:
-        int32 [steps, batch] and keys [steps].
+        The examples' places, int32 [steps, batch], and typed keys [steps].
     """
     order_key, step_key = jax.random.split(key)
     steps = examples // batch_size

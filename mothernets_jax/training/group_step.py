@@ -29,7 +29,7 @@ MEMBERS_AXIS, BATCH_AXIS = "members", "batch"
 
 
 class GroupState(NamedTuple):
-    """What training changes.
+    """The state of a group: all that training changes.
 
     Attributes:
         members: the members' states, leaves [members, ...].
@@ -51,19 +51,20 @@ def make_steps(
     *,
     divided_data: bool = False,
 ) -> StepsFunction:
-    """A jitted function that trains a group for some steps of an epoch.
+    """Makes a jitted function that trains a group for some steps of an epoch.
 
-    It takes (state, data, inputs, first, stop): a `GroupState` (donated),
+    The function takes (state, data, inputs, first, stop): a `GroupState` (donated),
     `TrainingData`, `EpochInputs` and two int32 scalars, and does the steps from `first`
     up to `stop`. How an epoch is divided into calls changes no bit of the result. With
     `loop` it is to be called for one member at a time. Equal arguments give the same
     function, hence the same compiled program.
 
     Args:
-        spec: the step.
+        spec: description of the step.
         strategy: one of `STRATEGIES`.
-        mesh: with axes `MEMBERS_AXIS` and `BATCH_AXIS`, to divide members and batches
-            among several devices; both sizes must divide theirs. None for one device.
+        mesh: mesh with the axes `MEMBERS_AXIS` and `BATCH_AXIS`, among whose devices
+            members and batches are divided; the axes' sizes must divide the numbers of
+            members and of images of a batch. None for one device.
         divided_data: whether images and labels are divided as batches are, so that a
             device's indices are places in its own part of them.
     """
@@ -107,7 +108,7 @@ def _make_steps(
 
 
 def new_group(states: Sequence[MemberState]) -> GroupState:
-    """The members' states side by side, their metrics at zero."""
+    """A group of members, their states stacked and their metrics at zero."""
     members = stack(states)
     dtype = jax.tree.leaves(members.params)[0].dtype
     sums = Metrics(*(jnp.zeros(len(states), dtype) for _ in Metrics._fields))

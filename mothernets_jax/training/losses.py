@@ -1,6 +1,6 @@
-"""What is minimised, and what is counted beside it, on one batch.
+"""The loss that is minimised, and the accuracy that is counted beside it, of a batch.
 
-Axes: [batch, classes] logits.
+Axes: logits are [batch, classes].
 """
 
 import dataclasses
@@ -15,15 +15,15 @@ from mothernets_jax.training.step_spec import Targets
 
 @dataclasses.dataclass(frozen=True)
 class CrossEntropy:
-    """The labels' cross-entropy; see `step_spec.Loss`."""
+    """The labels' cross-entropy as a loss of training, a `step_spec.Loss`."""
 
     @property
     def reference(self) -> Architecture | None:
-        """None: labels are all that it needs."""
+        """None, as this loss needs nothing but labels."""
         return None
 
     def __call__(self, logits: jax.Array, targets: Targets) -> jax.Array:
-        """Losses [batch]; see `step_spec.Loss`."""
+        """Losses [batch] of logits [batch, classes]."""
         return cross_entropy(logits, targets)
 
 
@@ -35,7 +35,7 @@ def cross_entropy(logits: jax.Array, targets: Targets) -> jax.Array:
 
 
 def balanced_class_weights(labels: np.ndarray, num_classes: int) -> np.ndarray:
-    """Weights of the classes with which all of them count the same in a loss.
+    """Weights with which all classes count the same in a loss.
 
     A class's weight is examples / (classes x examples of the class), so that the mean
     weight of the examples is 1, and a loss keeps its size.
@@ -73,12 +73,12 @@ def smoothed_cross_entropy(
     Args:
         logits: [batch, classes].
         labels: int [batch].
-        smoothing: that share, 0 to below 1; may be traced.
+        smoothing: share of a label that is spread, 0 to below 1; may be traced.
         class_weights: [classes], a factor on the loss of each example by its label's
-            class; None for no factor, and for the program that has none.
+            class; None for a program without such a factor.
 
     Returns:
-        [batch].
+        Losses, float [batch].
     """
     losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
     spread = -jax.nn.log_softmax(logits).mean(-1)

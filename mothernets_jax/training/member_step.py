@@ -21,7 +21,7 @@ from mothernets_jax.training.step_spec import Augmentation, StepSpec, Targets
 
 
 class MemberState(NamedTuple):
-    """All that training changes; arrays only, so that members can be stacked."""
+    """The state of a member: arrays only, so that members can be stacked."""
 
     params: dict
     batch_stats: dict
@@ -29,7 +29,7 @@ class MemberState(NamedTuple):
 
     @property
     def variables(self) -> Variables:
-        """What `models.apply` takes."""
+        """Parameters and batch statistics, as `models.apply` takes them."""
         return {"params": self.params, "batch_stats": self.batch_stats}
 
 
@@ -39,8 +39,9 @@ class TrainingData(NamedTuple):
     Attributes:
         images: uint8 [examples, height, width, channels], padded for crops.
         labels: int32 [examples].
-        mean: [channels], pixel units; its dtype is that of the computation.
-        std: [channels], pixel units.
+        mean: means of the channels, [channels], in pixel units; the dtype is that of
+            the computation.
+        std: deviations of the channels, [channels], in pixel units.
         reference: variables of the trained network that the loss refers to; None
             without one.
         class_weights: float32 [classes], factors on the loss of an example by its
@@ -56,16 +57,16 @@ class TrainingData(NamedTuple):
 
 
 class StepInputs(NamedTuple):
-    """What differs from step to step and between members; traced.
+    """Inputs of a member's step, which differ by step and member; traced.
 
     Attributes:
-        indices: int32 [batch], which examples.
-        key: for the augmentation.
+        indices: int32 [batch], places of the examples among the training images.
+        key: typed key of the augmentation.
         learning_rate: scalar.
         weight_decay: scalar.
         label_smoothing: scalar, the share of a label spread over all classes.
-        sides: what alternating flips show.
-        active: bool; where False, the member is left as it was.
+        sides: state of alternating flips.
+        active: bool scalar; where False, the member is left as it was.
     """
 
     indices: jax.Array
@@ -81,8 +82,8 @@ class Metrics(NamedTuple):
     """Means over the images of a step, or their sums over steps.
 
     Attributes:
-        loss: that is minimised, with class weights where there are any.
-        accuracy: share of the images that are classified rightly, each counted once.
+        loss: the loss that is minimised, with class weights where there are any.
+        accuracy: share of the images that are classified correctly, each counted once.
     """
 
     loss: jax.Array
@@ -90,7 +91,7 @@ class Metrics(NamedTuple):
 
 
 class Forward(NamedTuple):
-    """What the forward pass yields besides the loss."""
+    """Results of the forward pass besides the loss."""
 
     metrics: Metrics
     batch_stats: dict
@@ -111,7 +112,7 @@ class MemberStep:
     def __call__(
         self, state: MemberState, data: TrainingData, inputs: StepInputs
     ) -> tuple[MemberState, Metrics]:
-        """One member's step; the metrics are those before it."""
+        """Takes one step; the metrics are those before it."""
         gradient = jax.grad(self.loss, has_aux=True)
         grads, forward = gradient(state.params, state.batch_stats, data, inputs)
         return self.update(state, grads, forward, inputs), forward.metrics
@@ -124,9 +125,9 @@ def new_state(
 
     Args:
         variables: `{"params": ..., "batch_stats": ...}`.
-        optimizer: what will train them.
-        opt_state: the optimiser's state to go on from; None for that before a first
-            step.
+        optimizer: description of the optimiser that will train them.
+        opt_state: the optimiser's state to go on from; None for its state before the
+            first step.
     """
     params = variables["params"]
     opt_state = optim.init(optimizer, params) if opt_state is None else opt_state
@@ -134,14 +135,14 @@ def new_state(
 
 
 def make_member_step(spec: StepSpec, *, batch_axis: str | None = None) -> MemberStep:
-    """The step that trains one member on one batch.
+    """Makes the step that trains one member on one batch.
 
     State, statistics and loss keep to the dtype of the variables.
 
     Args:
-        spec: the step; its coupling is no concern of a single member.
-        batch_axis: the mapped axis over which each batch is divided, if it is; the
-            step is then that on the whole batch.
+        spec: description of the step, of which the coupling is not read.
+        batch_axis: name of the mapped axis over which each batch is divided, None where
+            it is not; divided or not, the step is that on the whole batch.
     """
 
     def loss(params, batch_stats, data, inputs):
@@ -174,15 +175,15 @@ def make_targets(
     inputs: StepInputs,
     images: jax.Array,
 ) -> Targets:
-    """What a batch's logits are compared with.
+    """Targets that a batch's logits are compared with.
 
     Args:
-        spec: the step.
+        spec: description of the step.
         data: the training split.
         labels: int [batch].
-        inputs: of the step.
-        images: float [batch, height, width, channels], which a network that the loss
-            refers to sees as well, in evaluation mode.
+        inputs: inputs of the step.
+        images: normalised, float [batch, height, width, channels]; a network that the
+            loss refers to sees them as well, in evaluation mode.
     """
     logits, reference = None, spec.loss.reference
     if reference is not None:
@@ -199,7 +200,8 @@ def draw(
 ) -> tuple[jax.Array, jax.Array]:
     """A step's normalised images [batch, height, width, channels] and labels [batch].
 
-    Where the batch is divided, this place's part of it.
+    Where the batch is divided over the mapped axis `batch_axis`, both are the part of
+    this place on it.
     """
     images = augment.draw_batch(
         inputs.key,
@@ -214,7 +216,7 @@ def draw(
 
 
 def make_update(optimizer: Optimizer) -> Callable[..., MemberState]:
-    """The optimiser's step of one member, unless it is not active.
+    """Makes the optimiser's step of one member, which leaves inactive ones alone.
 
     Returns:
         A function: (state, gradient, Forward, StepInputs) -> state.

@@ -57,7 +57,7 @@ class SGD:
     def transformation(
         self, learning_rate: jax.typing.ArrayLike, weight_decay: jax.typing.ArrayLike
     ) -> optax.GradientTransformation:
-        """See `Optimizer`."""
+        """Builds SGD from optax's parts; see `Optimizer.transformation`."""
         return optax.chain(
             _decay_of_kernels(weight_decay),
             optax.trace(decay=self.momentum, nesterov=self.nesterov),
@@ -84,7 +84,7 @@ class AdamW:
     def transformation(
         self, learning_rate: jax.typing.ArrayLike, weight_decay: jax.typing.ArrayLike
     ) -> optax.GradientTransformation:
-        """See `Optimizer`."""
+        """Builds AdamW from optax's parts; see `Optimizer.transformation`."""
         return optax.chain(
             optax.scale_by_adam(self.b1, self.b2, self.eps),
             _decay_of_kernels(weight_decay),
@@ -107,7 +107,7 @@ class Lion:
     def transformation(
         self, learning_rate: jax.typing.ArrayLike, weight_decay: jax.typing.ArrayLike
     ) -> optax.GradientTransformation:
-        """See `Optimizer`."""
+        """Builds Lion from optax's parts; see `Optimizer.transformation`."""
         return optax.chain(
             optax.scale_by_lion(self.b1, self.b2),
             _decay_of_kernels(weight_decay),
@@ -120,11 +120,11 @@ OPTIMIZERS: dict[str, Optimizer] = {"sgd": SGD(), "adamw": AdamW(), "lion": Lion
 
 
 def init(optimizer: Optimizer, params: dict) -> OptState:
-    """The state before the first step.
+    """The optimiser's state before the first step.
 
     Args:
-        optimizer: what will step.
-        params: the parameters.
+        optimizer: description of the optimiser.
+        params: tree of the parameters.
     """
     state = optimizer.transformation(0.0, 0.0).init(params)
     return _slots_of(optimizer, state)
@@ -139,18 +139,18 @@ def update(
     learning_rate: jax.typing.ArrayLike,
     weight_decay: jax.typing.ArrayLike,
 ) -> tuple[dict, OptState]:
-    """One step.
+    """Takes one step of an optimiser.
 
     Args:
-        optimizer: what steps.
+        optimizer: description of the optimiser.
         gradients: a tree like the parameters.
-        opt_state: from `init` or the step before.
-        params: the parameters.
+        opt_state: the optimiser's state from `init` or the step before.
+        params: tree of the parameters.
         learning_rate: scalar, may be traced.
-        weight_decay: scalar, may be traced; of kernels only.
+        weight_decay: scalar, may be traced; applies to kernels only.
 
     Returns:
-        What to add to the parameters, and the new state.
+        A tree to add to the parameters, and the optimiser's new state.
     """
     transformation = optimizer.transformation(learning_rate, weight_decay)
     state = optax.tree_utils.tree_set(transformation.init(params), **opt_state)

@@ -1,4 +1,4 @@
-"""Learning rates of every step, by name, without JAX so that settings can read them."""
+"""Learning-rate schedules by name, without JAX so that settings can import them."""
 
 from collections.abc import Callable
 
@@ -49,13 +49,13 @@ def learning_rates(
     that remain and another tenth after three quarters, `constant` the peak.
 
     Args:
-        schedule: its name.
+        schedule: name of the schedule, a key of `SCHEDULES`.
         peak: the largest learning rate.
         total_steps: steps in all, warm-up included.
-        warmup_steps: at most `total_steps`.
+        warmup_steps: steps of the warm-up, at most `total_steps`.
 
     Returns:
-        float32 [total_steps].
+        Learning rates, float32 [total_steps].
 
     Raises:
         ValueError: an unknown schedule, or a warm-up longer than the whole.
@@ -84,16 +84,16 @@ def cosine_cycles(peak: float, *, cycles: int, total_steps: int) -> np.ndarray:
     """Cosine annealing that begins anew several times.
 
     The rate of iteration t, from 1 on, is peak / 2 (cos(pi mod(t - 1, n) / n) + 1) in
-    cycles of n = total steps / cycles steps. Where that is no whole number, some have a
-    step more, so that the last one, too, is annealed to its end.
+    cycles of n = total steps / cycles steps. Where n is not a whole number, some cycles
+    have a step more, so that the last one, too, is annealed to its end.
 
     Args:
         peak: the rate at the beginning of each cycle.
-        cycles: how many.
+        cycles: number of cycles.
         total_steps: steps in all.
 
     Returns:
-        float32 [total_steps].
+        Learning rates, float32 [total_steps].
 
     Raises:
         ValueError: more cycles than steps.
@@ -113,7 +113,7 @@ def cosine_cycles(peak: float, *, cycles: int, total_steps: int) -> np.ndarray:
 def triangular_cycles(
     largest: float, smallest: float, *, cycle_steps: int, total_steps: int
 ) -> np.ndarray:
-    """From the largest rate to the smallest and back, linearly, again and again.
+    """Learning rates that fall linearly and rise again, in cycles.
 
     With t = (mod(i - 1, c) + 1) / c of iteration i, from 1 on, in cycles of c steps:
     (1 - 2 t) largest + 2 t smallest up to the middle of the cycle, then
@@ -121,12 +121,12 @@ def triangular_cycles(
 
     Args:
         largest: the rate at the ends of each cycle.
-        smallest: the rate in the middle.
-        cycle_steps: of one cycle, even.
+        smallest: the rate in the middle of each cycle.
+        cycle_steps: steps of one cycle, an even number.
         total_steps: steps in all.
 
     Returns:
-        float32 [total_steps].
+        Learning rates, float32 [total_steps].
 
     References: Garipov et al. 2018, "Loss Surfaces, Mode Connectivity, and Fast
     Ensembling of DNNs", section 4.

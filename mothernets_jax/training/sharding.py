@@ -1,4 +1,4 @@
-"""Where a group is trained: on one device, or divided among several.
+"""Placement of a group on one device, or divided among several.
 
 A group's members lie along one axis of a mesh and the images of a batch along the
 other. References: `jax.shard_map`.
@@ -19,14 +19,14 @@ from mothernets_jax.training.group_step import BATCH_AXIS, MEMBERS_AXIS
 
 
 class Placement(NamedTuple):
-    """Where the arrays of a group are.
+    """The devices that a group's arrays lie on.
 
     Attributes:
-        mesh: of members and batches; None for one device.
-        by_member: of arrays with a leading member axis.
-        everywhere: of arrays that every device needs whole.
-        by_batch: of arrays that are divided as each batch is.
-        slots: the number of members must be a multiple of this.
+        mesh: mesh of devices, [members, batch]; None for one device.
+        by_member: sharding of arrays with a leading member axis.
+        everywhere: sharding of arrays that every device needs whole.
+        by_batch: sharding of arrays that are divided as each batch is.
+        slots: number of which the number of members must be a multiple.
     """
 
     mesh: Mesh | None
@@ -37,12 +37,15 @@ class Placement(NamedTuple):
 
 
 def place(devices: Sequence[Device], members: int, batch_size: int) -> Placement:
-    """Divides members first, since they never talk to each other, then batches.
+    """Divides a group among devices: members first, then batches.
+
+    Members come first, since they never talk to each other.
 
     Args:
-        devices: what may be used; those that a batch cannot be divided among are not,
-            but of each host equally many, since all hosts run the same programs.
-        members: stepped together.
+        devices: devices that may be used. Those that a batch cannot be divided among
+            stay idle; equally many of each host are used, since all hosts run the same
+            programs.
+        members: number of members that are stepped together.
         batch_size: images of one member's step; a multiple of the number of hosts.
     """
     of_hosts: dict[int, list[Device]] = {}
@@ -70,7 +73,7 @@ def place(devices: Sequence[Device], members: int, batch_size: int) -> Placement
 
 
 def own_places(placement: Placement) -> tuple[tuple[int, ...], int]:
-    """Which parts of every batch this host's devices train on, and how many there are.
+    """The parts of every batch that this host's devices train on, and their number.
 
     A host whose devices all belong to one part reads that part of each batch alone.
     """
@@ -84,8 +87,8 @@ def places_of(hosts: np.ndarray, host: int) -> tuple[int, ...]:
     """The columns of a mesh in which a host has a device.
 
     Args:
-        hosts: int [members, batch], whose device is where in the mesh.
-        host: one of them.
+        hosts: int [members, batch], the number of the host of each device in the mesh.
+        host: number of one host.
 
     >>> places_of(np.array([[0, 0, 1, 1], [0, 0, 1, 1]]), 1)
     (2, 3)
@@ -94,7 +97,7 @@ def places_of(hosts: np.ndarray, host: int) -> tuple[int, ...]:
 
 
 def put(tree: Any, sharding: Sharding) -> Any:
-    """Arrays that every host has, placed as told; each host keeps its own part."""
+    """Places arrays that every host has whole; each host keeps its own part."""
     if sharding.is_fully_addressable:
         return jax.device_put(tree, sharding)
 
@@ -108,7 +111,7 @@ def put(tree: Any, sharding: Sharding) -> Any:
 
 
 def fetch(tree: Any) -> Any:
-    """Arrays, wherever they are divided, as NumPy arrays on every host."""
+    """Fetches arrays, divided or not, as whole NumPy arrays onto every host."""
     if all(leaf.is_fully_addressable for leaf in jax.tree.leaves(tree)):
         return jax.device_get(tree)
     return jax.tree.map(np.asarray, multihost_utils.process_allgather(tree, tiled=True))

@@ -22,7 +22,7 @@ GroupStep = Callable[[Any, Any, Any], tuple[Any, Any]]
 
 
 class Augmentation(NamedTuple):
-    """How training images are varied.
+    """Random crops and flips of training images.
 
     Attributes:
         crop_padding: pixels around the images; 0 for no crops.
@@ -34,7 +34,7 @@ class Augmentation(NamedTuple):
 
 
 class Targets(NamedTuple):
-    """What a batch's logits are compared with; traced.
+    """Targets that a batch's logits are compared with; traced.
 
     Attributes:
         labels: int [batch].
@@ -52,7 +52,7 @@ class Targets(NamedTuple):
 
 
 class Loss(Protocol):
-    """What a member minimises: frozen, hashable.
+    """A loss that members minimise: frozen, hashable.
 
     Attributes:
         reference: a trained network whose logits of the same images the loss needs;
@@ -70,33 +70,35 @@ class Loss(Protocol):
 
 
 class Coupling(Protocol):
-    """How the members of a group hang together in a step: frozen, hashable.
+    """Dependence of a group's members on one another in a step: frozen, hashable.
 
     Attributes:
-        shared_operations: how many of the first operations all members have in common.
+        shared_operations: number of the first operations that all members share.
         tied: whether members are always stepped together, stop together, and go back
             together where one diverges.
     """
 
     @property
     def shared_operations(self) -> int:
-        """Operations at the beginning of the network that are done once for all."""
+        """Number of operations at the network's start that are done once for all."""
         ...
 
     @property
     def tied(self) -> bool:
-        """Whether no member can be trained without the others."""
+        """True where no member can be trained without the others."""
         ...
 
     def group_step(
         self, spec: "StepSpec", *, vmapped: bool, batch_axis: str | None
     ) -> GroupStep:
-        """The step of a group.
+        """Makes the step of a group.
 
         Args:
-            spec: the step.
-            vmapped: whether members are one operation each, or done in turn.
-            batch_axis: the mapped axis over which each batch is divided, if it is.
+            spec: description of the step.
+            vmapped: whether each operation is done for all members at once, or the
+                members are done in turn.
+            batch_axis: name of the mapped axis over which each batch is divided; None
+                where it is not.
         """
         ...
 
@@ -106,12 +108,12 @@ class StepSpec:
     """One training step of a group of members.
 
     Attributes:
-        architecture: of every member.
-        augmentation: how training images are varied.
-        optimizer: a description of the optimiser.
-        loss: what each member minimises.
-        coupling: how the members hang together.
-        dtype: in which hidden layers compute; None for that of the variables.
+        architecture: the architecture of every member.
+        augmentation: random crops and flips of training images.
+        optimizer: description of the optimiser.
+        loss: the loss that each member minimises.
+        coupling: dependence of the members on one another.
+        dtype: dtype in which hidden layers compute; None for that of the variables.
         flops_per_image: training FLOPs that a member spends on an image, with its part
             of what is shared and with the predictions that its loss refers to.
     """

@@ -24,7 +24,15 @@ from mothernets_jax.utils.formatting import percent
 
 
 def anytime(series: Sequence[Series], width: int) -> Figure | None:
-    """Ensemble error after each finished member against the cost so far."""
+    """Draws ensemble errors after each finished member against the cost so far.
+
+    Args:
+        series: points of each ensemble.
+        width: width of the figure in pixels.
+
+    Returns:
+        The figure; None without series.
+    """
     if not series:
         return None
     before = [one for one in series if one.before_flops]
@@ -73,7 +81,7 @@ def anytime(series: Sequence[Series], width: int) -> Figure | None:
 
 
 def _draw_bars(axes: Axes, before: Sequence[Series], inside: int) -> None:
-    """Above the plot, the FLOPs spent before the first member of each series."""
+    """Draws, above the plot, the FLOPs before the first member of each series."""
     across = axes.get_xaxis_transform()  # x in FLOPs, y in heights of the axes
     for row, one in enumerate(before):
         y = 1 + (10 + 16 * row) / inside

@@ -23,11 +23,15 @@ _CHAINED = ("snapshot-", "fge-")  # stages that go on where the one before them 
 
 
 class Curve(NamedTuple):
-    """A network's error after each epoch; one that goes on starts where that ended.
+    """A network's error after each epoch of a stage.
+
+    The curve of a network that goes on from another starts at the other's last point.
 
     Attributes:
+        name: name of the network.
         epochs: epochs done, counted from the start of the network's first ancestor.
-        shared: trained before the members, as a MotherNet is.
+        errors: shares of wrong images, 0 to 1, as many as epochs; NaN where unknown.
+        shared: whether the network was trained before the members, as a MotherNet is.
     """
 
     name: str
@@ -37,7 +41,7 @@ class Curve(NamedTuple):
 
 
 def metric_of(methods: dict[str, dict]) -> str:
-    """The learning curves' error: on the validation split, where there is one."""
+    """Name of the learning curves' error: of the validation split, if there is one."""
     stages = chain(*(method["stages"] for method in methods.values()))
     histories = chain(*(stage["history"].values() for stage in stages))
     errors = chain(*(history["validation_error"] for history in histories))
@@ -50,9 +54,9 @@ def curves_of(method: dict, clusters: list[dict], metric: str) -> list[Curve]:
     """The curve of every network in every stage of a method.
 
     Args:
-        method: its results.
-        clusters: of the run's plan.
-        metric: as `metric_of` says.
+        method: the method's entry in `results.json`.
+        clusters: clusters of the run's plan.
+        metric: result of `metric_of`.
     """
     key = "validation_error" if metric == "validation error" else "train_error"
     parents = {m["name"]: c["name"] for c in clusters for m in c["members"]}
@@ -79,7 +83,16 @@ def curves_of(method: dict, clusters: list[dict], metric: str) -> list[Curve]:
 def learning_curves(
     curves: dict[str, list[Curve]], metric: str, width: int
 ) -> Figure | None:
-    """Error of every network after every epoch, one panel a method."""
+    """Draws every network's error after every epoch, one panel a method.
+
+    Args:
+        curves: the networks' curves by the method's name.
+        metric: result of `metric_of`.
+        width: width of the figure in pixels.
+
+    Returns:
+        The figure; None without curves.
+    """
     styles = method_styles(curves)
     curves = {name: lines for name, lines in curves.items() if lines}
     if not curves:
@@ -107,7 +120,7 @@ def learning_curves(
 
 
 def _draw_curves(axes: Axes, curves: list[Curve], colour: str) -> None:
-    """Members in the method's colour, what was trained before them in dark ink."""
+    """Draws members in the method's colour, networks trained before in dark ink."""
     dashes = cycle(("-", "--", ":", "-."))
     shared = [curve for curve in curves if curve.shared]
     members = [curve for curve in curves if not curve.shared]

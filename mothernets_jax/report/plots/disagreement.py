@@ -1,4 +1,4 @@
-"""How often each two members of an ensemble disagree, as a heat map a method."""
+"""Heat maps of how often each two members of an ensemble disagree, one a method."""
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -16,7 +16,15 @@ _SCALE = 46  # pixels that the colour scale takes, above the panels
 
 
 def disagreement(methods: dict[str, dict], width: int) -> Figure | None:
-    """A matrix for each method of several members, all in one scale."""
+    """Draws a matrix for each method of several members, all in one scale.
+
+    Args:
+        methods: the entry `methods` of `results.json`.
+        width: width of the figure in pixels.
+
+    Returns:
+        The figure; None without matrices.
+    """
     matrices = {
         name: np.array(method.get("diversity", {}).get("disagreement_matrix", ()))
         for name, method in methods.items()
@@ -59,7 +67,7 @@ def disagreement(methods: dict[str, dict], width: int) -> Figure | None:
 def _draw_matrix(
     axes: Axes, matrix: np.ndarray, names: list[str] | None, side: float, norm
 ) -> None:
-    """One method's matrix; its diagonal, where nothing is compared, stays empty."""
+    """Draws a method's matrix; the diagonal, where nothing is compared, stays empty."""
     members = len(matrix)
     shown = np.where(np.eye(members, dtype=bool), np.nan, matrix)
     axes.pcolormesh(shown, cmap=_MAP, norm=norm, rasterized=members > 12)

@@ -25,7 +25,7 @@ COSTS = {"train_flops": "training FLOPs", "seconds": "seconds of training and ha
 
 
 def pareto(costs: Sequence[float], errors: Sequence[float]) -> list[int]:
-    """Which points no other beats in both cost and error, from cheap to accurate."""
+    """Places of points that no other beats in cost and error, the cheapest first."""
     best, front = np.inf, []
     for i in sorted(range(len(costs)), key=lambda i: (costs[i], errors[i])):
         if errors[i] < best:
@@ -37,12 +37,15 @@ def pareto(costs: Sequence[float], errors: Sequence[float]) -> list[int]:
 def frontier(
     series: Sequence[Series], width: int, costs: Mapping[str, str] = COSTS
 ) -> Figure | None:
-    """Each finished ensemble's error against its cost, a panel for each cost.
+    """Draws each finished ensemble's error against its cost, a panel for each cost.
 
     Args:
-        series: whose last points are drawn.
-        width: in pixels.
-        costs: what the costs are called, by their names in `Series.costs`.
+        series: points of each ensemble, of which the last ones are drawn.
+        width: width of the figure in pixels.
+        costs: labels of the costs by their names in `Series.costs`.
+
+    Returns:
+        The figure; None without series.
     """
     if not series:
         return None
@@ -71,7 +74,7 @@ def frontier(
 def _draw_frontier(
     axes: Axes, series: Sequence[Series], cost: str, box: tuple[int, int]
 ) -> None:
-    """One panel; `box` is its width and height in pixels."""
+    """Draws one panel; `box` is its width and height in pixels."""
     costs = [one.costs[cost][-1] for one in series]
     errors = [one.errors[-1] for one in series]
     spreads = [one.spreads[-1] for one in series]

@@ -1,4 +1,4 @@
-"""Where labels go beside points so that they cover neither points nor one another."""
+"""Places for labels beside points, so that they cover no points and no labels."""
 
 import math
 from collections.abc import Sequence
@@ -24,8 +24,8 @@ def place_labels(
     Args:
         points: (x, y) in pixels.
         sizes: (width, height) of the labels' texts in pixels.
-        area: that the labels should keep to.
-        obstacles: that they should not cover either.
+        area: box that the labels should keep to.
+        obstacles: boxes that the labels should not cover either.
     """
     markers = [(x - _MARKER, y - _MARKER, x + _MARKER, y + _MARKER) for x, y in points]
     placed: list[Box] = []
@@ -62,7 +62,7 @@ def _cost(
     others: Sequence[tuple[float, float]],
     area: Box,
 ) -> float:
-    """Square pixels of the label that are outside, or taken, and its distance."""
+    """The cost of a place: square pixels outside or taken, and the distance."""
     distance, box = candidate
     astray = any(gap(box, other) < distance for other in others)
     outside = (box[2] - box[0]) * (box[3] - box[1]) - overlap(box, area)

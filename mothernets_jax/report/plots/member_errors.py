@@ -1,4 +1,4 @@
-"""The plot of every member's test error, and of the ensembles'."""
+"""The plot of every member's test error, and of the ensembles' test errors."""
 
 from collections.abc import Sequence
 from itertools import chain
@@ -20,7 +20,12 @@ from mothernets_jax.utils.formatting import percent
 
 
 def member_errors(methods: dict[str, dict], width: int) -> Figure | None:
-    """Every member's own error, one row a method, and the error of the ensemble."""
+    """Draws every member's own error, one row a method, and the ensembles' errors.
+
+    Args:
+        methods: the entry `methods` of `results.json`.
+        width: width of the figure in pixels.
+    """
     styles = method_styles(methods)
     alone = {n: [r["error"] for r in m["members"].values()] for n, m in methods.items()}
     together = {n: m["ensemble"]["average"]["error"] for n, m in methods.items()}

@@ -1,4 +1,4 @@
-"""The picture of a run's plan: what each network inherits from its MotherNet."""
+"""The picture of a run's plan: the parts that networks inherit from MotherNets."""
 
 from collections.abc import Sequence
 from itertools import chain
@@ -27,6 +27,10 @@ class Network(NamedTuple):
     """A row of the plan: a MotherNet, or the members of one architecture.
 
     Attributes:
+        title: names of the networks.
+        details: two lines of text below the title.
+        parameters: number of parameters of one network.
+        inherited_share: share of the parameters that come from the MotherNet, 0 to 1.
         layers: section by section, (width inherited, width, whether the filter grew)
             of each layer; empty where the notation cannot be read.
     """
@@ -39,7 +43,11 @@ class Network(NamedTuple):
 
 
 def family_of(cluster: dict) -> list[Network]:
-    """The MotherNet, then a row for each architecture among its members."""
+    """Rows of a cluster: the MotherNet, then one for each architecture of its members.
+
+    Args:
+        cluster: a cluster of the run's plan in `results.json`.
+    """
     mother, members = cluster["architecture"], cluster["members"]
     size, count = cluster["parameters"], len(members)
     details = (
@@ -66,7 +74,15 @@ def family_of(cluster: dict) -> list[Network]:
 
 
 def draw_plan(families: Sequence[Sequence[Network]], width: int) -> Figure | None:
-    """Each cluster's MotherNet, then its members: what is inherited, what is new."""
+    """Draws each cluster's MotherNet, then its members, with inherited and new parts.
+
+    Args:
+        families: rows of each cluster, the MotherNet first.
+        width: width of the figure in pixels.
+
+    Returns:
+        The figure; None without networks.
+    """
     networks = list(chain(*families))
     if not networks:
         return None
@@ -127,7 +143,7 @@ def _layers(mother: str, member: str) -> tuple:
 
 
 def _draw_plan_legend(axes: Axes, layered: Sequence[Network]) -> None:
-    """What colours and shapes mean; `layered` are the networks shown by layers."""
+    """Explains colours and shapes; `layered` are the networks shown by layers."""
     style = {"va": "center", "fontsize": 11, "color": MUTED}
     for x, colour, text in ((0, INHERITED, "from the MotherNet"), (150, NEW, "new")):
         axes.add_patch(Rectangle((x, 4), 12, 12, color=colour))
@@ -141,7 +157,7 @@ def _draw_plan_legend(axes: Axes, layered: Sequence[Network]) -> None:
 
 
 def _draw_layers(axes, network: Network, family, left, top, width, height) -> None:
-    """A column for each layer, its height the layer's width."""
+    """Draws a column for each layer, its height the layer's width."""
     layers = [other.layers for other in family]
     depths = [max(map(len, sections)) for sections in zip(*layers, strict=True)]
     pitch = min(30.0, width / (sum(depths) + 0.7 * len(depths)))
@@ -160,7 +176,7 @@ def _draw_layers(axes, network: Network, family, left, top, width, height) -> No
 
 
 def _draw_parameters(axes, network: Network, networks, left, top, width, height):
-    """One bar, its length the network's parameters."""
+    """Draws one bar, its length the number of the network's parameters."""
     scale = width / max(n.parameters for n in networks)
     total = scale * network.parameters
     kept = network.inherited_share * total

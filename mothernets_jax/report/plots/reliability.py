@@ -1,4 +1,4 @@
-"""Reliability diagrams: how often an ensemble is right when it is how sure."""
+"""Reliability diagrams: the accuracy of ensembles against their confidence."""
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -19,7 +19,15 @@ _BARS = 0.25  # of a panel's height, for the fullest bin's bar
 
 
 def reliability_diagrams(methods: dict[str, dict], width: int) -> Figure | None:
-    """Accuracy against confidence, a panel for each method."""
+    """Draws accuracy against confidence, a panel for each method.
+
+    Args:
+        methods: the entry `methods` of `results.json`.
+        width: width of the figure in pixels.
+
+    Returns:
+        The figure; None where no method has bins of confidence.
+    """
     styles = method_styles(methods)
     methods = {name: m for name, m in methods.items() if m.get("reliability")}
     if not methods:
@@ -56,7 +64,7 @@ def reliability_diagrams(methods: dict[str, dict], width: int) -> Figure | None:
 
 
 def _draw_diagram(axes: Axes, bins: dict, colour: str, marker: str) -> None:
-    """The diagonal, bars of the counts, and what was found, before and after."""
+    """Draws the diagonal, bars of the counts, and the bins before and after scaling."""
     axes.set(xlim=(0, 1.02), ylim=(0, 1.02))
     axes.plot([0, 1], [0, 1], color=MUTED, linewidth=1)
     counts = np.array(bins["count"], float)

@@ -1,4 +1,4 @@
-"""What plots of error against cost draw: a series of points for each method."""
+"""Series of points for plots of error against cost, one for each method."""
 
 import itertools
 from collections.abc import Mapping, Sequence
@@ -10,15 +10,15 @@ MAIN_METHOD = "mothernets"  # drawn larger
 
 
 class Series(NamedTuple):
-    """An ensemble after one more of its members is finished, and one more.
+    """An ensemble's error and cost after each of its members: a point for each member.
 
     Attributes:
-        label: what it is called.
-        short: the same where there is little room.
-        colour, marker, dash: how it is drawn.
-        main: whether it is drawn larger.
+        label: name of the series.
+        short: name of the series where there is little room.
+        colour, marker, dash: colour, marker and line style, as Matplotlib's.
+        main: whether the series is drawn larger.
         costs: `train_flops` so far of each point, and `seconds` where they are known.
-        errors: of the members so far, averaged, on the test set.
+        errors: test error of each point, of the members so far, averaged.
         spreads: standard deviations of the errors over seeds; zeros for one seed.
         before_flops: training FLOPs before the first member, of a MotherNet, say.
     """
@@ -38,10 +38,11 @@ class Series(NamedTuple):
 def anytime_points(method: Mapping[str, Any]) -> list[dict[str, float]]:
     """The method's anytime curve, with the `seconds` of training and hatching so far.
 
-    The last point has those of all stages, of what was trained in vain too.
+    The last point has the seconds of all stages, those of networks that were left out
+    as well.
 
     Args:
-        method: its entry in `results.json`.
+        method: the method's entry in `results.json`.
     """
     seconds, clock = [], 0.0
     for stage in method["stages"]:
@@ -57,7 +58,7 @@ def anytime_points(method: Mapping[str, Any]) -> list[dict[str, float]]:
 
 
 def flops_before_members(method: Mapping[str, Any]) -> float:
-    """FLOPs of the stages before the first of a member: a MotherNet's, a teacher's."""
+    """Training FLOPs of the stages before a member's: a MotherNet's, a teacher's."""
     stages = itertools.takewhile(
         lambda stage: method["members"].keys().isdisjoint(stage["members"]),
         method["stages"],
@@ -75,16 +76,16 @@ def make_series(
     main: bool,
     spreads: Sequence[float] = (),
 ) -> Series:
-    """A series of the points of an anytime curve.
+    """Makes a series of the points of an anytime curve.
 
     Args:
         points: `error`, `train_flops` and, if they are to be drawn, `seconds` of each.
-        before_flops: trained before the first member.
-        label: what it is called.
-        short: the same where there is little room; empty where it is short.
-        look: its colour, marker and dash.
-        main: whether it stands out.
-        spreads: of the errors; empty for one seed.
+        before_flops: training FLOPs before the first member.
+        label: name of the series.
+        short: name of the series where there is little room; empty for the label.
+        look: colour, marker and line style, as Matplotlib's.
+        main: whether the series is drawn larger.
+        spreads: standard deviations of the errors over seeds; empty for one seed.
     """
     return Series(
         label,
@@ -103,7 +104,7 @@ def make_series(
 
 
 def series_of(methods: Mapping[str, Mapping[str, Any]]) -> list[Series]:
-    """A run's methods."""
+    """A series for each method of a run that has an anytime curve."""
     styles = method_styles(methods)
     return [
         make_series(

@@ -1,4 +1,4 @@
-"""How a report's figures look: colours, sizes in pixels, panels.
+"""Style of a report's figures: colours, sizes in pixels, panels.
 
 Figures have 72 dots per inch, so that a point is a pixel, and are laid out in pixels,
 once for wide and once for narrow screens. Draw and save under `rc_context(STYLE)`.
@@ -81,7 +81,7 @@ def _value(value: Any) -> str:
 
 
 def method_label(method: str) -> str:
-    """What readers call a method: `Full data` for `full_data`."""
+    """A method's name for readers: `Full data` for `full_data`."""
     words = method.replace("_", " ")
     return METHOD_LABELS.get(method) or words[:1].upper() + words[1:]
 
@@ -96,17 +96,17 @@ def method_styles(methods: Iterable[str]) -> dict[str, tuple[str, str]]:
 
 
 def clip(text: str, characters: float) -> str:
-    """A text that fits, with an ellipsis where something was cut off."""
+    """A text of at most so many characters, with an ellipsis where it was cut off."""
     return text if len(text) <= characters else text[: int(characters) - 1] + "…"
 
 
 def new_figure(width: int, height: float) -> Figure:
-    """An empty figure of so many pixels."""
+    """An empty figure of that width and height in pixels."""
     return Figure(figsize=(width / 72, height / 72), dpi=72)
 
 
 def axes_within(figure: Figure, *, left, bottom, right, top) -> Axes:
-    """Axes with so many pixels left free on each side of them."""
+    """Axes with that many pixels left free on each side of them in the figure."""
     width, height = figure.get_size_inches() * 72
     sides = (1 - (left + right) / width, 1 - (bottom + top) / height)
     return figure.add_axes((left / width, bottom / height, *sides))
@@ -128,16 +128,19 @@ def small_multiples(
     """A panel for each method, titled, row by row.
 
     Args:
-        names: of the methods.
-        width: of the figure, in pixels like all that follows.
-        columns: panels beside each other.
-        height: of a row.
-        edge: left of the first column.
-        left: left free on this side of the axes of each panel.
-        bottom: likewise.
-        right: likewise.
-        top: likewise, the title within.
-        header: above all panels.
+        names: names of the methods.
+        width: width of the figure in pixels, like all sizes below.
+        columns: number of panels beside each other.
+        height: height of a row of panels.
+        edge: room to the left of the first column.
+        left: room to the left of the axes of each panel.
+        bottom: room below the axes of each panel.
+        right: room to the right of the axes of each panel.
+        top: room above the axes of each panel, which holds the title.
+        header: room above all panels.
+
+    Returns:
+        The figure, and the axes of each panel by the method's name.
     """
     columns = min(columns, len(names))
     rows = -(-len(names) // columns)
@@ -161,10 +164,15 @@ def small_multiples(
 
 
 def set_percent_axis(axes: Axes, which: str, errors: Sequence[float]) -> None:
-    """Limits around the errors, ticks in percent, and none of them below zero.
+    """Sets limits around the errors and ticks in percent, none of them below zero.
 
-    Where the largest is more than four times the smallest, the scale is a root, which
-    opens the region near zero.
+    Where the largest error is more than four times the smallest, the scale is a square
+    root, which opens the region near zero.
+
+    Args:
+        axes: the axes.
+        which: the axis, `x` or `y`.
+        errors: errors to be drawn, shares from 0 to 1.
     """
     low, high = min(errors), max(errors)
     axis = getattr(axes, f"{which}axis")
@@ -197,7 +205,7 @@ def _spread_out(low: float, high: float) -> list[float]:
 
 
 def set_root_scale(axes: Axes, which: str) -> None:
-    """Opens the region near zero, where the networks end."""
+    """Makes the scale of an axis, `x` or `y`, a square root, which opens it near 0."""
     scale = {"functions": (_root, np.square)}
     getattr(axes, f"set_{which}scale")("function", **scale)
 
@@ -205,7 +213,17 @@ def set_root_scale(axes: Axes, which: str) -> None:
 def set_cost_axis(
     axes: Axes, costs: Sequence[float], *, ticks: int, from_zero: bool = False
 ) -> None:
-    """From zero; in powers of ten where the costs differ more than twentyfold."""
+    """Sets limits and ticks of the x axis for costs.
+
+    The axis begins at zero, or, unless `from_zero`, has a logarithmic scale where the
+    costs differ more than twentyfold.
+
+    Args:
+        axes: the axes.
+        costs: costs to be drawn, in any unit.
+        ticks: largest number of intervals between ticks from zero.
+        from_zero: whether the axis begins at zero however much the costs differ.
+    """
     if not from_zero and max(costs) > 20 * min(costs) > 0:
         axes.set_xscale("log")
         axes.set_xlim(min(costs) / 1.5, max(costs) * 1.5)
