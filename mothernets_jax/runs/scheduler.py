@@ -16,11 +16,12 @@ from mothernets_jax.runtime.compilation import Executables, ProgramStore
 from mothernets_jax.runtime.devices import Device
 from mothernets_jax.runtime.interruption import Interruption
 from mothernets_jax.runtime.progress import RunProgress
+from mothernets_jax.stages import saved_states
 from mothernets_jax.stages.autosave import StageAutosave
 from mothernets_jax.stages.prepare import prepare_stage
 from mothernets_jax.stages.run_stage import run_stage
 from mothernets_jax.stages.stage import Stage, planned_flops
-from mothernets_jax.stages.stage_run import StageResult, state_shapes
+from mothernets_jax.stages.stage_run import StageResult
 from mothernets_jax.stages.state import epochs_of
 from mothernets_jax.stages.strategy import StrategyMemory
 from mothernets_jax.stages.task import Task
@@ -97,7 +98,7 @@ def _shapes_of_result(
 ) -> dict[str, Any]:
     """Shapes of what a finished stage has saved."""
     names = [name for name in stage.members if name not in record["left_out"]]
-    return dict.fromkeys(names, state_shapes(stage, task))
+    return dict.fromkeys(names, saved_states.state_shapes(stage, task))
 
 
 def run_stages(stages: Sequence[Stage], task: Task, execution: Execution) -> Trained:
@@ -227,7 +228,7 @@ def _run_and_save(
         )
     finally:
         work.close()
-    states = {name: state._asdict() for name, state in result.states.items()}
+    states = saved_states.to_saved(result.states)
     multihost.run_on_host0(lambda: checkpoints.save(folder, states, result.record))
     work.discard()
     if not states:
@@ -243,12 +244,14 @@ def _run_and_save(
 def _restored(stage: Stage, task: Task, execution: Execution) -> StageResult | None:
     """A finished stage's result; None where there is none, or a damaged one."""
     folder = stage_folder(execution.workdir, stage)
+    as_saved: dict[str, Any] = {}
 
     def find() -> dict[str, Any] | None:
         try:
             record = checkpoints.read_record(folder)
             if record is not None:
-                checkpoints.verify(folder, _shapes_of_result(stage, task, record))
+                shapes = _shapes_of_result(stage, task, record)
+                as_saved.update(saved_states.verify(folder, shapes))
         except checkpoints.DamagedError as error:
             _log.warning("%s. The stage %s is trained again", error, stage.name)
             return None
@@ -261,9 +264,9 @@ def _restored(stage: Stage, task: Task, execution: Execution) -> StageResult | N
     saved = {}  # where all of its members are left out, there is nothing to read
     if shapes:
         saved = multihost.arrays_from_host0(
-            lambda: checkpoints.read(folder, shapes), shapes
+            lambda: saved_states.read(folder, as_saved), shapes
         )
     if multihost.is_host0():
         execution.metrics.mend(stage.name, epochs_of(record["history"]))
     execution.progress.message(f"{stage.name}: done already")
-    return StageResult({n: MemberState(**s) for n, s in saved.items()}, record)
+    return StageResult(saved_states.from_saved(saved), record)

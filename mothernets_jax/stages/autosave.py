@@ -16,6 +16,7 @@ from typing import Any
 import jax
 
 from mothernets_jax.runtime import multihost
+from mothernets_jax.stages import saved_states
 from mothernets_jax.storage import checkpoints
 
 _log = logging.getLogger(__name__)
@@ -87,11 +88,13 @@ class StageAutosave:
         """The newest save that is whole; those that are damaged are named.
 
         Args:
-            template: gives the shapes of a record's variables.
+            template: gives the shapes of a record's variables, in today's form.
 
         Returns:
-            Variables, on this host's first device, and their record; None without one.
+            Variables in today's form, on this host's first device, and their record;
+            None without one.
         """
+        as_saved: dict[str, Any] = {}
 
         def find() -> tuple[int, dict[str, Any]] | None:
             for number in sorted(self._numbers(), reverse=True):
@@ -99,7 +102,7 @@ class StageAutosave:
                 try:
                     record = checkpoints.read_record(folder)
                     if record is not None:
-                        checkpoints.verify(folder, template(record))
+                        as_saved.update(saved_states.verify(folder, template(record)))
                         return number, record
                 except (checkpoints.DamagedError, OSError) as error:
                     _log.warning("%s; going on from the save before it, if any", error)
@@ -112,7 +115,7 @@ class StageAutosave:
         number, record = found
         shapes = template(record)
         variables = multihost.arrays_from_host0(
-            lambda: checkpoints.read(self._of(number), shapes), shapes
+            lambda: saved_states.read(self._of(number), as_saved), shapes
         )
         return variables, record
 

@@ -8,12 +8,12 @@ import jax
 import jax.numpy as jnp
 
 from mothernets_jax.ensembles.prediction import validation_error
-from mothernets_jax.models.variables import abstract_variables
 from mothernets_jax.runtime import multihost
 from mothernets_jax.runtime.compilation import Executables
 from mothernets_jax.runtime.devices import describe_speed
 from mothernets_jax.runtime.interruption import InterruptedRunError, Interruption
 from mothernets_jax.runtime.progress import RunProgress
+from mothernets_jax.stages import saved_states
 from mothernets_jax.stages.autosave import StageAutosave
 from mothernets_jax.stages.divergence import divergence_reason, roll_back, unpredictable
 from mothernets_jax.stages.stage import Stage, epoch_flops
@@ -27,7 +27,7 @@ from mothernets_jax.stages.strategy import StrategyMemory, choose_strategy
 from mothernets_jax.stages.task import Task, epoch_images
 from mothernets_jax.stages.trainer import GroupTrainer
 from mothernets_jax.storage.checkpoints import DamagedError
-from mothernets_jax.training.member_step import MemberState, Metrics, new_state
+from mothernets_jax.training.member_step import MemberState, Metrics
 
 
 class StageResult(NamedTuple):
@@ -40,13 +40,6 @@ class StageResult(NamedTuple):
 
     states: dict[str, MemberState]
     record: dict[str, Any]
-
-
-def state_shapes(stage: Stage, task: Task) -> dict[str, Any]:
-    """Shapes and dtypes of one member's state, as it is saved."""
-    shapes = abstract_variables(stage.architecture, task.input_shape, task.num_classes)
-    optimizer = stage.spec.optimizer
-    return jax.eval_shape(lambda v: new_state(v, optimizer), shapes)._asdict()
 
 
 class StageRun:
@@ -288,10 +281,10 @@ class StageRun:
         if position.steps:
             sums = zip(self._members, self._trainer.sums(), strict=True)
             position.sums = {name: [float(v) for v in own] for name, own in sums}
-        variables = {"now": {name: s._asdict() for name, s in states.items()}}
+        variables = {"now": saved_states.to_saved(states)}
         if position.steps:  # what a member that diverges in this epoch goes back to
-            good = zip(self._members, self._good, strict=True)
-            variables["good"] = {name: state._asdict() for name, state in good}
+            good = dict(zip(self._members, self._good, strict=True))
+            variables["good"] = saved_states.to_saved(good)
         self._count_compilation()
         self._work.save(variables, position.to_record())
 
@@ -304,11 +297,13 @@ class StageRun:
                 f"{self._stage.name}: what was saved of it is of another version "
                 f"({error})"
             ) from None
-        each = dict.fromkeys(self._members, state_shapes(self._stage, self._task))
+        shapes = saved_states.state_shapes(self._stage, self._task)
+        each = dict.fromkeys(self._members, shapes)
         return {"now": each, "good": each} if steps else {"now": each}
 
     def _states_of(self, saved: Mapping[str, Any]) -> list[MemberState]:
-        return [MemberState(**saved[name]) for name in self._members]
+        states = saved_states.from_saved(saved)
+        return [states[name] for name in self._members]
 
     def _tell_where_it_goes_on(self) -> None:
         position, steps = self._position, self._trainer.steps_per_epoch
