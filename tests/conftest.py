@@ -19,7 +19,8 @@ import hypothesis
 import pytest
 
 SEED = pytest.StashKey[int]()
-collect_ignore = ["scripts"]  # programs that tests start
+# Programs that tests start, and files that they read.
+collect_ignore = ["scripts", "fixtures"]
 CI = bool(os.environ.get("CI"))
 
 
