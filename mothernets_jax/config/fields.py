@@ -5,6 +5,7 @@ Upper limits catch slips of the pen: no machine has the memory or the time for m
 
 import dataclasses
 import difflib
+import math
 from collections.abc import Iterable, Iterator
 from typing import Any, Protocol
 
@@ -34,7 +35,7 @@ class Range:
         """Refuses numbers below `least` or above `most`; see `Rule.refusal`."""
         if not value >= self.least:  # nor is what is not a number
             return self.expected or f"{self.least} or more"
-        if value > self.most:
+        if value > self.most or value == math.inf:
             return self.expected or f"at most {self.most:,.0f}"
         return None
 

@@ -11,6 +11,7 @@ from typing import Any
 from mothernets_jax.architectures import parse
 from mothernets_jax.architectures.checks import LONGEST_NAME, MOST_MEMBERS, is_name
 from mothernets_jax.config import fields
+from mothernets_jax.config.field_names import CLUSTERS, named_as_fields
 from mothernets_jax.config.from_mapping import freeze
 from mothernets_jax.config.settings import Settings
 from mothernets_jax.ensembles.combine import COMBINATIONS
@@ -132,7 +133,5 @@ def _check_ensemble(settings: Settings) -> None:
             f"{', '.join(settings.architectures)}, or nothing for the one network of "
             "Snapshot Ensembles"
         )
-    try:
+    with named_as_fields(CLUSTERS):
         check_knobs(count, settings.num_clusters, settings.min_shared)
-    except ValueError as error:
-        raise ValueError(f"config.{error}") from None

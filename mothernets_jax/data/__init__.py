@@ -28,6 +28,12 @@ from mothernets_jax.data.folder_classes import TEST_FRACTION
 from mothernets_jax.data.image_folder import load_image_folder, load_test_images
 from mothernets_jax.data.tfds_builder import PREFIX, TFDS_NAMES, is_tfds
 from mothernets_jax.data.tfds_source import load_tfds
+from mothernets_jax.utils.argument_errors import (
+    Argument,
+    ArgumentError,
+    Assignment,
+    parts_of,
+)
 from mothernets_jax.utils.messages import short_repr
 
 __all__ = ["Dataset", "load", "load_ood_images"]
@@ -144,23 +150,32 @@ def _check_options(name: str, kind: str, options: dict[str, Any]) -> None:
     for option, value in options.items():
         if value != _UNSET[option] and option not in _OPTIONS[kind]:
             takers = [other for other in _OPTIONS if option in _OPTIONS[other]]
-            raise ValueError(
-                f"{option}={short_repr(value)} is given, but the data set "
-                f"{short_repr(name)} has no such option (only {', '.join(takers)}). "
-                f"Leave it out, or choose --config.data.name={takers[0]}."
+            raise ArgumentError(
+                Argument(option),
+                f"={short_repr(value)} is given, but the data set {short_repr(name)} "
+                f"has no such option (only {', '.join(takers)}). Leave it out, or "
+                "choose ",
+                Assignment("name"),
+                f"={takers[0]}.",
             )
     if options["crop"] != "resized":
         return
     if options["image_size"] is None:
-        raise ValueError(
-            "crop='resized' needs a size to resize each crop to, and none is given: "
-            "set e.g. --config.data.image_size=224."
+        raise ArgumentError(
+            Argument("crop"),
+            "='resized' needs a size to resize each crop to, and none is given: "
+            "set e.g. ",
+            Assignment("image_size"),
+            "=224.",
         )
     if options["resize"] != _UNSET["resize"]:
-        raise ValueError(
-            f"resize={short_repr(options['resize'])} is given, but with crop='resized' "
+        raise ArgumentError(
+            Argument("resize"),
+            f"={short_repr(options['resize'])} is given, but with crop='resized' "
             "training takes random parts of each image and evaluation its middle: "
-            "leave --config.data.resize out, or set --config.data.crop=shift."
+            "leave it out, or set ",
+            Assignment("crop"),
+            "=shift.",
         )
 
 
@@ -197,9 +212,11 @@ def load_ood_images(
     if not name and not directory:
         return np.empty((0, *input_shape), np.uint8)
     if not name:
-        raise ValueError(
-            f"config.data.ood_dir is {short_repr(directory)}, but config.data.ood_name "
-            f"is empty: name the data set too, one of {', '.join(_NAMES)}"
+        raise ArgumentError(
+            Argument("directory"),
+            f" is {short_repr(directory)}, but ",
+            Argument("name"),
+            f" is empty: name the data set too, one of {', '.join(_NAMES)}",
         )
     try:
         images = _load_test_images(
@@ -211,19 +228,19 @@ def load_ood_images(
             resize=resize,
         )
     except (ValueError, FileNotFoundError) as error:
-        raise ValueError(
-            f"config.data.ood_name is {short_repr(name)}, with config.data.ood_dir in "
-            f"place of config.data.dir: {error}"
+        raise ArgumentError(
+            Argument("name"), f" is {short_repr(name)}: ", *parts_of(error)
         ) from error
     if channels == 1 and (images == images[..., :1]).all():
         images = images[..., :1]  # files that stay files are read as colours
     if channels == 3 and images.shape[3] == 1:
         images = np.repeat(images, 3, axis=3)
     if images.shape[1:] != input_shape:
-        raise ValueError(
-            f"config.data.ood_name is {short_repr(name)}: its images have (height, "
-            f"width, channels) {images.shape[1:]}, expected {input_shape}, those of "
-            "the images that train. Choose another, or make a folder of such images"
+        raise ArgumentError(
+            Argument("name"),
+            f" is {short_repr(name)}: its images have (height, width, channels) "
+            f"{images.shape[1:]}, expected {input_shape}, those of the images that "
+            "train. Choose another, or make a folder of such images",
         )
     return images
 

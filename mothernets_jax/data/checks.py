@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from mothernets_jax.utils.argument_errors import Argument, ArgumentError
 from mothernets_jax.utils.messages import short_repr
 
 # Of the machine's memory, for the images of a data set; the rest is for training.
@@ -79,11 +80,17 @@ def check_memory(examples: Mapping[str, int], shape: tuple[int, int, int]) -> No
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     if needed > _MEMORY_SHARE * memory:
         *others, last = [f"{n:,} {name}" for name, n in examples.items() if n]
-        raise ValueError(
+        raise ArgumentError(
             f"{', '.join(others)} and {last} images of {shape[0]}x{shape[1]} pixels "
             f"take {needed / 2**30:,.1f} GiB; expected "
             f"at most {_MEMORY_SHARE:.0%} of this machine's memory of "
-            f"{memory / 2**30:,.1f} GiB. Set a smaller --config.data.image_size (half "
-            "the size takes a quarter), --config.data.train_examples or "
-            "--config.data.validation_fraction (or calibration_fraction)."
+            f"{memory / 2**30:,.1f} GiB. Set a smaller ",
+            Argument("image_size"),
+            " (half the size takes a quarter), ",
+            Argument("train_examples"),
+            ", ",
+            Argument("validation_fraction"),
+            " or ",
+            Argument("calibration_fraction"),
+            ".",
         )

@@ -16,6 +16,7 @@ import numpy as np
 from mothernets_jax.data import checks, streaming
 from mothernets_jax.data.decoding import EncodedImages
 from mothernets_jax.data.digests import Source, digest_of
+from mothernets_jax.utils.argument_errors import Argument, ArgumentError
 
 _log = logging.getLogger(__name__)
 
@@ -313,13 +314,15 @@ def _count_examples(
             "validation_fraction": validation_fraction,
             "calibration_fraction": calibration_fraction,
         }
-        given = " and ".join(
-            f"{name}={value}" for name, value in fractions.items() if value
-        )
-        raise ValueError(
-            f"{given or 'keeping none'} leaves {max(available, 0)} of {total} images "
+        given: list[str] = []
+        for name, value in fractions.items():
+            if value:
+                given += [" and ", Argument(name), f"={value}"]
+        raise ArgumentError(
+            *(given[1:] or ["keeping none"]),
+            f" leaves {max(available, 0)} of {total} images "
             f"to train on, expected at least one for each of {num_classes} classes. "
-            "Give a smaller fraction or add images."
+            "Give a smaller fraction or add images.",
         )
     if train_examples is None:
         train_examples = available
@@ -327,26 +330,30 @@ def _count_examples(
         kept = f"{validation} of {total} are kept for validation"
         if calibration:
             kept += f", {calibration} for calibration"
-        raise ValueError(
-            f"train_examples={train_examples}, but there are {available} training "
+        raise ArgumentError(
+            Argument("train_examples"),
+            f"={train_examples}, but there are {available} training "
             f"images in {num_classes} classes ({kept}). Give {num_classes} to "
-            f"{available}, or leave it out to train on all of them."
+            f"{available}, or leave it out to train on all of them.",
         )
     return _Sizes(train_examples, calibration, validation)
 
 
 def _count_kept(total: int, purpose: str, fraction: float) -> int:
     """Number of `total` training images that are kept for this purpose."""
+    argument = Argument(f"{purpose}_fraction")
     if not 0.0 <= fraction < 1.0:
-        raise ValueError(
-            f"{purpose}_fraction={fraction}, expected a fraction from 0 (keep none) "
-            "up to, not including, 1; 0.1 keeps a tenth of the training images."
+        raise ArgumentError(
+            argument,
+            f"={fraction}, expected a fraction from 0 (keep none) "
+            "up to, not including, 1; 0.1 keeps a tenth of the training images.",
         )
     count = round(fraction * total)
     if fraction > 0.0 and count == 0:
-        raise ValueError(
-            f"{purpose}_fraction={fraction} of {total} training images leaves "
-            f"{purpose} empty. Give at least {1 / total:.2g}, or 0 to do without."
+        raise ArgumentError(
+            argument,
+            f"={fraction} of {total} training images leaves "
+            f"{purpose} empty. Give at least {1 / total:.2g}, or 0 to do without.",
         )
     return count
 

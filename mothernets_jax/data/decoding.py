@@ -15,6 +15,7 @@ from mothernets_jax.data.image_files import Read, decode_with_notes
 from mothernets_jax.data.image_formats import FORMATS, image_format
 from mothernets_jax.data.misfits import HINT_SIZE
 from mothernets_jax.data.resizing import BoxOf, check_size
+from mothernets_jax.utils.argument_errors import ArgumentError
 
 __all__ = [
     "FORMATS",
@@ -153,7 +154,8 @@ def check_one_size(
         ValueError: the image has another height or width.
     """
     if image.shape[:2] != expected:
-        raise ValueError(
+        raise ArgumentError(
             f"{name} is {image.shape[0]}x{image.shape[1]} pixels (height x width), "
-            f"but {of} is {expected[0]}x{expected[1]}; expected one size. {HINT_SIZE}"
+            f"but {of} is {expected[0]}x{expected[1]}; expected one size.",
+            *HINT_SIZE,
         )

@@ -3,6 +3,7 @@
 import numpy as np
 
 from mothernets_jax.data.dataset import Arrays
+from mothernets_jax.utils.argument_errors import Argument, ArgumentError, Assignment
 
 # Folds must be the same in every run: they divide training from test images.
 _FOLD_SEED = 20181112
@@ -42,9 +43,12 @@ def load_digits_fold(fold: int, num_folds: int = 5) -> Arrays:
             "of the rarest digit)."
         )
     if not 0 <= fold < num_folds:
-        raise ValueError(
-            f"fold={fold}, expected 0 to {num_folds - 1}: the digits are divided into "
-            f"{num_folds} folds. Set e.g. --config.data.fold=0."
+        raise ArgumentError(
+            Argument("fold"),
+            f"={fold}, expected 0 to {num_folds - 1}: the digits are divided into "
+            f"{num_folds} folds. Set e.g. ",
+            Assignment("fold"),
+            "=0.",
         )
     folds = StratifiedKFold(num_folds, shuffle=True, random_state=_FOLD_SEED)
     train, test = list(folds.split(images, labels))[fold]

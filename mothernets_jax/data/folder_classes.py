@@ -25,6 +25,7 @@ from mothernets_jax.data.folder_splits import (
     other_entries,
     subfolders,
 )
+from mothernets_jax.utils.argument_errors import Argument, ArgumentError
 
 TEST_FRACTION = 0.2
 
@@ -208,9 +209,10 @@ def _draw(
         int [training images] and int [test images], places in `labels`.
     """
     if not 0.0 < fraction < 1.0:
-        raise ValueError(
-            f"test_fraction={fraction}, expected a fraction between 0 and 1: there is "
-            f"no test set in {folder.parent}, and 0.2 draws a fifth of the images."
+        raise ArgumentError(
+            Argument("test_fraction"),
+            f"={fraction}, expected a fraction between 0 and 1: there is "
+            f"no test set in {folder.parent}, and 0.2 draws a fifth of the images.",
         )
     order = stratified_order(labels)
     num_test = max(round(fraction * len(labels)), len(names))
@@ -219,11 +221,13 @@ def _draw(
     left = np.bincount(labels[train], minlength=len(names))
     for name, count in zip(names, counts, strict=True):
         if left[names.index(name)] == 0:
-            raise ValueError(
+            raise ArgumentError(
                 f"class {name!r} has {count:,} image{'s' if count > 1 else ''} in "
-                f"{folder}, and test_fraction={fraction} leaves none to train on; "
-                "expected at least two, one to train and one to test on. Add images, "
-                "lower --config.data.test_fraction, or remove the class."
+                f"{folder}, and ",
+                Argument("test_fraction"),
+                f"={fraction} leaves none to train on; expected at least two, one to "
+                "train and one to test on. Add images, lower the fraction, or remove "
+                "the class.",
             )
     return train, test
 

@@ -21,6 +21,11 @@ from mothernets_jax.data.folder_listing import (
     kind_of,
     scan,
 )
+from mothernets_jax.utils.argument_errors import (
+    ArgumentError,
+    Assignment,
+    MissingPathError,
+)
 
 # Whatever their case.
 _NAMES = {
@@ -33,7 +38,8 @@ _ARCHIVES = (
     *(".7z", ".rar"),
 )
 LAYOUT = "expected DIR/train/<class>/ and DIR/test/<class>/ with the images in them"
-_HINT_DIRECTORY = "Set --config.data.dir=PATH."
+# Ends a message, as parts of an `ArgumentError`.
+_HINT_DIRECTORY = (" Set ", Assignment("directory"), "=PATH.")
 
 
 class Splits(NamedTuple):
@@ -66,17 +72,17 @@ def find_folder(directory: str) -> Path:
         FileNotFoundError: there is nothing at the path.
     """
     if not directory:
-        raise ValueError(f"no image folder is given; {LAYOUT}. {_HINT_DIRECTORY}")
+        raise ArgumentError(f"no image folder is given; {LAYOUT}.", *_HINT_DIRECTORY)
     root = Path(directory).expanduser().resolve()
     if root.is_file():
         if root.name.lower().endswith(_ARCHIVES):
-            raise ValueError(
-                f"{root} is an archive: unpack it and give the folder; {LAYOUT}. "
-                f"{_HINT_DIRECTORY}"
+            raise ArgumentError(
+                f"{root} is an archive: unpack it and give the folder; {LAYOUT}.",
+                *_HINT_DIRECTORY,
             )
-        raise ValueError(f"{root} is a file; {LAYOUT}. {_HINT_DIRECTORY}")
+        raise ArgumentError(f"{root} is a file; {LAYOUT}.", *_HINT_DIRECTORY)
     if not root.is_dir():
-        raise FileNotFoundError(f"no folder {root}; {LAYOUT}. {_HINT_DIRECTORY}")
+        raise MissingPathError(f"no folder {root}; {LAYOUT}.", *_HINT_DIRECTORY)
     return root
 
 
@@ -104,15 +110,15 @@ def find_splits(root: Path) -> Splits:
         validation = found.get("validation") if "test" in found else None
         return Splits(root, found["train"], validation, test, others)
     if found:
-        raise FileNotFoundError(
-            f"no folder train/ in {root} (found: {', '.join(folders)}); {LAYOUT}. "
-            f"{_HINT_DIRECTORY}"
+        raise MissingPathError(
+            f"no folder train/ in {root} (found: {', '.join(folders)}); {LAYOUT}.",
+            *_HINT_DIRECTORY,
         )
     if not folders:
         files = f", but {len(others):,} files" if others else ""
-        raise FileNotFoundError(
-            f"no folder train/ and no class folders in {root}{files}; {LAYOUT}. "
-            f"{_HINT_DIRECTORY}"
+        raise MissingPathError(
+            f"no folder train/ and no class folders in {root}{files}; {LAYOUT}.",
+            *_HINT_DIRECTORY,
         )
     _check_not_a_split(root)
     _check_nothing_between(root, folders)
@@ -199,9 +205,10 @@ def _check_not_a_split(root: Path) -> None:
         return
     beside = [path for path in split_folders(root.parent).values() if path != root]
     if beside:
-        raise ValueError(
+        raise ArgumentError(
             f"{root} is a part of a data set, beside {beside[0].name}/: give its "
-            f"parent {root.parent}. {_HINT_DIRECTORY}"
+            f"parent {root.parent}.",
+            *_HINT_DIRECTORY,
         )
 
 
@@ -210,7 +217,8 @@ def _check_nothing_between(root: Path, folders: list[str]) -> None:
     for name in folders:
         inner = split_folders(root / name)
         if "train" in inner:
-            raise ValueError(
+            raise ArgumentError(
                 f"{inner['train']} is a folder further down than expected: give "
-                f"{root / name}. {_HINT_DIRECTORY}"
+                f"{root / name}.",
+                *_HINT_DIRECTORY,
             )

@@ -15,6 +15,7 @@ import numpy as np
 from mothernets_jax.data import misfits
 from mothernets_jax.data.image_file import Encoded, decode_image
 from mothernets_jax.data.resizing import BoxOf, box_for, check_size, describe_resized
+from mothernets_jax.utils.argument_errors import ArgumentError
 
 _log = logging.getLogger(__name__)
 
@@ -86,7 +87,8 @@ def decode_with_notes(
     )
     messages += [sizes] if sizes else []
     if messages:
-        raise ValueError(" Besides, ".join(messages))
+        hint = misfits.HINT_SIZE if sizes else ()
+        raise ArgumentError(" Besides, ".join(messages), *hint)
 
     notes = []
     if image_size is not None and box_of is None:

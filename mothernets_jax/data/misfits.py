@@ -5,13 +5,19 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from mothernets_jax.data.image_formats import FORMATS
+from mothernets_jax.utils.argument_errors import Assignment
 from mothernets_jax.utils.messages import short_repr
 
 # Of the images or sizes that a message lists, and of the images of one size.
 _MOST_LISTED, _MOST_OF_A_SIZE = 20, 3
 _LONGEST_REASON = 200  # characters
 
-HINT_SIZE = "Give a size to resize them all to, e.g. --config.data.image_size=32."
+# Follows a message on sizes, as parts of an `ArgumentError`.
+HINT_SIZE = (
+    " Give a size to resize them all to, e.g. ",
+    Assignment("image_size"),
+    "=32.",
+)
 
 
 def reason_of(error: BaseException) -> str:
@@ -45,6 +51,8 @@ def unreadable(images: Sequence[tuple[str, str]], num_images: int = 1) -> str:
 def different_sizes(sizes: np.ndarray, name_of: Callable[[int], str]) -> str:
     """Message on images that are not of one size; empty where they are.
 
+    `HINT_SIZE` is to follow it.
+
     Args:
         sizes: int [images, 2], (height, width) of each image in pixels; zeros for those
             that do not count.
@@ -67,7 +75,7 @@ def different_sizes(sizes: np.ndarray, name_of: Callable[[int], str]) -> str:
         listed.append(f"{height}x{width} ({about})")
     return (
         f"the images have {len(found):,} sizes (height x width in pixels, then how "
-        f"many have it), expected one: {_beginning(listed, len(found))}. {HINT_SIZE}"
+        f"many have it), expected one: {_beginning(listed, len(found))}."
     )
 
 

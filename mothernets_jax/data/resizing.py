@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from mothernets_jax.data.crops import Box
+from mothernets_jax.utils.argument_errors import Argument, ArgumentError, Assignment
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -114,9 +115,11 @@ def resize_box(image: "Image.Image", size: int, box: Box) -> "Image.Image":
 def check_size(image_size: int | None) -> None:
     """Refuses a size below 1 with a ValueError, before anything is read."""
     if image_size is not None and image_size < 1:
-        raise ValueError(
-            f"image_size={image_size}, expected at least 1 pixel. "
-            "Set e.g. --config.data.image_size=32, or leave it out to keep the size."
+        raise ArgumentError(
+            Argument("image_size"),
+            f"={image_size}, expected at least 1 pixel. Set e.g. ",
+            Assignment("image_size"),
+            "=32, or leave it out to keep the size.",
         )
 
 
@@ -129,13 +132,13 @@ def describe_resized(num_not_square: int, num_images: int, resize: str) -> str:
         resize: `crop`, `pad` or `stretch` (`RESIZES`).
 
     >>> describe_resized(412, 1000, "crop")
-    '412 of 1,000 images are not square: cropped to the middle (data.resize=crop)'
+    '412 of 1,000 images are not square: cropped to the middle (resize=crop)'
     """
     if not num_not_square:
         return ""
     return (
         f"{num_not_square:,} of {num_images:,} images are not square: {_DONE[resize]} "
-        f"(data.resize={resize})"
+        f"(resize={resize})"
     )
 
 

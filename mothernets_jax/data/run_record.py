@@ -13,6 +13,7 @@ from typing import Any
 
 from mothernets_jax.data import identity
 from mothernets_jax.storage import files
+from mothernets_jax.utils.argument_errors import Argument, ArgumentError
 
 _log = logging.getLogger(__name__)
 
@@ -87,21 +88,22 @@ def check(
         for name, was in record["made_with"].items()
         if was != made_with.get(name)
     ]
+    why: tuple[str, ...] = ()
     if before["streamed"] != described["streamed"]:
         was, is_ = (_kept(each["streamed"]) for each in (before, described))
-        text = (
-            f"the training images were {was} and are {is_} here, as this machine's "
-            "memory and config.data.memory_share have it"
-        )
+        text = f"the training images were {was} and are {is_} here"
         if not finished:
             found.append(text)
+            memory_bytes = Argument("memory_bytes")
+            why = (", as this machine's memory and ", memory_bytes, " have it")
         elif not found:
             _log.warning("The data of %s are compared in part only: %s", workdir, text)
     if found:
         hint = f" (besides, {'; '.join(changed)})" if changed else ""
-        raise ValueError(
-            f"{workdir} holds a run on other data: {'; '.join(found)}{hint}. Restore "
-            "the data as they were, or choose another --workdir"
+        raise ArgumentError(
+            f"{workdir} holds a run on other data: {'; '.join(found)}",
+            *why,
+            f"{hint}. Restore the data as they were, or choose another --workdir",
         )
     if changed and not finished:
         _log.warning(

@@ -21,6 +21,7 @@ from absl import flags
 
 from mothernets_jax.data import crops, decoding
 from mothernets_jax.data.resizing import BoxOf, box_for
+from mothernets_jax.utils.argument_errors import Argument, ArgumentError, Assignment
 
 # Batches that each process of the stream holds ready.
 _BATCHES_AHEAD = 2
@@ -48,12 +49,18 @@ def check_grain() -> None:
     try:
         import grain  # noqa: F401
     except ImportError as error:
-        raise ValueError(
+        raise ArgumentError(
             "the training images are to be streamed, for which grain is needed, and it "
             f"cannot be imported ({error}): pip install -r requirements-streaming.txt. "
-            "To keep them in memory instead: a larger --config.data.memory_share, a "
-            "smaller --config.data.image_size or fewer --config.data.train_examples, "
-            "and --config.data.crop=shift."
+            "To keep them in memory instead: a larger ",
+            Argument("memory_bytes"),
+            ", a smaller ",
+            Argument("image_size"),
+            " or fewer ",
+            Argument("train_examples"),
+            ", and ",
+            Assignment("crop"),
+            "=shift.",
         ) from error
 
 

@@ -19,6 +19,12 @@ from typing import Any
 
 import absl.logging
 
+from mothernets_jax.utils.argument_errors import (
+    Argument,
+    ArgumentError,
+    Assignment,
+    MissingPathError,
+)
 from mothernets_jax.utils.messages import short_repr
 
 _log = logging.getLogger(__name__)
@@ -42,7 +48,7 @@ _PATIENCE_SECONDS = 5.0
 
 
 def is_tfds(name: str) -> bool:
-    """Tells whether a data set's name, as in `config.data.name`, is one of TFDS's."""
+    """Tells whether a data set's name, as `data.load` takes it, is one of TFDS's."""
     return name in TFDS_NAMES or (name.startswith(PREFIX) and name != PREFIX)
 
 
@@ -69,11 +75,13 @@ def prepared_builder(name: str, directory: str) -> Any:
         builder = make_builder(name, directory)
     found = {file_format.value for file_format in builder.info.available_file_formats()}
     if FILE_FORMAT not in found:
-        raise ValueError(
+        raise ArgumentError(
             f"the data set {short_repr(name)} in {builder.data_path} is prepared as "
             f"{', '.join(sorted(found))}, which needs TensorFlow to be read; expected "
             f"{FILE_FORMAT}. Prepare it once more in another folder, with "
-            f"`{_command(name, 'PATH')}` ({_INSTALL}), and set --config.data.dir=PATH."
+            f"`{_command(name, 'PATH')}` ({_INSTALL}), and set ",
+            Assignment("directory"),
+            "=PATH.",
         )
     return builder
 
@@ -105,9 +113,11 @@ def make_builder(name: str, directory: str) -> Any:
         known = tfds.list_builders(with_community_datasets=False)
         close = difflib.get_close_matches(tfds_name[:100], known, n=1)
         hint = f" Did you mean {PREFIX + close[0]!r}?" if close else ""
-        raise ValueError(
+        raise ArgumentError(
             f"TFDS has no data set {short_repr(tfds_name)}; expected {PREFIX}NAME, "
-            f"with a NAME of its catalogue or of a folder in --config.data.dir.{hint}"
+            "with a NAME of its catalogue or of a folder in ",
+            Argument("directory"),
+            f".{hint}",
         ) from None
     except Exception as error:  # Whatever the code of one of its data sets raises.
         raise ValueError(
@@ -172,11 +182,12 @@ def _fetch(builder: Any, name: str, directory: str) -> None:
                 f"want of memory. Run `{_command(name, directory)}` to see why."
             ) from error
         return
-    raise FileNotFoundError(
+    raise MissingPathError(
         f"the data set {short_repr(name)} is not in {builder.data_path} and {reason}. "
         f"Prepare it with `{_command(name, directory)}`, here or on another machine "
-        "whose folder you copy; or name the folder that TFDS prepared it in: "
-        "--config.data.dir=PATH."
+        "whose folder you copy; or name the folder that TFDS prepared it in: ",
+        Assignment("directory"),
+        "=PATH.",
     )
 
 

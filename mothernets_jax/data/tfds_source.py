@@ -18,6 +18,7 @@ from mothernets_jax.data import decoding
 from mothernets_jax.data.dataset import Arrays, LazyLabels
 from mothernets_jax.data.digests import Source
 from mothernets_jax.data.tfds_builder import prepared_builder
+from mothernets_jax.utils.argument_errors import ArgumentError, Assignment
 
 _log = logging.getLogger(__name__)
 
@@ -119,10 +120,12 @@ def _keys(builder: Any, name: str) -> tuple[str, str]:
         or not isinstance(features[keys[1]], tfds.features.ClassLabel)
         or features[keys[0]].np_dtype != np.uint8
     ):
-        raise ValueError(
+        raise ArgumentError(
             f"the data set {name!r} is not one of 8-bit images with one class each; it "
             f"maps {keys} and holds {', '.join(sorted(features))}. Choose another, or "
-            "write its images into folders: --config.data.name=folder."
+            "write its images into folders: ",
+            Assignment("name"),
+            "=folder.",
         )
     return keys
 
@@ -137,10 +140,12 @@ def _test_split(builder: Any, name: str) -> str:
     for test in (wanted,) if wanted else ("test", "validation"):
         if {"train", test} <= set(found):
             return test
-    raise ValueError(
+    raise ArgumentError(
         f"the data set {name!r} has the splits {', '.join(found) or 'none'}; expected "
         f"train and {wanted or 'test (or validation)'}. Choose another, or write its "
-        "images into folders: --config.data.name=folder."
+        "images into folders: ",
+        Assignment("name"),
+        "=folder.",
     )
 
 
@@ -159,9 +164,11 @@ def _image_shape(
     if image_size is not None:
         height = width = image_size
     if height is None or width is None:
-        raise ValueError(
+        raise ArgumentError(
             f"the images of the data set {name!r} have different sizes; expected a "
-            "size to resize them all to, e.g. --config.data.image_size=64."
+            "size to resize them all to, e.g. ",
+            Assignment("image_size"),
+            "=64.",
         )
     return height, width, 1 if channels == 1 else 3
 

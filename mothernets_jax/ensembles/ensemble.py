@@ -112,7 +112,7 @@ class Ensemble:
                 f"combine is {short_repr(combine)}: expected one of {', '.join(NAMES)}"
             )
         how_to_fit = (
-            "train with --config.data.calibration_fraction=0.1, say, or fit on images "
+            "train with calibration_fraction=0.1, say, or fit on images "
             "of your own, as in ensemble.calibrate(ensemble.member_logits(images), "
             "labels)"
         )

@@ -16,6 +16,7 @@ from mothernets_jax.architectures import Architecture
 from mothernets_jax.architectures.checks import check_architecture, check_task, is_whole
 from mothernets_jax.growth.mothernet import Alignment, mothernet, obstacle
 from mothernets_jax.growth.shared_parameters import Gain, bits, make_gain
+from mothernets_jax.utils.argument_errors import Argument, ArgumentError
 from mothernets_jax.utils.messages import safe_name, short_repr
 
 EXACT_LIMIT = 12  # members up to which all divisions are searched
@@ -99,10 +100,11 @@ def cluster(
         search = _search_all if few else _search_greedily
         division = search(len(names), num_clusters, gain)
     if division is None:
-        raise ValueError(
-            f"num_clusters={num_clusters} is too few: no {num_clusters} MotherNets "
+        raise ArgumentError(
+            Argument("num_clusters"),
+            f"={num_clusters} is too few: no {num_clusters} MotherNets "
             f"connect these members ({_some_obstacle(architectures)}); ask for more "
-            "clusters, or leave num_clusters out to get the fewest possible"
+            "clusters, or leave it out to get the fewest possible",
         )
     return tuple(
         Cluster(
@@ -128,21 +130,25 @@ def check_knobs(
         ValueError: both knobs given, or one out of range.
     """
     if num_clusters is not None and min_shared is not None:
-        raise ValueError(
-            f"num_clusters is {num_clusters} and min_shared is {min_shared}: give one "
-            "of them"
+        raise ArgumentError(
+            Argument("num_clusters"),
+            f" is {num_clusters} and ",
+            Argument("min_shared"),
+            f" is {min_shared}: give one of them",
         )
     if num_clusters is not None and not (
         is_whole(num_clusters) and 1 <= num_clusters <= num_members
     ):
-        raise ValueError(
-            f"num_clusters is {short_repr(num_clusters)}: expected 1 to {num_members}, "
-            "the number of ensemble members"
+        raise ArgumentError(
+            Argument("num_clusters"),
+            f" is {short_repr(num_clusters)}: expected 1 to {num_members}, the number "
+            "of ensemble members",
         )
     is_share = isinstance(min_shared, int | float) and 0 <= min_shared <= 1
     if min_shared is not None and not is_share:
-        raise ValueError(
-            f"min_shared is {short_repr(min_shared)}: expected a share from 0 to 1"
+        raise ArgumentError(
+            Argument("min_shared"),
+            f" is {short_repr(min_shared)}: expected a share from 0 to 1",
         )
 
 

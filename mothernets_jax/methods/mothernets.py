@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from mothernets_jax.architectures import Architecture
+from mothernets_jax.config.field_names import CLUSTERS, named_as_fields
 from mothernets_jax.config.settings import Recipe, Settings
 from mothernets_jax.growth.clustering import Cluster, cluster
 from mothernets_jax.methods.budget import (
@@ -49,14 +50,15 @@ def compose(
     """
     if settings.hatch.bags:
         check_bags(task, "config.hatch.bags")
-    clusters = cluster(
-        members,
-        num_clusters=settings.num_clusters,
-        min_shared=settings.min_shared,
-        align=settings.align,  # type: ignore[arg-type]  # checked by config
-        input_shape=task.input_shape,
-        num_classes=task.num_classes,
-    )
+    with named_as_fields(CLUSTERS):
+        clusters = cluster(
+            members,
+            num_clusters=settings.num_clusters,
+            min_shared=settings.min_shared,
+            align=settings.align,  # type: ignore[arg-type]  # checked by config
+            input_shape=task.input_shape,
+            num_classes=task.num_classes,
+        )
     mother_recipe, member_recipe = _recipes(task, settings, members, clusters)
     steps = steps_per_epoch(mother_recipe, task) * mother_recipe.epochs
     if settings.mother.cycles > steps:

@@ -6,6 +6,7 @@ References: Lee et al. 2015, "Why M heads are better than one".
 from collections.abc import Mapping
 
 from mothernets_jax.architectures import Architecture
+from mothernets_jax.config.field_names import BRANCHES, named_as_fields
 from mothernets_jax.config.settings import Settings
 from mothernets_jax.methods.budget import (
     affordable_recipe,
@@ -37,7 +38,8 @@ def compose(
     """
     network, architecture = single_network(task, members)
     names = tuple(f"{network}_branch_{i}" for i in range(1, len(members) + 1))
-    cut = first_of_branches(architecture, settings.treenets.shared_blocks)
+    with named_as_fields(BRANCHES):
+        cut = first_of_branches(architecture, settings.treenets.shared_blocks)
     spec = step_spec(
         task,
         architecture,

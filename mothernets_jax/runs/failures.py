@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from mothernets_jax.config.field_names import DATA, named_as_fields
 from mothernets_jax.config.settings import Settings
 from mothernets_jax.runs.limits import gibibytes
 
@@ -38,12 +39,15 @@ _UNITS = {letter: 2 ** (10 * (i + 1)) for i, letter in enumerate("KMGTP")}
 def explained(settings: Settings, workdir: Path) -> Iterator[None]:
     """Turns such an error into a ValueError with one message; lets others through.
 
+    Errors of images that are read while networks train name fields of the config.
+
     Args:
         settings: of the run, to say what of them to lower.
         workdir: the run's folder, to say what stays.
     """
     try:
-        yield
+        with named_as_fields(DATA):
+            yield
     except Exception as error:
         message = explain(error, settings, workdir)
         if message is None:

@@ -9,6 +9,7 @@ import jax
 import numpy as np
 
 from mothernets_jax import data
+from mothernets_jax.config.field_names import DATA, OOD_DATA, TASK, named_as_fields
 from mothernets_jax.config.settings import Settings
 from mothernets_jax.data import Dataset, identity, run_record, statistics
 from mothernets_jax.runs.provenance import versions
@@ -51,7 +52,8 @@ def check_data(
     )
     multihost.check_same("the data", json.dumps(described))
     made_with = computation(settings)
-    multihost.run_on_host0(lambda: run_record.check(workdir, described, made_with))
+    compare = named_as_fields(DATA)(run_record.check)
+    multihost.run_on_host0(lambda: compare(workdir, described, made_with))
     return described
 
 
@@ -84,6 +86,7 @@ def computation(settings: Settings) -> dict[str, str]:
     return {"precision": "bfloat16" if reduced else "float32", **versions()}
 
 
+@named_as_fields(TASK)
 def _read_task(settings: Settings) -> Task:
     count, batch_size = jax.process_count(), settings.train.batch_size
     if batch_size % count:
@@ -105,6 +108,7 @@ def _read_task(settings: Settings) -> Task:
     )
 
 
+@named_as_fields(DATA)
 def _read_dataset(settings: Settings) -> Dataset:
     return data.load(
         settings.data.name,
@@ -126,6 +130,7 @@ def read_ood_images(task: Task, settings: Settings) -> np.ndarray:
     return _read_ood_images(settings, task.input_shape)
 
 
+@named_as_fields(OOD_DATA)
 def _read_ood_images(
     settings: Settings, input_shape: tuple[int, int, int]
 ) -> np.ndarray:

@@ -94,9 +94,9 @@ class StageState:
         try:
             return cls(**record)
         except TypeError as error:
-            raise DamagedError(f"what was saved is of another version ({error})") from (
-                None
-            )
+            raise DamagedError(
+                f"what was saved of it is of another version ({error})"
+            ) from (None)
 
 
 def beginning(

@@ -18,6 +18,7 @@ from mothernets_jax.training.losses import CrossEntropy
 from mothernets_jax.training.member_step import TrainingData
 from mothernets_jax.training.optim import OPTIMIZERS
 from mothernets_jax.training.step_spec import Augmentation, Coupling, Loss, StepSpec
+from mothernets_jax.utils.argument_errors import Argument, ArgumentError
 
 # Images at a time in evaluations: at most these, and at least those.
 EVALUATION_BATCH = 512
@@ -88,16 +89,17 @@ def make_task(
     """
     examples = len(dataset.train_labels)
     if examples < batch_size:
-        raise ValueError(
-            f"config.train.batch_size is {batch_size}, but only {examples} images "
-            "train: lower it, or use more images"
+        raise ArgumentError(
+            Argument("batch_size"),
+            f" is {batch_size}, but only {examples} images train: lower it, or use "
+            "more images",
         )
     side = min(dataset.input_shape[:2])
     if crop_padding > side:
-        raise ValueError(
-            f"config.data.crop_padding is {crop_padding}, but the images are only "
-            f"{side} pixels high or wide: expected at most {side}, beyond which crops "
-            "show nothing of an image"
+        raise ArgumentError(
+            Argument("crop_padding"),
+            f" is {crop_padding}, but the images are only {side} pixels high or wide: "
+            f"expected at most {side}, beyond which crops show nothing of an image",
         )
     training_data = None
     if isinstance(dataset.train_images, np.ndarray):
@@ -108,15 +110,18 @@ def make_task(
             jnp.asarray(dataset.std),
         )
     elif flip == "alternating":
-        raise ValueError(
-            "config.data.flip is 'alternating', but the images are streamed, where "
-            "none is known by its place: use 'random', or raise "
-            "config.data.memory_share"
+        raise ArgumentError(
+            Argument("flip"),
+            " is 'alternating', but the images are streamed, where none is known by "
+            "its place: use 'random', or load them with a larger ",
+            Argument("memory_bytes"),
         )
     elif crop_border != "black" and crop_padding:
-        raise ValueError(
-            f"config.data.crop_border is {crop_border!r}, but the images are streamed "
-            "with black borders: use 'black', or raise config.data.memory_share"
+        raise ArgumentError(
+            Argument("crop_border"),
+            f" is {crop_border!r}, but the images are streamed with black borders: use "
+            "'black', or load them with a larger ",
+            Argument("memory_bytes"),
         )
     augmentation = Augmentation(crop_padding, flip)
     return Task(

@@ -29,6 +29,7 @@ from mothernets_jax.training.member_step import (
     make_update,
 )
 from mothernets_jax.training.step_spec import GroupStep, StepSpec
+from mothernets_jax.utils.argument_errors import Argument, ArgumentError
 from mothernets_jax.utils.pytrees import stack, unstack
 
 
@@ -71,9 +72,10 @@ def first_of_branches(architecture: Architecture, sections: int) -> int:
     of_sections = [units for units in architecture.unit_names if units]
     units = [unit for units in of_sections for unit in units]
     if 1 < len(of_sections) <= sections:
-        raise ValueError(
-            f"config.treenets.shared_blocks is {sections}, but {architecture} has "
-            f"{len(of_sections)} blocks: expected fewer, so that some branch"
+        raise ArgumentError(
+            Argument("sections"),
+            f" is {sections}, but {architecture} has {len(of_sections)} blocks: "
+            "expected fewer, so that some branch",
         )
     if len(of_sections) > sections:
         first = of_sections[sections][0]

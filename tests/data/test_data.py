@@ -320,7 +320,7 @@ def test_digits_folds_test_every_image_once(num_folds):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((5,), r"fold=5, expected 0 to 4: .*--config\.data\.fold=0"),
+        ((5,), r"fold=5, expected 0 to 4: .* fold=0\.$"),
         ((-1,), "fold=-1, expected 0 to 4"),
         ((0, 1), "num_folds=1, expected 2 to 174"),
         ((0, 175), "num_folds=175, expected 2 to 174"),
@@ -351,11 +351,11 @@ def test_load_splits_the_digits():
     [
         ("digit", {}, "'digit', expected one of digits, folder, cifar10, .* 'digits'"),
         ("xyz", {}, r"unknown data set 'xyz', expected one of digits, .*tfds:NAME\.$"),
-        ("folder", {}, r"no image folder is given; .*--config\.data\.dir=PATH"),
+        ("folder", {}, r"no image folder is given; .* directory=PATH\.$"),
         (
             "digits",
             {"directory": "/images"},
-            r"directory='/images' .* 'digits' .*--config\.data\.name=folder",
+            r"directory='/images' .* 'digits' .* name=folder\.$",
         ),
         ("digits", {"image_size": 32}, "image_size=32 is given, but .*only folder"),
         ("folder", {"fold": 1}, "fold=1 is given, but the data set 'folder' .*digits"),

@@ -518,7 +518,7 @@ def test_what_was_done_is_said_once(caplog, resize, done):
     images = [encoded(COLOUR, "PNG")] * 70 + [encoded(COLOUR[:6, :6], "PNG")] * 60
     how = {"image_size": 4, "resize": resize}
     found = image_files.decode_with_notes(files(images), len(images), **how)
-    line = f"70 of 130 images are not square: {done} (data.resize={resize})"
+    line = f"70 of 130 images are not square: {done} (resize={resize})"
     assert found.notes == (line,)
     lines = [record.getMessage() for record in caplog.records]
     assert lines.count(f"{line}.") == 1 and len(lines) == 2  # and that it decodes
@@ -615,7 +615,7 @@ def test_all_sizes_are_listed_beside_bad_files():
     assert (
         "the images have 3 sizes (height x width in pixels, then how many have it), "
         "expected one: 6x8 (5), 6x3 (4: 7.png, 8.png, 9.png, ...), 4x8 (2: 0.png, "
-        "1.png). Give a size to resize them all to, e.g. --config.data.image_size=32."
+        "1.png). Give a size to resize them all to, e.g. image_size=32."
     ) == str(caught.value)
     with pytest.raises(
         ValueError, match=r"cannot .* 11\.png: .* Besides, the im.* 3 si"

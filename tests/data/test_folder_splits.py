@@ -321,5 +321,5 @@ def test_images_directly_in_a_folder_look_strange(tmp_path):
     found = load_ood_images("folder", directory=str(tmp_path), **options)
     assert numbers(found) == [0, 1, 2]
     (tmp_path / "none").mkdir()
-    with pytest.raises(ValueError, match="ood_name is 'folder'.*no images in"):
+    with pytest.raises(ValueError, match="^name is 'folder'.*no images in"):
         load_ood_images("folder", directory=str(tmp_path / "none"), **options)

@@ -180,7 +180,7 @@ def break_folder(folder: Path, how: str) -> None:
         (
             "other size",
             ValueError,
-            r"2 sizes .*: 6x5 \(8\), 7x9 \(1: .*bee/1\.PNG\)\. .*--config\.data\.im",
+            r"2 sizes .*: 6x5 \(8\), 7x9 \(1: .*bee/1\.PNG\)\. .* image_size=32",
         ),
     ],
 )
@@ -194,7 +194,7 @@ def test_folder_names_what_is_wrong(folder, cache_home, how, error, message):
 @pytest.mark.parametrize(
     ("directory", "options", "error", "message"),
     [
-        ("", {}, ValueError, r"no image folder.*DIR/train.*--config\.data\.dir=PATH"),
+        ("", {}, ValueError, r"no image folder.*DIR/train.* directory=PATH\.$"),
         ("/nowhere", {}, FileNotFoundError, r"no folder /nowhere; expected DIR/train/"),
         (
             "/nowhere",
@@ -268,9 +268,9 @@ def test_other_images_are_optional(folder):
 @pytest.mark.parametrize(
     ("name", "directory", "known", "message"),
     [
-        ("", "images", (4, 4, 3), "ood_dir is 'images', but .*ood_name is empty: name"),
-        ("svnh", "", (4, 4, 3), "ood_name is 'svnh', .* Did you mean 'svhn'"),
-        ("folder", "/no/such", (4, 4, 3), "ood_name is 'folder', with .*/no/such"),
+        ("", "images", (4, 4, 3), "^directory is 'images', but name is empty: name"),
+        ("svnh", "", (4, 4, 3), "^name is 'svnh': .* Did you mean 'svhn'"),
+        ("folder", "/no/such", (4, 4, 3), "^name is 'folder': .*/no/such.* directory="),
         ("folder", None, (4, 4, 1), r"have .* \(4, 4, 3\), expected \(4, 4, 1\)"),
         ("digits", "", (9, 9, 1), r"have .* \(8, 8, 1\), expected \(9, 9, 1\)"),
     ],

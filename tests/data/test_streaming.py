@@ -315,8 +315,8 @@ def test_streaming_trains_as_memory_does_in_the_same_order(
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"flip": "alternating"}, "config.data.flip is 'alternating', but the images"),
-        ({"crop_border": "reflect"}, "config.data.crop_border is 'reflect', but the"),
+        ({"flip": "alternating"}, "^flip is 'alternating', but the images"),
+        ({"crop_border": "reflect"}, "^crop_border is 'reflect', but the"),
     ],
 )
 def test_what_streams_cannot_do(folder, change, message):

@@ -29,6 +29,7 @@ import mothernets_jax as mn
 from configs.vgg_ensemble import get_config
 from mothernets_jax import data
 from mothernets_jax.config.file_errors import explain
+from mothernets_jax.data import decoding
 from mothernets_jax.methods import read_settings
 from mothernets_jax.models.variables import abstract_variables
 from mothernets_jax.runs import experiment
@@ -170,23 +171,40 @@ def test_a_bad_field(changes, parts):
 TOO_WIDE = {"A": "mlp 1000000 1000000"}
 APART = {"A": "mlp 8", "B": "vgg (3:8)"}
 RUNS = [
-    ({"data__crop_padding": 9}, "crop_padding is 9", "8 pixels", "expected at most 8"),
-    ({"data__fold": 7}, "fold=7, expected 0 to 4", "--config.data.fold=0"),
-    ({"data__train_examples": 5}, "train_examples=5, but", "Give 10 to 1293"),
+    (
+        {"data__crop_padding": 9},
+        "config.data.crop_padding is 9",
+        "8 pixels",
+        "expected at most 8",
+    ),
+    ({"data__fold": 7}, "config.data.fold=7, expected 0 to 4", "--config.data.fold=0"),
+    (
+        {"data__train_examples": 5},
+        "config.data.train_examples=5, but",
+        "Give 10 to 1293",
+    ),
     ({"data__train_examples": 9999}, "train_examples=9999, but there are 1293"),
     ({"data__validation_fraction": 0.999}, "validation_fraction=0.999 leaves 1 of"),
     ({"data__name": "tfds:../../etc"}, "'../../etc'", "dataset_name"),
     ({"data__name": "tfds:"}, "unknown data set 'tfds:'", "tfds:NAME"),
     ({"data__ood_name": "digit"}, "config.data.ood_name is 'digit'", "mean 'digits'?"),
-    ({"data__ood_name": "folder"}, "config.data.ood_name is 'folder'", "no image fold"),
+    (
+        {"data__ood_name": "folder"},
+        "config.data.ood_name is 'folder'",
+        "no image fold",
+        "--config.data.ood_dir=",
+    ),
     ({"mother__cycles": 9999}, "mother.cycles is 9999: expected at most 300, the st"),
     ({"budget__epochs": 0.001}, "config.budget.epochs pays for", "raise it"),
     (
         {"networks": APART, "num_clusters": 1},
-        "num_clusters=1 is too few",
+        "config.num_clusters=1 is too few",
         "A_1 and B_1",
     ),
-    ({"methods": ("treenets",), "treenets__shared_blocks": 5}, "shared_blocks is 5"),
+    (
+        {"methods": ("treenets",), "treenets__shared_blocks": 5},
+        "config.treenets.shared_blocks is 5",
+    ),
     (
         {"train__epochs": 100_000, "train__batch_size": 1},
         "would train for 100,000 epochs of 1,293 steps",
@@ -209,7 +227,7 @@ RUNS = [
     ),
     (
         {"preset": "folder", "data__crop": "resized"},
-        "crop='resized' needs a size",
+        "config.data.crop='resized' needs a size",
         "--config.data.image_size=224",
     ),
 ]
@@ -407,6 +425,10 @@ def read_only():
     raise OSError(errno.EROFS, os.strerror(errno.EROFS), "/mnt/run/metrics.jsonl")
 
 
+def image_of_another_size():
+    decoding.check_one_size(np.zeros((4, 5, 3)), "b.png", (4, 4), "the first")
+
+
 EVENTS = [
     (lambda: full_disk("/runs/a/x"), "the disk is full: /runs/a/x", "same command con"),
     (
@@ -420,6 +442,7 @@ EVENTS = [
     (no_gpu_memory, "12 GiB more", "replicas (now 2)", "strategy='loop'"),
     (no_machine_memory, "not enough memory", "Lower config.train.batch_size"),
     (read_only, "/mnt/run/metrics.jsonl cannot be used (Read-only file system)"),
+    (image_of_another_size, "b.png is 4x5", "e.g. --config.data.image_size=32."),
 ]
 
 

@@ -40,7 +40,7 @@ def test_where_branches_begin():
     assert names(vgg, 2)[1] == "block3_conv1"
     assert names("mlp 4 5 6", 1) == ("dense1_relu", "dense2")
     assert names("mlp 4", 1)[1] == "head"
-    with pytest.raises(ValueError, match="shared_blocks is 4, but vgg .* has 4 blocks"):
+    with pytest.raises(ValueError, match="^sections is 4, but vgg .* has 4 blocks"):
         first_of_branches(NETWORK, 4)
     before, first = names("resnet 4 (3:4) | 8 (3:4)", 1)
     assert before.startswith("stage1") and first.startswith("stage2")
