@@ -10,7 +10,6 @@ from typing import NamedTuple
 import numpy as np
 
 from mothernets_jax.data import decoding
-from mothernets_jax.data.dataset import stratified_order
 from mothernets_jax.data.folder_listing import (
     OUTSIDE,
     Skipped,
@@ -25,6 +24,7 @@ from mothernets_jax.data.folder_splits import (
     other_entries,
     subfolders,
 )
+from mothernets_jax.data.split_sizes import stratified_order
 from mothernets_jax.utils.argument_errors import Argument, ArgumentError
 
 TEST_FRACTION = 0.2

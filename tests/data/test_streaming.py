@@ -416,7 +416,8 @@ def test_resized_crops_need_a_size_and_files(folder):
 def test_grain_is_not_imported_unless_something_is_streamed(folder):
     code = (
         "import sys\n"
-        "from mothernets_jax import data, experiment\n"
+        "from mothernets_jax import data\n"
+        "from mothernets_jax.runs import experiment\n"
         f"data.load('folder', directory={folder!r}, memory_bytes=2**20)\n"
         "assert 'grain' not in sys.modules\n"
     )
