@@ -16,7 +16,11 @@ import numpy as np
 from mothernets_jax.data import checks, streaming
 from mothernets_jax.data.decoding import EncodedImages
 from mothernets_jax.data.digests import Source, digest_of
-from mothernets_jax.data.split_sizes import count_examples, stratified_order
+from mothernets_jax.data.split_sizes import (
+    SplitSizes,
+    count_examples,
+    stratified_order,
+)
 
 _log = logging.getLogger(__name__)
 
@@ -250,7 +254,7 @@ def split(
 
 
 def _is_streamed(
-    sizes: "SplitSizes",
+    sizes: SplitSizes,
     test_examples: int,
     shape: tuple[int, int, int],
     memory_bytes: int | None,
