@@ -14,10 +14,10 @@ ARGS =
 
 VENV_PYTHON = .venv/bin/python
 
-.PHONY: help setup run test test-all lint format clean
+.PHONY: help setup run test test-extras test-all lint format clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
 
 setup: .venv/.installed ## make .venv and install what running needs
 	@echo "Ready: $(VENV_PYTHON)"
@@ -25,10 +25,13 @@ setup: .venv/.installed ## make .venv and install what running needs
 run: .venv/.installed ## train the first ensemble; ARGS="..." adds to its arguments
 	$(VENV_PYTHON) launch.py --config=configs/vgg_ensemble.py $(ARGS)
 
-test: lint ## ruff, pyright, and every test that is neither slow nor for a GPU
+test: lint ## ruff, pyright, and every test but those slow, for a GPU or of extras
 	$(VENV_PYTHON) -m pytest --complete $(TESTS)
 
-test-all: lint ## the slow tests too, with more random clusters and faults: half a day
+test-extras: .venv/.installed-extras ## the tests that need extras: streaming with grain
+	$(VENV_PYTHON) -m pytest $(TESTS) -m "extras and not slow and not gpu"
+
+test-all: lint .venv/.installed-extras ## the slow tests too, with more random clusters and faults: half a day
 	XLA_FLAGS= MOTHERNETS_JAX_CLUSTERS=200 MOTHERNETS_JAX_FUZZ=2000 MOTHERNETS_JAX_KILLS=100 \
 	MOTHERNETS_JAX_EVERY_WRITE=1 MOTHERNETS_JAX_DAMAGES=500 $(VENV_PYTHON) -m pytest --complete $(TESTS) -m "not gpu"
 
@@ -85,9 +88,14 @@ INSTALL = install() { \
 	$(INSTALL) "$$list"
 	@touch $@
 
-.venv/.installed-dev: requirements-dev.txt requirements-streaming.txt .venv/.installed
+.venv/.installed-dev: requirements-dev.txt .venv/.installed
 	@echo "Installing requirements-dev.txt into .venv ..."
 	@$(INSTALL) requirements-dev.txt
+	@touch $@
+
+.venv/.installed-extras: requirements-streaming.txt .venv/.installed-dev
+	@echo "Installing requirements-streaming.txt into .venv ..."
+	@$(INSTALL) requirements-streaming.txt
 	@touch $@
 
 # No file, or a link to a Python that is gone: .venv is made anew.

@@ -28,7 +28,7 @@ def pytest_addoption(parser):
     parser.addoption(
         "--complete",
         action="store_true",
-        help="fail where a test did not run that is marked neither slow nor gpu",
+        help="fail where a test did not run that is not marked slow, gpu or extras",
     )
 
 
@@ -108,7 +108,7 @@ class Completeness:
     """Fails a run that passes only because tests were left out.
 
     Left out is a test that was skipped, deselected, or never found by pytest (its file
-    or class has the wrong name). Only the marks slow and gpu allow it.
+    or class has the wrong name). Only the marks slow, gpu and extras allow it.
     """
 
     def __init__(self):
@@ -167,7 +167,9 @@ def describe(item: pytest.Item) -> dict[str, str | bool]:
         "nodeid": item.nodeid,
         "path": str(item.path),
         "function": getattr(item, "originalname", ""),
-        "may_be_left_out": any(item.get_closest_marker(m) for m in ("slow", "gpu")),
+        "may_be_left_out": any(
+            item.get_closest_marker(m) for m in ("slow", "gpu", "extras")
+        ),
     }
 
 

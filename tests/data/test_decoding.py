@@ -541,6 +541,7 @@ def write_set(root, count=4):
     return {"directory": str(root), "image_size": 4}
 
 
+@pytest.mark.extras
 @pytest.mark.parametrize("resize", ["crop", "pad", "stretch"])
 def test_memory_and_stream_resize_alike(tmp_path, monkeypatch, resize):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))

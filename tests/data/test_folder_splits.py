@@ -12,6 +12,10 @@ from mothernets_jax.data import Dataset, load, load_ood_images
 from mothernets_jax.data.image_folder import load_image_folder
 from mothernets_jax.data.statistics import check_copies
 
+READINGS = [
+    pytest.param(None, id="in memory"),
+    pytest.param(0, id="streamed", marks=pytest.mark.extras),
+]
 pytestmark = pytest.mark.usefixtures("cache_home")
 
 CLASSES = ("ant", "bee")
@@ -43,7 +47,7 @@ def read(root: Path, memory_bytes: int | None = None, **options) -> Dataset:
 TRAIN, OTHER, TEST = range(40), range(40, 52), range(52, 60)
 
 
-@pytest.mark.parametrize("memory_bytes", [None, 0], ids=["in memory", "streamed"])
+@pytest.mark.parametrize("memory_bytes", READINGS)
 @pytest.mark.parametrize(
     "names",
     [
@@ -74,7 +78,7 @@ def test_a_validation_folder_is_the_validation_split(tmp_path, names, memory_byt
     )
 
 
-@pytest.mark.parametrize("memory_bytes", [None, 0], ids=["in memory", "streamed"])
+@pytest.mark.parametrize("memory_bytes", READINGS)
 def test_without_a_test_folder_the_validation_folder_tests(
     tmp_path, memory_bytes, caplog
 ):
@@ -91,7 +95,7 @@ def test_without_a_test_folder_the_validation_folder_tests(
     assert note in caplog.messages
 
 
-@pytest.mark.parametrize("memory_bytes", [None, 0], ids=["in memory", "streamed"])
+@pytest.mark.parametrize("memory_bytes", READINGS)
 @pytest.mark.parametrize("part", ["", "train"], ids=["classes", "train alone"])
 @pytest.mark.parametrize("fraction", [0.2, 0.5])
 def test_a_test_set_is_drawn_where_there_is_none(
@@ -272,6 +276,7 @@ def test_a_fraction_is_no_option_of_other_data():
 # Copies across the splits.
 
 
+@pytest.mark.extras
 @pytest.mark.parametrize(
     ("part", "other", "message"),
     [

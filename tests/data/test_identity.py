@@ -320,6 +320,7 @@ def test_another_precision_is_told_and_not_refused(again, monkeypatch, caplog):
         assert "was begun otherwise: precision was float32 and is bfloat16" in warning
 
 
+@pytest.mark.extras
 def test_a_run_does_not_go_on_with_streamed_images(again, monkeypatch, caplog):
     """Their mean is that of a sample; a finished one is compared in the rest."""
     workdir, images, results = again
@@ -346,6 +347,7 @@ def streamed(tmp_path_factory):
     return top, results
 
 
+@pytest.mark.extras
 @pytest.mark.parametrize("finished", [True, False])
 def test_other_streamed_data_are_refused(streamed, tmp_path, finished):
     top, results = streamed

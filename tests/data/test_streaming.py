@@ -40,6 +40,8 @@ from mothernets_jax.training.optim import SGD
 from mothernets_jax.training.sharding import places_of
 from mothernets_jax.utils.pytrees import named_key
 
+pytestmark = pytest.mark.extras  # they need grain
+
 ROOT = Path(__file__).parents[2]
 CLASSES, PER_CLASS, SIDE = ("ant", "bee", "cow"), 80, 6
 COLOURS = np.array([[180, 60, 60], [60, 180, 60], [60, 60, 180]])

@@ -221,6 +221,7 @@ def test_any_other_set_can_be_named(tmp_path):
         )
 
 
+@pytest.mark.extras
 def test_streamed_images_are_opened_again_by_another_process(cifar10):
     data = load("cifar10", directory=cifar10, memory_bytes=30 * 32 * 32 * 3)
     assert data.streamed and len(data.train_images) == 36
