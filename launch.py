@@ -43,6 +43,7 @@ def parse_flags(argv: list[str]) -> list[str]:
 
 
 def main(_argv: list[str]) -> None:
+    from mothernets_jax.config.identity import digest
     from mothernets_jax.methods import read_settings  # slow, hence after the flags
     from mothernets_jax.runs import experiment
     from mothernets_jax.runs.failures import explained
@@ -59,7 +60,7 @@ def main(_argv: list[str]) -> None:
     own = given.distributed, given.coordinator, given.num_hosts, given.host
     try:
         frozen = read_settings(_CONFIG.value)
-        workdir = Path(_WORKDIR.value or f"runs/{name}-{frozen.digest()}")
+        workdir = Path(_WORKDIR.value or f"runs/{name}-{digest(frozen)}")
         with distributed.together(*own) as console, explained(frozen, workdir):
             if _PLAN.value:
                 experiment.show_plan(frozen, console)

@@ -16,6 +16,7 @@ from ml_collections import config_flags
 
 from benchmarks.turns import write_results
 from mothernets_jax import Ensemble, data, methods
+from mothernets_jax.config.identity import digest
 from mothernets_jax.config.settings import Settings
 from mothernets_jax.config.validation import from_config
 from mothernets_jax.runs import experiment
@@ -36,7 +37,7 @@ def fold_settings(fold: int) -> Settings:
 def run_fold(fold: int, store: ProgramStore) -> dict:
     """Each method's costs, and for every test image whether it was wrong."""
     settings = fold_settings(fold)
-    workdir = Path(_SCRATCH.value, f"fold{fold}-{settings.digest()}")
+    workdir = Path(_SCRATCH.value, f"fold{fold}-{digest(settings)}")
     results = experiment.train_and_evaluate(
         settings,
         name=f"digits, fold {fold}",

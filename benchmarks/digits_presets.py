@@ -15,6 +15,7 @@ from absl import app, flags, logging
 
 from benchmarks.turns import write_results
 from mothernets_jax import methods
+from mothernets_jax.config.identity import digest
 from mothernets_jax.config.validation import from_config
 from mothernets_jax.runs import experiment
 from mothernets_jax.runtime import compilation
@@ -36,7 +37,7 @@ def run(name: str) -> dict:
     results = experiment.train_and_evaluate(
         settings,
         name=name,
-        workdir=Path(_SCRATCH.value, f"{name}-{settings.digest()}"),
+        workdir=Path(_SCRATCH.value, f"{name}-{digest(settings)}"),
     )
     clusters = results["plan"]["clusters"]
     shares = [m["inherited_share"] for c in clusters for m in c["members"]]

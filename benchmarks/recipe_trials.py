@@ -19,6 +19,7 @@ from ml_collections import config_flags
 
 from benchmarks.turns import write_results
 from mothernets_jax import methods
+from mothernets_jax.config.identity import digest
 from mothernets_jax.config.settings import Settings
 from mothernets_jax.config.validation import from_config
 from mothernets_jax.runs import experiment
@@ -53,7 +54,7 @@ def run(settings: Settings, store: ProgramStore) -> dict:
     results = experiment.train_and_evaluate(
         settings,
         name="trial",
-        workdir=Path(_SCRATCH.value, settings.digest()),
+        workdir=Path(_SCRATCH.value, digest(settings)),
         store=store,
     )
     figures = results["methods"]["full_data"]

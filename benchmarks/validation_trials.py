@@ -19,6 +19,7 @@ from ml_collections import config_flags
 
 from benchmarks.turns import write_results
 from mothernets_jax import methods
+from mothernets_jax.config.identity import digest
 from mothernets_jax.config.settings import Settings
 from mothernets_jax.config.validation import from_config
 from mothernets_jax.runs import experiment
@@ -33,7 +34,7 @@ _SCRATCH = flags.DEFINE_string("scratch", "runs/trials", "Folder for the runs.")
 def mother_folder(settings: Settings, unhatched: Settings) -> Path:
     """Where the MotherNets are kept of all settings that differ in hatching only."""
     same = dataclasses.replace(settings, hatch=unhatched.hatch)
-    return Path(_SCRATCH.value, "mothers", same.digest())
+    return Path(_SCRATCH.value, "mothers", digest(same))
 
 
 def run_trial(overrides: dict, store: ProgramStore) -> dict:
@@ -42,7 +43,7 @@ def run_trial(overrides: dict, store: ProgramStore) -> dict:
     with config.unlocked():
         config.update_from_flattened_dict(overrides)
     settings = from_config(config, tuple(methods.METHODS))
-    workdir = Path(_SCRATCH.value, settings.digest())
+    workdir = Path(_SCRATCH.value, digest(settings))
     unhatched = from_config(_CONFIG.value, tuple(methods.METHODS))
     kept = mother_folder(settings, unhatched)
     if (

@@ -34,7 +34,7 @@ def with_members(config: ConfigDict, members: dict[str, Architecture]) -> Config
 
 
 def get_config(preset: str = "digits") -> ConfigDict:
-    """The experiment's settings: what differs from the defaults of `config.sections`.
+    """The experiment's settings: what differs from the defaults of `config.settings`.
 
     Args:
         preset: `digits`, scikit-learn's 8x8 digits with V5 at an eighth of the widths

@@ -1,42 +1,34 @@
-"""All settings of a run, frozen; `config.validation` makes and checks them."""
+"""All settings of a run, frozen: each field with its default and its allowed values.
+
+A field of a section is a new line here; a section that one method alone reads is a
+class, a field of `Settings` and an entry in `SECTIONS`. `validation` makes settings of
+a config and checks them, `identity` tells which of them make two runs differ.
+"""
 
 import dataclasses
-import hashlib
 import json
-from collections.abc import Collection, Mapping
 from typing import Any
 
 from mothernets_jax.architectures import Architecture, parse
-from mothernets_jax.config.fields import Range, choice, field
-from mothernets_jax.config.sections import (
-    BudgetSettings,
-    CheckpointSettings,
-    DataSettings,
-    DistillationSettings,
-    FgeSettings,
-    HatchSettings,
-    MotherSettings,
-    Recipe,
-    SnapshotSettings,
-    TreeNetsSettings,
+from mothernets_jax.config.fields import (
+    EPOCHS,
+    RATE,
+    Above,
+    Part,
+    Range,
+    Share,
+    choice,
+    field,
+    text,
 )
+from mothernets_jax.data.crops import CROPS
+from mothernets_jax.data.resizing import RESIZES
 from mothernets_jax.ensembles.combine import NAMES
 from mothernets_jax.growth.mothernet import ALIGNMENTS
+from mothernets_jax.training.schedules import SCHEDULES
 
-# Besides `data.workers`: a run may go on with others.
-_HARMLESS = ("prices", "combine", "checkpoint")
-# Where images are kept: a run's own record tells whether they are the same.
-_PLACES = ("dir", "ood_dir")
-# Settings that earlier versions did not have, by full name, each with the value that
-# does what these versions did.
-_EARLIER = {
-    "data.resize": "stretch",
-    "data.test_fraction": 0.2,  # there was no run without a test set of its own
-    "train.class_weights": "none",
-    "train.optimizer": "sgd",
-}
 # What one method alone reads.
-_SECTIONS = {
+SECTIONS = {
     "mothernets": ("mother", "hatch"),
     "distillation": ("distillation",),
     "treenets": ("treenets",),
@@ -45,6 +37,132 @@ _SECTIONS = {
 }
 # Dollars for an hour of one device, by a part of its name; yours differ.
 _PRICES = {"cpu": 0.1, "A100": 2.0, "H100": 3.0, "H200": 3.5, "TPU": 1.5}
+
+
+STOP_RULES = ("epochs", "plateau")
+# Those of `optim.OPTIMIZERS`, without importing optax.
+OPTIMIZERS = ("sgd", "adamw", "lion")
+
+
+@dataclasses.dataclass(frozen=True)
+class DataSettings:
+    """The images, and the ways in which they are varied in training."""
+
+    name: str = text("digits")
+    dir: str = text()
+    fold: int = field(0, Range(0, 1e6))
+    train_examples: int | None = field(None, Range(1, 1e12))  # None: all
+    validation_fraction: float = field(0.1, Part("a part of the training set, "))
+    # Fits temperatures and weights, if any.
+    calibration_fraction: float = field(0.0, Part("a part of the training set, "))
+    # Of a folder without a test set.
+    test_fraction: float = field(0.2, Part("a part of the images, ", zero=False))
+    # None: all images have one size.
+    image_size: int | None = field(None, Range(1, 16_384))
+    # shift: by crop_padding; resized: ImageNet's, streamed.
+    crop: str = choice("shift", CROPS)
+    resize: str = choice("crop", RESIZES)  # to squares of `image_size`
+    crop_padding: int = field(4, Range(0, 16_384))
+    crop_border: str = choice("black", ("black", "reflect"))
+    flip: str = choice("random", ("none", "random", "alternating"))
+    # Larger sets are streamed.
+    memory_share: float = field(0.5, Share(" of a device's memory (0 streams always)"))
+    # Processes that read the stream; 0: threads.
+    workers: int = field(0, Range(0, 1_024))
+    ood_name: str = text()  # a data set that is to look strange, as `name`
+    ood_dir: str = text()
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """A training recipe; the section `train` holds that of networks from scratch."""
+
+    epochs: int = field(30, Range(1, EPOCHS))
+    batch_size: int = field(128, Range(1, 10_000_000))
+    learning_rate: float = field(0.1, Range(0, RATE))
+    weight_decay: float = field(5e-4, Range(0, RATE))
+    label_smoothing: float = field(0.0, Part())
+    schedule: str = choice("cosine", SCHEDULES)
+    warmup_epochs: float = field(1.0, Range(0, EPOCHS))
+    stop: str = choice("epochs", STOP_RULES)
+    patience_epochs: int = field(15, Range(1, EPOCHS))
+    # balanced: all classes count alike in the loss.
+    class_weights: str = choice("none", ("none", "balanced"))
+    optimizer: str = choice("sgd", OPTIMIZERS)
+
+
+@dataclasses.dataclass(frozen=True)
+class MotherSettings:
+    """The MotherNets' training, where it differs from `train`."""
+
+    schedule: str = choice("", ("", *SCHEDULES))  # empty: train.schedule
+    cycles: int = field(1, Range(1, EPOCHS))  # of a cosine schedule
+    # Of a budget, for the MotherNets; None: the less the larger it is.
+    budget_share: float | None = field(None, Share())
+
+
+@dataclasses.dataclass(frozen=True)
+class HatchSettings:
+    """Hatching, and the hatched members' recipe where it differs from `train`."""
+
+    epochs: int = field(12, Range(1, EPOCHS))
+    learning_rate: float = field(0.1, Range(0, RATE))
+    schedule: str = choice("cosine", SCHEDULES)
+    warmup_epochs: float = field(0.5, Range(0, EPOCHS))
+    noise: float = field(0.0, Range(0, RATE))
+    split: str = choice("random", ("random", "equal"))
+    momentum: bool = False  # whether the optimiser's state is hatched, too
+    bags: bool = False  # each member its own, drawn with replacement
+
+
+@dataclasses.dataclass(frozen=True)
+class BudgetSettings:
+    """Training FLOPs of each method, as epochs of one network; None for no budget."""
+
+    epochs: float | None = field(None, Range(0, EPOCHS))
+    reference: str = text()  # empty: the one network of Snapshot Ensembles
+
+
+@dataclasses.dataclass(frozen=True)
+class DistillationSettings:
+    """The teaching of members by the largest network."""
+
+    temperature: float = field(4.0, Above(RATE))
+    share: float = field(0.5, Share())  # of the loss, for the teacher
+    budget_share: float = field(0.3, Share())  # of a budget, for the teacher
+
+
+@dataclasses.dataclass(frozen=True)
+class TreeNetsSettings:
+    """The number of blocks that members share before they branch."""
+
+    shared_blocks: int = field(1, Range(1, 1_000))
+
+
+@dataclasses.dataclass(frozen=True)
+class SnapshotSettings:
+    """Cosine cycles, each of which ends with a member."""
+
+    cycle_epochs: int = field(10, Range(1, EPOCHS))
+    learning_rate: float = field(0.2, Range(0, RATE))
+
+
+@dataclasses.dataclass(frozen=True)
+class FgeSettings:
+    """Triangular cycles, with a member collected in the middle of each."""
+
+    # None: 4, or 2 where a budget is too small for those.
+    cycle_epochs: int | None = field(None, Range(2, EPOCHS))
+    largest_rate: float = field(0.05, Range(0, RATE))
+    smallest_rate: float = field(1e-4, Range(0, RATE))
+
+
+@dataclasses.dataclass(frozen=True)
+class CheckpointSettings:
+    """The saving of unfinished work."""
+
+    # Between two saves, at least.
+    interval_seconds: float = field(60.0, Range(0, 1e9))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -111,87 +229,3 @@ class Settings:
     def to_json(self) -> dict[str, Any]:
         """The settings as plain values, as saved in a run's `config.json`."""
         return json.loads(json.dumps(dataclasses.asdict(self)))
-
-    def digest(self) -> str:
-        """A digest, eight hexadecimal digits, of what `identifying` keeps."""
-        return digest_of(identifying(self.to_json()))
-
-
-def digest_of(values: Mapping[str, Any]) -> str:
-    """A digest, eight hexadecimal digits, of plain values."""
-    text = json.dumps(values, sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:8]
-
-
-def result_relevant(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings as plain values, without those that change no trained parameter."""
-    kept = {name: value for name, value in settings.items() if name not in _HARMLESS}
-    if isinstance(kept.get("data"), Mapping):
-        data = kept["data"]
-        unread = {"workers"} if _resizes(data) else {"workers", "resize"}
-        kept["data"] = {name: v for name, v in data.items() if name not in unread}
-    return kept
-
-
-def _resizes(data: Mapping[str, Any]) -> bool:
-    """True where `data.resize` is read, given the data's settings as plain values."""
-    own = data.get("image_size") is not None and data.get("crop") != "resized"
-    return own or bool(data.get("ood_name"))
-
-
-def without_places(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings as plain values, without the folders of the images."""
-    kept = dict(settings)
-    if isinstance(kept.get("data"), Mapping):
-        data = kept["data"].items()
-        kept["data"] = {name: value for name, value in data if name not in _PLACES}
-    return kept
-
-
-def identifying(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings as plain values, without those that tell no experiments apart.
-
-    Left out are settings that change no trained parameter, and settings that earlier
-    versions did not have, where they have the value that does what these versions did:
-    a new setting changes no digest of an earlier version.
-    """
-    kept = result_relevant(settings)
-    for name, value in _EARLIER.items():
-        group, field = name.split(".")
-        section = kept.get(group)
-        if isinstance(section, Mapping) and section.get(field) == value:
-            kept[group] = {n: v for n, v in section.items() if n != field}
-    return kept
-
-
-def of_this_version(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings that an earlier version saved, with the fields that it did not have.
-
-    Args:
-        settings: plain values, the content of a run's `config.json`.
-
-    Returns:
-        The settings, with each field that is missing set to the value that does what
-        that version did, where such a value is known.
-    """
-    filled = dict(settings)
-    sections = {field.name: field.type for field in dataclasses.fields(Settings)}
-    for name, value in _EARLIER.items():
-        group, field = name.split(".")
-        known = {own.name for own in dataclasses.fields(sections[group])}  # type: ignore[arg-type]
-        if field in known and isinstance(filled.get(group), Mapping):
-            filled[group] = {field: value, **filled[group]}
-    return filled
-
-
-def without_other_methods(
-    settings: Mapping[str, Any], methods: Collection[str]
-) -> dict[str, Any]:
-    """Settings as plain values, without the sections that no method of these reads."""
-    others = {
-        section
-        for method, sections in _SECTIONS.items()
-        if method not in methods
-        for section in sections
-    }
-    return {name: value for name, value in settings.items() if name not in others}

@@ -8,7 +8,7 @@ import statistics
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-from mothernets_jax.config.settings import result_relevant, without_other_methods
+from mothernets_jax.config.identity import result_relevant, without_other_methods
 from mothernets_jax.report.columns import with_shares
 from mothernets_jax.report.finished_runs import Run, with_images
 from mothernets_jax.report.plots.series import anytime_points, flops_before_members

@@ -6,7 +6,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from mothernets_jax.config.settings import digest_of, of_this_version
+from mothernets_jax.config.identity import digest_of, of_this_version
 from mothernets_jax.data import run_record
 
 

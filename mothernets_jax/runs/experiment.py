@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
+from mothernets_jax.config.identity import digest
 from mothernets_jax.config.settings import Settings
 from mothernets_jax.data import run_record
 from mothernets_jax.methods import METHODS
@@ -124,7 +125,7 @@ def train_and_evaluate(
         InterruptedRunError: told to stop by a signal; the same call goes on.
     """
     console = console or Console(quiet=True)
-    multihost.check_same("the settings", settings.digest())
+    multihost.check_same("the settings", digest(settings))
     done = multihost.run_on_host0(lambda: run_folder.find_results(workdir, settings))
     if done is not None:
         multihost.run_on_host0(lambda: check_finished(workdir, settings))

@@ -11,12 +11,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
-from mothernets_jax.config.settings import (
-    Settings,
+from mothernets_jax.config.identity import (
     of_this_version,
     result_relevant,
     without_places,
 )
+from mothernets_jax.config.settings import Settings
 from mothernets_jax.data import run_record
 from mothernets_jax.storage import checkpoints, files
 from mothernets_jax.utils.messages import safe_name

@@ -10,6 +10,7 @@ import pytest
 from configs.vgg_ensemble import get_config
 from mothernets_jax.architectures import mlp
 from mothernets_jax.config.defaults import default_config
+from mothernets_jax.config.identity import digest
 from mothernets_jax.config.settings import Recipe, Settings, without_other_methods
 from mothernets_jax.config.validation import from_config
 
@@ -397,17 +398,17 @@ HARMLESS = (
 
 def test_the_digest_differs_where_any_field_differs():
     assert OTHERS.keys() == FIELDS.keys()
-    digests = {make(**{path: value}).digest() for path, value in OTHERS.items()}
-    assert len(digests | {make().digest()}) == len(OTHERS) - len(HARMLESS) + 1
+    digests = {digest(make(**{path: value})) for path, value in OTHERS.items()}
+    assert len(digests | {digest(make())}) == len(OTHERS) - len(HARMLESS) + 1
     for path in HARMLESS:
-        assert make(**{path: OTHERS[path]}).digest() == make().digest()
+        assert digest(make(**{path: OTHERS[path]})) == digest(make())
     assert all(len(digest) == 8 and int(digest, 16) >= 0 for digest in digests)
 
 
 def test_the_digest_is_of_the_values_alone():
     """So that every process finds the same folder (`test_launch` tries another)."""
     one = make(train__learning_rate=1)
-    assert one.digest() == make(train__learning_rate=1.0).digest()
+    assert digest(one) == digest(make(train__learning_rate=1.0))
     values = one.to_json()
     for name in ("prices", "combine", "checkpoint"):
         values.pop(name)
@@ -416,14 +417,14 @@ def test_the_digest_is_of_the_values_alone():
     for name in ("class_weights", "optimizer"):  # as before there was a choice
         values["train"].pop(name)
     canonical = json.dumps(values, sort_keys=True)
-    assert one.digest() == hashlib.sha256(canonical.encode()).hexdigest()[:8]
+    assert digest(one) == hashlib.sha256(canonical.encode()).hexdigest()[:8]
 
 
 def test_the_digest_knows_resizing_where_images_are_resized():
     resized = [{"data__image_size": 32}, {"data__ood_name": "svhn"}]
     for size in resized:
         ways = ("crop", "pad", "stretch")
-        digests = [make(**size, data__resize=way).digest() for way in ways]
+        digests = [digest(make(**size, data__resize=way)) for way in ways]
         assert len(set(digests)) == 3
         # Runs from before there was a choice have no field, and were stretched.
         values = make(**size).to_json()
@@ -438,7 +439,7 @@ def test_the_digest_knows_resizing_where_images_are_resized():
         assert digests[2] == before
     # ImageNet's crops take their own parts.
     crops = {"data__image_size": 32, "data__crop": "resized"}
-    assert make(**crops).digest() == make(**crops, data__resize="stretch").digest()
+    assert digest(make(**crops)) == digest(make(**crops, data__resize="stretch"))
 
 
 @pytest.mark.parametrize("changes", [{}, OTHERS | {"min_shared": None}], ids=len)

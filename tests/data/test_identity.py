@@ -23,6 +23,7 @@ from rich.console import Console
 from configs.vgg_ensemble import get_config
 from mothernets_jax import data
 from mothernets_jax.config import settings
+from mothernets_jax.config.identity import digest
 from mothernets_jax.data import identity
 from mothernets_jax.data.digests import digest_of
 from mothernets_jax.methods import read_settings
@@ -236,8 +237,8 @@ def test_the_folder_of_images_may_move(again, caplog):
     images.rename(moved)
     assert without_clocks(run(workdir, moved)) == without_clocks(results)
     assert not [r for r in caplog.records if r.levelno >= logging.WARNING]
-    own = settings_of(images).digest()
-    assert settings_of(moved).digest() != own  # that is, the default folder of the run
+    own = digest(settings_of(images))
+    assert digest(settings_of(moved)) != own  # that is, the default folder of the run
 
 
 def test_data_restored_are_the_same(again):
@@ -501,8 +502,8 @@ def test_a_new_setting_changes_no_digest_of_an_earlier_version(monkeypatch):
     del before["data"]["crop"]
     monkeypatch.setattr(settings, "_EARLIER", {})
     expected = settings.digest_of(settings.result_relevant(before))
-    assert own.digest() != expected
+    assert digest(own) != expected
     monkeypatch.setattr(settings, "_EARLIER", {"data.crop": "shift"})
-    assert own.digest() == expected
+    assert digest(own) == expected
     other = settings_of("/images", **{"data.crop": "resized"})
-    assert other.digest() != expected
+    assert digest(other) != expected

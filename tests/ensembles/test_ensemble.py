@@ -168,7 +168,7 @@ def test_weights_and_temperatures_are_saved(calibrated, tmp_path, images):
 
 
 def test_what_was_not_fitted_is_refused(ensemble, images):
-    how = r"--config\.data\.calibration_fraction=0\.1.*ensemble\.calibrate"
+    how = r"calibration_fraction=0\.1.*ensemble\.calibrate"
     with pytest.raises(ValueError, match=f"'greedy', whose weights were not .*{how}"):
         ensemble.predict(images, combine="greedy")
     with pytest.raises(ValueError, match=f"'vote' has no fitted temperature: .*{how}"):

@@ -16,6 +16,7 @@ from rich.console import Console
 from configs.vgg_ensemble import get_config
 from mothernets_jax import data
 from mothernets_jax.architectures import parse
+from mothernets_jax.config.identity import digest
 from mothernets_jax.methods import METHODS, read_settings
 from mothernets_jax.runs import experiment
 
@@ -250,7 +251,7 @@ def configs(draw):
 def plan(config):
     """What `launch.py --plan` does."""
     frozen = read_settings(config)
-    frozen.digest()
+    digest(frozen)
     experiment.show_plan(frozen, Console(file=StringIO(), width=100))
 
 

@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from configs.vgg_ensemble import get_config
+from mothernets_jax.config.identity import digest
 from mothernets_jax.methods import read_settings
 
 ROOT = Path(__file__).parents[2]
@@ -120,11 +121,11 @@ def get_config():
 def test_a_run_and_the_same_command_again(tmp_path):
     (tmp_path / "tiny.py").write_text(TINY)
     config = runpy.run_path(str(tmp_path / "tiny.py"))["get_config"]()
-    digest = read_settings(config).digest()  # of another process
+    own_digest = digest(read_settings(config))  # of another process
     done = launch("--config=tiny.py", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     (workdir,) = (tmp_path / "runs").iterdir()
-    assert workdir.name == f"tiny-{digest}"
+    assert workdir.name == f"tiny-{own_digest}"
     results = (workdir / "results.json").read_text()
     command = json.loads(results)["provenance"]["command"]
     assert command.endswith("launch.py --config=tiny.py")

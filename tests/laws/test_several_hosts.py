@@ -217,7 +217,7 @@ def test_a_port_in_use():
 def test_a_host_does_not_wait_for_ever():
     program = """
 import sys
-from mothernets_jax.meeting import together
+from mothernets_jax.runtime.distributed import together
 with together(False, sys.argv[1], 2, 1, seconds=2):
     print("met")
 """

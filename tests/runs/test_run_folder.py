@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from configs.vgg_ensemble import get_config
+from mothernets_jax.config.identity import digest
 from mothernets_jax.data import run_record
 from mothernets_jax.methods import read_settings
 from mothernets_jax.runs import run_folder
@@ -16,8 +17,8 @@ from mothernets_jax.runs.run_folder import RunLock, find_results
 HOLDER = """
 import sys
 from pathlib import Path
-from mothernets_jax import run_folder
-owner = run_folder.Owner(Path(sys.argv[1]), "python launch.py --config=x")
+from mothernets_jax.runs import run_folder
+owner = run_folder.RunLock(Path(sys.argv[1]), "python launch.py --config=x")
 owner._lock()
 print("held", flush=True)
 sys.stdin.read()
@@ -84,11 +85,11 @@ def test_what_may_change_between_two_commands(tmp_path, field, value, allowed):
     changed = settings_of(**{field: value})
     if allowed:
         assert find_results(tmp_path, changed) is None
-        assert changed.digest() == settings_of().digest()
+        assert digest(changed) == digest(settings_of())
         return
     with pytest.raises(ValueError, match=f"another experiment: config.{field} is"):
         find_results(tmp_path, changed)
-    assert changed.digest() != settings_of().digest()
+    assert digest(changed) != digest(settings_of())
 
 
 RESIZED = {"data.image_size": 32}

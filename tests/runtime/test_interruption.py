@@ -14,8 +14,8 @@ PROGRAM = """
 import os, signal, sys, threading, time
 from pathlib import Path
 import jax.numpy as jnp
-from mothernets_jax import checkpoints
-from mothernets_jax.interruption import InterruptedRunError, Interruption
+from mothernets_jax.storage import checkpoints
+from mothernets_jax.runtime.interruption import InterruptedRunError, Interruption
 
 folder, variables = Path(sys.argv[1]), {"a": {"w": jnp.ones(3)}}
 checkpoints.save(folder, variables, {})

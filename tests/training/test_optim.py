@@ -6,7 +6,7 @@ import numpy as np
 import optax
 import pytest
 
-from mothernets_jax.config.sections import OPTIMIZERS as NAMES
+from mothernets_jax.config.settings import OPTIMIZERS as NAMES
 from mothernets_jax.training import optim
 from mothernets_jax.training.optim import OPTIMIZERS, SGD
 

@@ -1,0 +1,107 @@
+"""Settings that tell one experiment from another, as plain values and as a digest."""
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from mothernets_jax.config.settings import SECTIONS, Settings
+
+# Besides `data.workers`: a run may go on with others.
+_HARMLESS = ("prices", "combine", "checkpoint")
+# Where images are kept: a run's own record tells whether they are the same.
+_PLACES = ("dir", "ood_dir")
+# Settings that earlier versions did not have, by full name, each with the value that
+# does what these versions did.
+_EARLIER = {
+    "data.resize": "stretch",
+    "data.test_fraction": 0.2,  # there was no run without a test set of its own
+    "train.class_weights": "none",
+    "train.optimizer": "sgd",
+}
+
+
+def digest(settings: Settings) -> str:
+    """A digest, eight hexadecimal digits, of what `identifying` keeps of settings."""
+    return digest_of(identifying(settings.to_json()))
+
+
+def digest_of(values: Mapping[str, Any]) -> str:
+    """A digest, eight hexadecimal digits, of plain values."""
+    text = json.dumps(values, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+def result_relevant(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings as plain values, without those that change no trained parameter."""
+    kept = {name: value for name, value in settings.items() if name not in _HARMLESS}
+    if isinstance(kept.get("data"), Mapping):
+        data = kept["data"]
+        unread = {"workers"} if _resizes(data) else {"workers", "resize"}
+        kept["data"] = {name: v for name, v in data.items() if name not in unread}
+    return kept
+
+
+def _resizes(data: Mapping[str, Any]) -> bool:
+    """True where `data.resize` is read, given the data's settings as plain values."""
+    own = data.get("image_size") is not None and data.get("crop") != "resized"
+    return own or bool(data.get("ood_name"))
+
+
+def without_places(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings as plain values, without the folders of the images."""
+    kept = dict(settings)
+    if isinstance(kept.get("data"), Mapping):
+        data = kept["data"].items()
+        kept["data"] = {name: value for name, value in data if name not in _PLACES}
+    return kept
+
+
+def identifying(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings as plain values, without those that tell no experiments apart.
+
+    Left out are settings that change no trained parameter, and settings that earlier
+    versions did not have, where they have the value that does what these versions did:
+    a new setting changes no digest of an earlier version.
+    """
+    kept = result_relevant(settings)
+    for name, value in _EARLIER.items():
+        group, field = name.split(".")
+        section = kept.get(group)
+        if isinstance(section, Mapping) and section.get(field) == value:
+            kept[group] = {n: v for n, v in section.items() if n != field}
+    return kept
+
+
+def of_this_version(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings that an earlier version saved, with the fields that it did not have.
+
+    Args:
+        settings: plain values, the content of a run's `config.json`.
+
+    Returns:
+        The settings, with each field that is missing set to the value that does what
+        that version did, where such a value is known.
+    """
+    filled = dict(settings)
+    sections = {field.name: field.type for field in dataclasses.fields(Settings)}
+    for name, value in _EARLIER.items():
+        group, field = name.split(".")
+        known = {own.name for own in dataclasses.fields(sections[group])}  # type: ignore[arg-type]
+        if field in known and isinstance(filled.get(group), Mapping):
+            filled[group] = {field: value, **filled[group]}
+    return filled
+
+
+def without_other_methods(
+    settings: Mapping[str, Any], methods: Collection[str]
+) -> dict[str, Any]:
+    """Settings as plain values, without the sections that no method of these reads."""
+    others = {
+        section
+        for method, sections in SECTIONS.items()
+        if method not in methods
+        for section in sections
+    }
+    return {name: value for name, value in settings.items() if name not in others}
