@@ -10,8 +10,8 @@ import pytest
 from configs.vgg_ensemble import get_config
 from mothernets_jax.architectures import mlp
 from mothernets_jax.config.defaults import default_config
-from mothernets_jax.config.identity import digest
-from mothernets_jax.config.settings import Recipe, Settings, without_other_methods
+from mothernets_jax.config.identity import digest, without_other_methods
+from mothernets_jax.config.settings import Recipe, Settings
 from mothernets_jax.config.validation import from_config
 
 METHODS = ("mothernets", "full_data")

@@ -22,7 +22,7 @@ from rich.console import Console
 
 from configs.vgg_ensemble import get_config
 from mothernets_jax import data
-from mothernets_jax.config import settings
+from mothernets_jax.config import identity as settings_identity
 from mothernets_jax.config.identity import digest
 from mothernets_jax.data import identity
 from mothernets_jax.data.digests import digest_of
@@ -481,7 +481,7 @@ def test_settings_of_an_earlier_version(again, monkeypatch, missing, value, refu
     """A field that it did not have stands for what it did."""
     workdir, images, _ = again
     earlier = {"data.crop": "shift", "data.no_such": 3, "train.no_such": 3}
-    monkeypatch.setattr(settings, "_EARLIER", earlier)
+    monkeypatch.setattr(settings_identity, "_EARLIER", earlier)
     config = json.loads((workdir / "config.json").read_text())
     del config["data"][missing]
     (workdir / "config.json").write_text(json.dumps(config))
@@ -500,10 +500,10 @@ def test_a_new_setting_changes_no_digest_of_an_earlier_version(monkeypatch):
     own = settings_of("/images")
     before = own.to_json()
     del before["data"]["crop"]
-    monkeypatch.setattr(settings, "_EARLIER", {})
+    monkeypatch.setattr(settings_identity, "_EARLIER", {})
     expected = settings.digest_of(settings.result_relevant(before))
     assert digest(own) != expected
-    monkeypatch.setattr(settings, "_EARLIER", {"data.crop": "shift"})
+    monkeypatch.setattr(settings_identity, "_EARLIER", {"data.crop": "shift"})
     assert digest(own) == expected
     other = settings_of("/images", **{"data.crop": "resized"})
     assert digest(other) != expected
