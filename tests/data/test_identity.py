@@ -501,7 +501,7 @@ def test_a_new_setting_changes_no_digest_of_an_earlier_version(monkeypatch):
     before = own.to_json()
     del before["data"]["crop"]
     monkeypatch.setattr(settings_identity, "_EARLIER", {})
-    expected = settings.digest_of(settings.result_relevant(before))
+    expected = settings_identity.digest_of(settings_identity.result_relevant(before))
     assert digest(own) != expected
     monkeypatch.setattr(settings_identity, "_EARLIER", {"data.crop": "shift"})
     assert digest(own) == expected
