@@ -274,7 +274,7 @@ def test_streaming_trains_as_memory_does_in_the_same_order(
     inside = make_task(memory, **VARIED, seed=3, batch_size=BATCH).training_data
     if weights == "balanced":
         counts = np.bincount(memory.train_labels)
-        assert counts.tolist() == [108, 54, 54]
+        assert counts[0] > 1.9 * counts[1:].max()
         inside = inside._replace(class_weights=jnp.asarray(72 / counts, jnp.float32))
     step = make_steps(NETWORK, task.augmentation, "vmap")
     state = new_group(starts)
