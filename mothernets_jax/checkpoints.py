@@ -2,10 +2,12 @@
 
 A save is a folder: `variables/` (Orbax, never pickle) and `record.json`, which is
 written last and by an atomic rename; a folder without it does not count. It is sealed:
-it holds the SHA-256 of every file of the variables, and of itself.
+it holds the SHA-256 of every file of the variables, and of itself. A save without any
+array, as of a stage whose members all diverged, is its record alone.
 """
 
 import contextlib
+import errno
 import math
 import os
 import re
@@ -56,11 +58,15 @@ def save(folder: Path, variables: Mapping[str, Any], record: Mapping[str, Any]) 
     check_path(folder)
     remove(folder)
     files.make_folder(folder)
-    with _named_by_the_system(folder), _checkpointer() as checkpointer:
-        checkpointer.save(folder / _VARIABLES, jax.device_get(dict(variables)))
-    for path in (*(folder / _VARIABLES).rglob("*"), folder / _VARIABLES):
-        files.sync(path)
-    sealed_record.write(folder / _RECORD, folder / _VARIABLES, record)
+    arrays = folder / _VARIABLES
+    if jax.tree.leaves(dict(variables)):  # Orbax refuses to save nothing
+        with _named_by_the_system(folder), _checkpointer() as checkpointer:
+            checkpointer.save(arrays, jax.device_get(dict(variables)))
+        for path in (*arrays.rglob("*"), arrays):
+            files.sync(path)
+    elif arrays.exists():  # it could not be deleted, and must not be sealed
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(arrays))
+    sealed_record.write(folder / _RECORD, arrays, record)
 
 
 def check_path(folder: Path) -> None:
@@ -111,6 +117,8 @@ def read(folder: Path, template: Mapping[str, Any]) -> dict[str, Any]:
         DamagedError: the saved variables are damaged.
         OSError: they cannot be read.
     """
+    if not jax.tree.leaves(dict(template)):
+        return dict(template)
     with _named_damage(folder), _checkpointer() as checkpointer:
         path = folder.absolute() / _VARIABLES
         return checkpointer.restore(path, _on_first_device(template))
@@ -146,6 +154,9 @@ def saved_shapes(folder: Path) -> dict[str, Any]:
     path = folder.absolute() / _VARIABLES
     with _named_damage(folder), _checkpointer() as checkpointer:
         sealed_record.check_files(folder / _RECORD, path)
+        sealed = sealed_record.read(folder / _RECORD, path)
+        if sealed is not None and not sealed.files:  # a record alone
+            return {}
         if not (path / _MANIFEST).is_file():  # files named after arrays lead anywhere
             raise ValueError(f"its file {_MANIFEST} is missing")
         found = checkpointer.metadata(path).item_metadata

@@ -42,6 +42,26 @@ def trouble(state: MemberState, metrics: Metrics, num_classes: int) -> str | Non
     return None
 
 
+def unpredictable(validation_errors: Mapping[str, float | None]) -> dict[str, str]:
+    """Members whose loss was finite, though what they predict is not.
+
+    In training a batch is normalised by its own statistics, in evaluation by the
+    running ones: a network may overflow in one of both alone.
+
+    Args:
+        validation_errors: by member, as `evaluation.validation_error`.
+
+    Returns:
+        By such a member, what went wrong, in words.
+    """
+    reason = "its predictions of the validation images are not finite"
+    return {
+        name: reason
+        for name, error in validation_errors.items()
+        if error is not None and math.isnan(error)
+    }
+
+
 def send_back(position: StagePosition, troubles: Mapping[str, str]) -> None:
     """Decides who tries the epoch again, and who is left out.
 

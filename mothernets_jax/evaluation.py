@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import math
 
 import jax
 import jax.numpy as jnp
@@ -93,6 +94,8 @@ def validation_error(
 ) -> float | None:
     """The share of the validation images that a member gets wrong; None without any.
 
+    NaN where it predicts something that is not finite.
+
     Args:
         architecture: the member's.
         variables: `{"params": ..., "batch_stats": ...}`.
@@ -111,6 +114,8 @@ def validation_error(
         batch_size=batch_size,
         executables=executables,
     )
+    if not np.isfinite(logits).all():
+        return math.nan
     return metrics.error(logits, dataset.validation_labels)
 
 

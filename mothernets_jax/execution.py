@@ -104,7 +104,7 @@ def run_stages(stages: Sequence[Stage], task: Task, execution: Execution) -> Tra
     of them as devices, each has a device to itself, the longest first; otherwise the
     devices are divided evenly among them. Several hosts run one stage at a time, on all
     devices, since all of them must do the same in the same order. A stage that needs a
-    network which could not be trained is not run.
+    network which could not be trained is not run, and its members are left out, too.
 
     Args:
         stages: of one method.
@@ -115,26 +115,36 @@ def run_stages(stages: Sequence[Stage], task: Task, execution: Execution) -> Tra
         InterruptedRunError: told to stop; what was trained is saved.
     """
     done = read_records(execution.workdir, stages)
+    lost = {name for record in done.values() for name in record["left_out"]}
     for stage in stages:
-        if stage.name not in done:
+        if stage.name not in done and lost.isdisjoint(stage.needs):
             prepare_stage(stage, task, execution.strategy, execution.store)
     trained: dict[str, MemberState] = {}
     records: dict[str, dict[str, Any]] = {}
-    left_out: dict[str, str] = {}
+    failures: dict[str, str] = {}  # by network that could not be trained, why
+    causes: dict[str, str] = {}  # by network that is left out, the one that failed
     waiting = list(stages)
     while waiting:
-        for stage in list(waiting):
-            if lost := [name for name in stage.needs if name in left_out]:
-                left_out |= dict.fromkeys(stage.members, f"it needs {lost[0]}")
-                waiting.remove(stage)
         ready = [stage for stage in waiting if trained.keys() >= set(stage.needs)]
-        assert ready or not waiting, "stages wait for what none of them trains"
+        assert ready, "stages wait for what none of them trains"
         for stage, result in _side_by_side(ready, task, trained, execution):
             trained |= result.states
             records[stage.name] = result.record
-            left_out |= result.record["left_out"]
+            failures |= result.record["left_out"]
+            causes |= {name: name for name in result.record["left_out"]}
             waiting.remove(stage)
+        for stage in list(waiting):  # in the order of their needs
+            if found := [causes[name] for name in stage.needs if name in causes]:
+                causes |= dict.fromkeys(stage.members, found[0])
+                waiting.remove(stage)
+                execution.progress.skip(planned_flops(stage, task))
     in_order = [records[stage.name] for stage in stages if stage.name in records]
+    left_out = {
+        name: failures[cause]
+        if name == cause
+        else f"it needs {cause}, which was left out: {failures[cause]}"
+        for name, cause in causes.items()
+    }
     return Trained(trained, in_order, left_out)
 
 
@@ -217,6 +227,8 @@ def _run_and_save(
     states = {name: state._asdict() for name, state in result.states.items()}
     hosts.on_first(lambda: checkpoints.save(folder, states, result.record))
     work.discard()
+    if not states:
+        progress.message(f"{stage.name}: none of its networks could be trained")
     for name, check in result.record["checks"].items():
         progress.message(
             f"{name} hatched: its logits differed from its MotherNet's by at most "
@@ -243,7 +255,9 @@ def _restored(stage: Stage, task: Task, execution: Execution) -> StageResult | N
     if record is None:
         return None
     shapes = _shapes_of_result(stage, task, record)
-    saved = hosts.arrays_on_first(lambda: checkpoints.read(folder, shapes), shapes)
+    saved = {}  # where all of its members are left out, there is nothing to read
+    if shapes:
+        saved = hosts.arrays_on_first(lambda: checkpoints.read(folder, shapes), shapes)
     if hosts.is_first():
         execution.metrics.mend(stage.name, epochs_of(record["history"]))
     execution.progress.message(f"{stage.name}: done already")

@@ -32,7 +32,7 @@ class StagePosition:
         history: by member, each metric after every epoch.
         rate_shares: by member, a factor on the learning rate.
         discarded_epochs: by member, in which it diverged.
-        left_out: by member that diverged twice, why.
+        left_out: by member that diverged twice, or could not begin, why.
         checks: of the start, by member.
         clocks: seconds so far; of training, hatching and evaluating those of the whole
             machine: on a quarter of its devices a second counts a quarter.
@@ -94,7 +94,10 @@ class StagePosition:
 
 
 def beginning(
-    members: Sequence[str], strategy: str, checks: dict[str, dict[str, float]]
+    members: Sequence[str],
+    strategy: str,
+    checks: dict[str, dict[str, float]],
+    left_out: Mapping[str, str],
 ) -> StagePosition:
     """The position of members that have just been started."""
     return StagePosition(
@@ -107,7 +110,7 @@ def beginning(
         history={name: {metric: [] for metric in _METRICS} for name in members},
         rate_shares=dict.fromkeys(members, 1.0),
         discarded_epochs=dict.fromkeys(members, 0),
-        left_out={},
+        left_out=dict(left_out),
         checks=checks,
         clocks=dict.fromkeys(_CLOCKS, 0.0),
     )

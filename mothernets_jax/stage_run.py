@@ -11,7 +11,7 @@ from mothernets_jax import hosts
 from mothernets_jax.checkpoints import DamagedError
 from mothernets_jax.compilation import Executables
 from mothernets_jax.devices import describe_speed
-from mothernets_jax.divergence import send_back, trouble
+from mothernets_jax.divergence import send_back, trouble, unpredictable
 from mothernets_jax.evaluation import validation_error
 from mothernets_jax.group_trainer import GroupTrainer
 from mothernets_jax.interruption import InterruptedRunError, Interruption
@@ -94,7 +94,9 @@ class StageRun:
             strategy = choose_strategy(
                 strategy, stage, task, starts, executables, memory, teacher
             )
-            self._position = beginning(stage.members, strategy, start.checks)
+            self._position = beginning(
+                stage.members, strategy, start.checks, start.left_out
+            )
             if start.checks:
                 self._position.clocks["hatch_seconds"] = seconds
             self._good = starts
@@ -205,13 +207,16 @@ class StageRun:
                 )
             )
         }
+        errors = self._validation_errors(
+            {name: states[name] for name in trained if name not in troubles}
+        )
+        # Hosts of several kinds may round differently.
+        troubles |= hosts.on_first(lambda: unpredictable(errors))
         if stage.branches_at and troubles:  # all, as they share their trunk
             troubles = dict.fromkeys(trained, next(iter(troubles.values())))
-        fine = [name for name in trained if name not in troubles]
-        evaluating = self._stopwatch()
-        for name in fine:
-            self._record_epoch(name, metrics_of[name], states[name])
-        position.clocks["eval_seconds"] += evaluating()
+        for name in trained:
+            if name not in troubles:
+                self._record_epoch(name, metrics_of[name], errors[name])
         if troubles:
             self._send_back(troubles, states)
         else:
@@ -228,19 +233,33 @@ class StageRun:
         idle = len(self._members) - len(trained)
         self._progress.skip(self._flops * (-len(trained) if was_retry else idle))
 
-    def _record_epoch(self, name: str, means: Metrics, state: MemberState) -> None:
-        position = self._position
-        rate = self._trainer.mean_rate(position.epoch) * position.rate_shares[name]
-        figures = {
-            "train_loss": means.loss,
-            "train_error": 1 - means.accuracy,
-            "validation_error": validation_error(
+    def _validation_errors(
+        self, states: Mapping[str, MemberState]
+    ) -> dict[str, float | None]:
+        """Of members after an epoch, by name, as `evaluation.validation_error`."""
+        evaluating = self._stopwatch()
+        errors = {
+            name: validation_error(
                 self._stage.architecture,
                 state.variables,
                 self._task.dataset,
                 batch_size=EVALUATION_BATCH,
                 executables=self._executables,
-            ),
+            )
+            for name, state in states.items()
+        }
+        self._position.clocks["eval_seconds"] += evaluating()
+        return errors
+
+    def _record_epoch(
+        self, name: str, means: Metrics, on_validation: float | None
+    ) -> None:
+        position = self._position
+        rate = self._trainer.mean_rate(position.epoch) * position.rate_shares[name]
+        figures = {
+            "train_loss": means.loss,
+            "train_error": 1 - means.accuracy,
+            "validation_error": on_validation,
             "learning_rate": rate,
         }
         for key, value in figures.items():

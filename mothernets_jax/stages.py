@@ -4,6 +4,7 @@ A method is a list of stages. Each is a pure function of the task, the seed and 
 networks that earlier stages have trained.
 """
 
+import types
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
@@ -67,12 +68,14 @@ class Start(NamedTuple):
     """Where the members of a stage begin.
 
     Attributes:
-        states: by member.
+        states: by member, of those that are left out too.
         checks: figures measured on the way, by member; empty for random beginnings.
+        left_out: by member that cannot be trained from its beginning, why.
     """
 
     states: dict[str, MemberState]
     checks: dict[str, dict[str, float]]
+    left_out: Mapping[str, str] = types.MappingProxyType({})
 
 
 class Stage(NamedTuple):

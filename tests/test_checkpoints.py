@@ -104,6 +104,47 @@ def test_saving_again_replaces_everything(folder):
         restore(folder, shapes(make_variables()))
 
 
+@pytest.mark.parametrize("nothing", [{}, {"a": {"params": {}, "batch_stats": {}}}])
+def test_a_save_without_arrays_is_its_record(folder, nothing):
+    """As of a stage whose members all diverged; over one that has arrays."""
+    checkpoints.save(folder, nothing, {"epochs": 2})
+    assert [path.name for path in folder.iterdir()] == ["record.json"]
+    assert checkpoints.is_finished(folder)
+    assert checkpoints.read_record(folder) == {"epochs": 2}
+    assert restore(folder, nothing) == nothing
+    with pytest.raises(ValueError, match="is missing there and"):
+        checkpoints.verify(folder, shapes(make_variables()))
+    checkpoints.save(folder, make_variables(), {})  # and the other way around
+    assert bits(restore(folder, shapes(make_variables()))) == bits(make_variables())
+    with pytest.raises(ValueError, match="there and unknown here"):
+        checkpoints.verify(folder, nothing)
+
+
+def test_damage_to_a_record_alone_is_found(folder):
+    checkpoints.save(folder, {}, {"epochs": 2})
+    path = folder / "record.json"
+    content = path.read_bytes()
+    path.write_bytes(content.replace(b"2", b"3", 1))
+    with pytest.raises(ValueError, match="is damaged"):
+        checkpoints.read_record(folder)
+    path.write_bytes(content)
+    for name in ("_METADATA", "d/0"):
+        file = folder / "variables" / name
+        file.parent.mkdir(parents=True)
+        file.write_bytes(b"a stranger's")
+        with pytest.raises(ValueError, match=f"its file {name} was not saved with it"):
+            checkpoints.verify(folder, {})
+        shutil.rmtree(folder / "variables")
+    checkpoints.verify(folder, {})
+
+
+def test_what_cannot_be_deleted_is_not_sealed_as_nothing(folder, monkeypatch):
+    monkeypatch.setattr(shutil, "rmtree", lambda *args, **kwargs: None)
+    with pytest.raises(FileExistsError, match="variables"):
+        checkpoints.save(folder, {}, {})
+    assert checkpoints.read_record(folder) is None
+
+
 def test_what_is_not_finished_is_not_there(folder, monkeypatch):
     assert checkpoints.read_record(folder.with_name("nothing")) is None
 

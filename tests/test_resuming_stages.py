@@ -19,9 +19,11 @@ from fake_runs import without_clocks
 from tiny_stages import STARTS, solution, train_stage
 
 from mothernets_jax import checkpoints, files, group_trainer, stage_run, unfinished
-from mothernets_jax.compilation import ProgramStore
+from mothernets_jax.compilation import Executables, ProgramStore
 from mothernets_jax.divergence import RETRY_RATE, trouble
+from mothernets_jax.evaluation import validation_error
 from mothernets_jax.interruption import InterruptedRunError, Interruption
+from mothernets_jax.stage_position import beginning
 from mothernets_jax.training import MemberState, Metrics
 from mothernets_jax.unfinished import KEPT, UnfinishedWork
 
@@ -249,6 +251,68 @@ def test_who_diverges_twice_is_left_out_and_the_others_are_untouched(
     assert {entry["member"] for entry in entries} == {"b"}
     assert "a in epoch 1: its training loss is nan; it goes back" in caplog.text
     assert "left out of the ensemble" in caplog.text
+
+
+@pytest.mark.parametrize("stop_at", [0, 1, STEPS + 1, 2 * STEPS])
+def test_a_stage_whose_only_member_diverges_has_a_record_alone(
+    train, stop_at, tmp_path
+):
+    alone = {"starts": (nan_start(),), "names": ("a",)}
+    if stop_at:  # before it goes back, after that, or when it is left out
+        with pytest.raises(InterruptedRunError):
+            train(tmp_path / "work", stop_at, **alone)
+    result, entries = train(tmp_path / "work", **alone)
+    assert result.states == {} and entries == []
+    assert result.record["left_out"].keys() == {"a"}
+    assert result.record["epochs"] == {"a": 2}
+    checkpoints.save(tmp_path / "stage", result.states, result.record)
+    assert checkpoints.read_record(tmp_path / "stage") == result.record
+
+
+def test_who_predicts_nothing_finite_goes_back_too(train, monkeypatch, caplog):
+    """Though the loss is finite: in every epoch, and so is left out."""
+    fine, _ = train()
+    measured = []
+
+    def overflows(architecture, variables, dataset, **options):
+        del architecture, variables, dataset, options
+        measured.append(math.nan if len(measured) in (0, 2) else 0.5)
+        return measured[-1]
+
+    monkeypatch.setattr(stage_run, "validation_error", overflows)
+    result, entries = train()
+    why = "its predictions of the validation images are not finite"
+    assert result.record["left_out"] == {
+        "a": f"in epoch 1 {why}, at {RETRY_RATE} of the learning rate too"
+    }
+    assert f"a in epoch 1: {why}; it goes back" in caplog.text
+    chex.assert_trees_all_equal(result.states, {"b": fine.states["b"]})
+    assert {entry["validation_error"] for entry in entries} == {0.5}
+
+
+def test_overflow_on_validation_images_is_no_error_rate(store):
+    """Half of the images overflow: what is largest of NaN would be class 0."""
+    start = solution(1)
+    start["params"]["head"]["kernel"] = jnp.array([[-3e38, 3e38]])
+    _, _, _, (stage, task) = train_stage(store, STARTS, epochs=1)
+    options = {"batch_size": 512, "executables": Executables(store)}
+    for variables, expected in ((start, math.nan), (solution(-1), 1.0)):
+        found = validation_error(stage.architecture, variables, task.dataset, **options)
+        assert found == pytest.approx(expected, nan_ok=True)
+
+
+@pytest.mark.parametrize("left_out", [{"a": "why"}, {"a": "why", "b": "why"}])
+def test_who_cannot_begin_is_left_out_and_never_trained(train, left_out, monkeypatch):
+    fine, _ = train()
+    monkeypatch.setattr(
+        stage_run, "beginning", lambda *args: beginning(*args[:3], left_out)
+    )
+    result, entries = train()
+    kept = {name: fine.states[name] for name in "ab" if name not in left_out}
+    chex.assert_trees_all_equal(result.states, kept)
+    assert result.record["left_out"] == left_out
+    assert result.record["epochs"] == {n: 0 if n in left_out else 3 for n in "ab"}
+    assert {entry["member"] for entry in entries} == kept.keys()
 
 
 @pytest.fixture

@@ -1,6 +1,8 @@
 """The start of hatched members: each from its MotherNet, checked before noise."""
 
 import functools
+import logging
+import math
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -21,9 +23,13 @@ from mothernets_jax.stages import EVALUATION_BATCH, Start, Task
 from mothernets_jax.training import MemberState, new_state
 from mothernets_jax.trees import named_key
 
+_log = logging.getLogger(__name__)
+
 # A hatched member's logits may differ from its MotherNet's by float32 rounding: at most
 # this share of the largest logit. Measured differences are some 1e-6 of it.
 TOLERANCE = 1e-3
+# Beyond, a MotherNet has failed numerically, and rounding may be all that it computes.
+LARGEST_LOGIT = 1e6
 
 
 class Parent(NamedTuple):
@@ -55,6 +61,10 @@ def start_hatched(
         trained: states of the networks that are trained, the MotherNet's among them.
         executables: compiled programs.
 
+    Returns:
+        Their states. All are left out where the MotherNet's logits are not finite, or
+        so large that a member cannot be checked.
+
     Raises:
         RuntimeError: a member does not compute its MotherNet's function.
     """
@@ -77,14 +87,23 @@ def start_hatched(
     expected = logits_of(mother, mother_state.variables)
     statistics_batch = normalise(jnp.asarray(images), mean, std)
     grow = _make_hatch(mother, architecture, settings.hatch.split)  # type: ignore[arg-type]
-    states, checks = {}, {}
+    largest = float(np.abs(expected).max())  # NaN where one of them is
+    states, checks, left_out = {}, {}, {}
     for name in names:
         key = named_key(task.key, method, name, "hatch")
         args = (mother_state.variables, key, statistics_batch)
         hatched = executables.get(grow, *args)(*args)
-        difference = float(np.abs(logits_of(architecture, hatched) - expected).max())
-        relative = difference / float(np.abs(expected).max())
+        with np.errstate(invalid="ignore"):  # of infinities
+            differences = np.abs(logits_of(architecture, hatched) - expected)
+        difference = float(differences.max())
+        # Only logits of nothing but zeros are divided by something else.
+        relative = difference / (largest or 1.0)
         if not relative <= TOLERANCE:
+            if not largest <= LARGEST_LOGIT:
+                left_out[name] = _reason_to_leave_out(parent, largest)
+                _log.warning("%s: %s; it is left out", name, left_out[name])
+                states[name] = new_state(hatched)
+                continue
             raise RuntimeError(
                 f"{name} does not compute its MotherNet's function: their logits "
                 f"differ by {difference:.3g}, {relative:.1e} of the largest (allowed: "
@@ -105,7 +124,13 @@ def start_hatched(
             grow_momentum = _make_hatch_momentum(mother, architecture)
             momentum = executables.get(grow_momentum, *args)(*args)
         states[name] = new_state(hatched, momentum)
-    return Start(states, checks)
+    return Start(states, checks, left_out)
+
+
+def _reason_to_leave_out(parent: Parent, largest: float) -> str:
+    """Why nothing can be hatched from a MotherNet whose logits are as large as that."""
+    what = f"as large as {largest:.3g}" if math.isfinite(largest) else "not finite"
+    return f"the logits of its MotherNet, {parent.name}, are {what} on training images"
 
 
 def prepare_hatching(
