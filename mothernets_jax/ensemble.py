@@ -14,7 +14,7 @@ from mothernets_jax.arguments import is_whole
 from mothernets_jax.calibration import fit_temperature, rescale
 from mothernets_jax.combine import COMBINATIONS, NAMES, combined
 from mothernets_jax.compilation import Executables
-from mothernets_jax.ensemble_record import EnsembleRecord, from_json
+from mothernets_jax.ensemble_record import EnsembleRecord, from_json, is_failure
 from mothernets_jax.evaluation import predict_logits
 from mothernets_jax.models import Variables, abstract_variables
 from mothernets_jax.weighting import FITS
@@ -222,8 +222,9 @@ class Ensemble:
             method: which of its ensembles; None where it holds one method.
 
         Raises:
-            ValueError: no such run or method, several methods and none named, or an
-                ensemble that is damaged or cannot be one.
+            ValueError: no such run or method, several methods and none named, a method
+                none of whose members could be trained, or an ensemble that is damaged
+                or cannot be one.
             OSError: a file cannot be read.
         """
         if not isinstance(workdir, str | Path):
@@ -231,11 +232,13 @@ class Ensemble:
                 f"workdir is {shown(workdir)}: expected the path of a run's folder"
             )
         folder = Path(workdir) / ENSEMBLES_FOLDER
-        finished = sorted(
-            path.name
+        records = {
+            path.name: checkpoints.read_record(path)
             for path in (folder.iterdir() if folder.is_dir() else ())
-            if checkpoints.read_record(path) is not None
-        )
+        }
+        saved = sorted(name for name, record in records.items() if record is not None)
+        # Methods that have no member are named only where nothing else is there.
+        finished = [name for name in saved if not is_failure(records[name])] or saved
         if not finished:
             raise ValueError(
                 f"{workdir} holds no trained ensemble: expected a run's folder, in "
@@ -246,7 +249,7 @@ class Ensemble:
                 f"{workdir} holds the ensembles of {', '.join(finished)}: name one, as "
                 f"in Ensemble.load(workdir, {finished[0]!r})"
             )
-        if method is not None and method not in finished:
+        if method is not None and method not in saved:
             raise ValueError(
                 f"{workdir} holds no ensemble of {shown(method)}: found "
                 f"{', '.join(finished)}"

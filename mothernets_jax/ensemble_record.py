@@ -36,6 +36,20 @@ class EnsembleRecord(NamedTuple):
         }
 
 
+def failure_to_json(left_out: Mapping[str, str]) -> dict[str, Any]:
+    """What is saved in the place of an ensemble that has no member.
+
+    Args:
+        left_out: by network, why it could not be trained.
+    """
+    return {"left_out": dict(left_out)}
+
+
+def is_failure(record: Any) -> bool:
+    """Whether a record is as `failure_to_json` makes it, rather than an ensemble's."""
+    return isinstance(record, Mapping) and "left_out" in record
+
+
 def from_json(record: Any) -> EnsembleRecord:
     """Reads what `to_json` has made, or somebody else.
 
@@ -47,6 +61,10 @@ def from_json(record: Any) -> EnsembleRecord:
     """
     if not isinstance(record, dict):
         raise ValueError(f"it is {shown(record)}: expected an object")
+    if is_failure(record):
+        raise ValueError(
+            f"none of its members could be trained: {shown(record['left_out'])}"
+        )
     missing = [name for name in EnsembleRecord._fields[:5] if name not in record]
     if missing:
         raise ValueError(f"it lacks {', '.join(missing)}")

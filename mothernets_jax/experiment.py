@@ -1,7 +1,6 @@
 """Run an experiment: methods, their stages in order, evaluation, report."""
 
 import contextlib
-import functools
 import logging
 import time
 from collections.abc import Mapping
@@ -11,21 +10,19 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
-from mothernets_jax import hosts, run_folder
-from mothernets_jax.architectures import Architecture
+from mothernets_jax import files, hosts, run_folder
 from mothernets_jax.capacity import check_memory, check_steps
-from mothernets_jax.compilation import Executables, ProgramStore
+from mothernets_jax.compilation import ProgramStore
 from mothernets_jax.devices import device_name
-from mothernets_jax.ensemble import ENSEMBLES_FOLDER, Ensemble, Member
-from mothernets_jax.execution import Execution, Trained, read_records, run_stages
+from mothernets_jax.execution import Execution, read_records, run_stages
 from mothernets_jax.interruption import Interruption
 from mothernets_jax.methods import METHODS
 from mothernets_jax.methods.budget import budget_flops
+from mothernets_jax.outcomes import Outcomes, evaluate_method
 from mothernets_jax.plan import describe_clusters, print_plan
 from mothernets_jax.progress import RunProgress
 from mothernets_jax.report import write_report
 from mothernets_jax.report.tables import comparison_table
-from mothernets_jax.results import predict_all, summarise
 from mothernets_jax.run_log import MetricsLog, provenance
 from mothernets_jax.settings import Settings
 from mothernets_jax.stages import Composition, Task, planned_flops
@@ -132,7 +129,7 @@ def train_and_evaluate(
         hosts.on_first(lambda: owner.claim(settings))
         if store is None:
             store = stack.enter_context(contextlib.closing(ProgramStore()))
-        trained = _train_methods(
+        outcomes = _train_methods(
             task,
             ood_images,
             settings,
@@ -147,8 +144,9 @@ def train_and_evaluate(
             "provenance": provenance(command, device_name()),
             "data": describe_data(settings, task),
             "plan": _describe_plan(task, settings, compositions),
-            "methods": trained,
+            **outcomes._asdict(),
         }
+        results = files.without_nonfinite(results)
         hosts.on_first(lambda: run_folder.finish(workdir, results))
     return results
 
@@ -162,12 +160,16 @@ def _train_methods(
     console: Console,
     store: ProgramStore,
     interruption: Interruption,
-) -> dict[str, Any]:
-    """Every method's entry in `results.json`, after training what is not done."""
+) -> Outcomes:
+    """Every method's entry in `results.json`, after training what is not done.
+
+    Raises:
+        ValueError: no method has a member; what was trained is saved.
+    """
     every = [stage for c in compositions.values() for stage in c.stages]
     done = read_records(workdir, every)
     remaining = sum(planned_flops(s, task) for s in every if s.name not in done)
-    methods = {}
+    outcomes = Outcomes({}, {})
     with RunProgress(remaining, console) as progress:
         execution = Execution(
             workdir,
@@ -182,65 +184,20 @@ def _train_methods(
         for method, composition in compositions.items():
             trained = run_stages(composition.stages, task, execution)
             interruption.check()
-            evaluate = functools.partial(
-                _calibrate_and_evaluate,
-                _ensemble(method, task, composition.members, trained),
-                task,
-                composition,
-                trained,
-                Executables(store),
-                interruption,
-                folder=workdir / ENSEMBLES_FOLDER / method,
-                ood_images=ood_images,
-                ood_name=settings.data.ood_name,
-                prices=settings.prices,
+            entry = evaluate_method(
+                method, composition, trained, task, settings, execution, ood_images
             )
-            methods[method] = hosts.on_first(evaluate)
             interruption.check()
-            error = methods[method]["ensemble"][settings.combine]["error"]
-            progress.message(f"{method}: ensemble error {error:.2%} on the test set")
-    return methods
-
-
-def _calibrate_and_evaluate(
-    ensemble: Ensemble,
-    task: Task,
-    composition: Composition,
-    trained: Trained,
-    executables: Executables,
-    interruption: Interruption,
-    *,
-    folder: Path,
-    ood_images: np.ndarray,
-    ood_name: str,
-    prices: Mapping[str, float],
-) -> dict[str, Any]:
-    """A method's entry in `results.json`; saves the ensemble."""
-    predictions = predict_all(ensemble, task, ood_images, executables)
-    labels = task.dataset.calibration_labels
-    if len(labels):
-        ensemble = ensemble.calibrate(predictions.calibration, labels)
-    with interruption.shielded():
-        ensemble.save(folder)
-    results = summarise(
-        ensemble,
-        predictions,
-        task,
-        composition,
-        trained.records,
-        executables,
-        ood_name=ood_name,
-        prices=prices,
-    )
-    members = composition.members
-    left_out = {n: why for n, why in trained.left_out.items() if n in members}
-    return {**results, "left_out": left_out}
+            progress.message(outcomes.add(method, entry, settings.combine))
+    outcomes.check_any()
+    return outcomes
 
 
 def _compositions(task: Task, settings: Settings) -> dict[str, Composition]:
     members = settings.members
     found = {name: METHODS[name](task, settings, members) for name in settings.methods}
-    check_steps((s for c in found.values() for s in c.stages), task)
+    stages = [stage for composition in found.values() for stage in composition.stages]
+    check_steps(stages, task)
     return found
 
 
@@ -250,31 +207,3 @@ def _describe_plan(
     """The clusters of the method that has them."""
     clusters = [found for c in compositions.values() for found in c.clusters]
     return describe_clusters(clusters, settings.members, task)
-
-
-def _ensemble(
-    method: str, task: Task, members: Mapping[str, Architecture], trained: Trained
-) -> Ensemble:
-    """The ensemble's members, out of all networks that a method trained.
-
-    Raises:
-        ValueError: none of them could be trained.
-    """
-    dataset, states = task.dataset, trained.states
-    found = {
-        n: Member(a, states[n].variables) for n, a in members.items() if n in states
-    }
-    if not found:
-        name, reason = next(iter(trained.left_out.items()))
-        raise ValueError(
-            f"{method} has no members: training diverged, at a tenth of the learning "
-            f"rate too ({name}: {reason}). Lower config.train.learning_rate, or leave "
-            f"{method!r} out of config.methods; what other methods trained is kept"
-        )
-    return Ensemble(
-        found,
-        mean=dataset.mean,
-        std=dataset.std,
-        class_names=dataset.class_names,
-        input_shape=dataset.input_shape,
-    )

@@ -1,6 +1,7 @@
 """Files that are there whole or not at all, whatever happens while they are written."""
 
 import json
+import math
 import os
 from pathlib import Path
 from typing import Any
@@ -45,6 +46,21 @@ def write_json(path: Path, value: Any) -> None:
 def json_bytes(value: Any) -> bytes:
     """The content of a JSON file that people may want to read, too."""
     return f"{json.dumps(value, indent=1, allow_nan=True)}\n".encode()
+
+
+def without_nonfinite(value: Any) -> Any:
+    """Plain values, with None for numbers that are not finite: JSON has no such.
+
+    >>> without_nonfinite({"loss": [0.5, float("nan")]})
+    {'loss': [0.5, None]}
+    """
+    if isinstance(value, dict):
+        return {name: without_nonfinite(own) for name, own in value.items()}
+    if isinstance(value, list | tuple):
+        return [without_nonfinite(own) for own in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
 
 
 def read_json(path: Path) -> Any:

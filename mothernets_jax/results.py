@@ -1,7 +1,7 @@
 """What a trained method is worth and what it cost: its entry in `results.json`."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -13,6 +13,8 @@ from mothernets_jax.compilation import Executables
 from mothernets_jax.costs import forward_flops, num_params
 from mothernets_jax.ensemble import Ensemble
 from mothernets_jax.stages import EVALUATION_BATCH, Composition, Task
+
+_SPLITS = ("test", "validation", "calibration", "ood")
 
 
 class Predictions(NamedTuple):
@@ -58,6 +60,38 @@ def predict_all(
     )
     seconds = time.perf_counter() - started - executables.waited
     return Predictions(test, validation, calibration, ood, seconds)
+
+
+def unusable_members(ensemble: Ensemble, predictions: Predictions) -> dict[str, str]:
+    """Members that predict something that is not finite, by name, and what of.
+
+    Args:
+        ensemble: the trained members.
+        predictions: its own.
+    """
+    found = {}
+    for split in _SPLITS:
+        finite = np.isfinite(getattr(predictions, split)).all(axis=(1, 2))
+        what = {"ood": "other data set’s"}.get(split, split)
+        for name, fine in zip(ensemble.members, finite, strict=True):
+            if not fine and name not in found:
+                found[name] = f"its predictions of the {what} images are not finite"
+    return found
+
+
+def predictions_of(
+    names: Collection[str], ensemble: Ensemble, predictions: Predictions
+) -> Predictions:
+    """The same predictions, of some of the ensemble's members alone.
+
+    Args:
+        names: of the members to keep.
+        ensemble: that made them.
+        predictions: its own.
+    """
+    kept = np.array([name in names for name in ensemble.members])
+    logits = {split: getattr(predictions, split)[kept] for split in _SPLITS}
+    return predictions._replace(**logits)
 
 
 def summarise(
@@ -112,16 +146,48 @@ def summarise(
             averaged, labels, ensemble.temperatures.get("average")
         ),
         "ood": detection,
-        "cost": {
-            "train_flops": sum(record["train_flops"] for record in records),
-            "epochs": sum(sum(record["epochs"].values()) for record in records),
-            "images": sum(record["images"] for record in records),
-            **_size(ensemble, composition, task),
-        },
+        "cost": {**_training_cost(records), **_size(ensemble, composition, task)},
         "clocks": _clocks(records, predictions.seconds, executables, task, prices),
         "anytime": _anytime(records, list(members), predictions.test, labels),
         "hatching": {k: v for record in records for k, v in record["checks"].items()},
         "stages": list(records),
+    }
+
+
+def summarise_failure(
+    predictions: Predictions | None,
+    task: Task,
+    records: Sequence[Mapping[str, Any]],
+    executables: Executables,
+    *,
+    prices: Mapping[str, float],
+) -> dict[str, Any]:
+    """What was spent on a method that has no member in the end.
+
+    Args:
+        predictions: of members that cannot be used; None where there was none.
+        task: with the devices.
+        records: of the stages, in the order of their training.
+        executables: those that the predictions were made with.
+        prices: dollars an hour, by a part of a device's name.
+
+    Returns:
+        The `cost`, `clocks` and `stages` of `summarise`.
+    """
+    seconds = predictions.seconds if predictions else 0.0
+    return {
+        "cost": _training_cost(records),
+        "clocks": _clocks(records, seconds, executables, task, prices),
+        "stages": list(records),
+    }
+
+
+def _training_cost(records: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """Of all stages, with what was trained in vain."""
+    return {
+        "train_flops": sum(record["train_flops"] for record in records),
+        "epochs": sum(sum(record["epochs"].values()) for record in records),
+        "images": sum(record["images"] for record in records),
     }
 
 
@@ -135,8 +201,9 @@ def _size(ensemble: Ensemble, composition: Composition, task: Task) -> dict[str,
     parameters = sum(num_params(a, *of_task) for a in architectures)
     flops = sum(forward_flops(a, *of_task) for a in architectures)
     for stage in composition.stages:
-        if stage.branches_at:
-            shared, cut = len(stage.members) - 1, stage.branches_at
+        branches = sum(name in ensemble.members for name in stage.members)
+        if stage.branches_at and branches:
+            shared, cut = branches - 1, stage.branches_at
             parameters -= shared * num_params(stage.architecture, *of_task, stop=cut)
             flops -= shared * forward_flops(stage.architecture, *of_task, stop=cut)
     return {"parameters": parameters, "inference_flops": flops}
@@ -215,7 +282,10 @@ def _anytime(
     logits: np.ndarray,
     labels: np.ndarray,
 ) -> list[dict[str, Any]]:
-    """The averaged ensemble's error after every stage that finished members."""
+    """The averaged ensemble's error after every stage that finished members.
+
+    The last point has the FLOPs of all stages, those that were in vain too.
+    """
     points, finished, flops = [], [], 0.0
     for record in records:
         flops += record["train_flops"]
@@ -226,4 +296,5 @@ def _anytime(
             points.append(
                 {"members": len(finished), "train_flops": flops, "error": error}
             )
+    points[-1]["train_flops"] = flops
     return points

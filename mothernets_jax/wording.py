@@ -1,5 +1,6 @@
 """How messages show what a user gave: on one line, and never page after page of it."""
 
+from collections.abc import Mapping
 from typing import Any
 
 _MOST_CHARACTERS = 120
@@ -24,6 +25,20 @@ def shown(value: Any) -> str:
         return text
     end = _MOST_CHARACTERS // 4
     return f"{text[: _MOST_CHARACTERS - end - 5]} ... {text[-end:]}"
+
+
+def in_short(reasons: Mapping[str, str]) -> str:
+    """The first of many reasons, and how many more there are.
+
+    Args:
+        reasons: by what each is of; at least one.
+
+    >>> in_short({"A": "its loss is nan", "B": "it needs A", "C": "it needs A"})
+    'A: its loss is nan; and 2 more'
+    """
+    name, reason = next(iter(reasons.items()))
+    more = f"; and {len(reasons) - 1} more" if len(reasons) > 1 else ""
+    return f"{name}: {reason}{more}"
 
 
 def named(name: Any) -> str:

@@ -27,6 +27,7 @@ FLOORS = [
     "plan stage_run capacity",
     "stage_runner",
     "execution troubles",
+    "outcomes",
     "experiment",
     "__init__",
 ]
