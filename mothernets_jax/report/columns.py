@@ -139,8 +139,12 @@ def cells(
 def with_shares(
     methods: Mapping[str, Mapping[str, Any]],
 ) -> dict[str, Mapping[str, Any]]:
-    """The methods with their share of full-data training's FLOPs, where it is known."""
-    whole = figure(methods.get("full_data", {}), FLOPS.path)
+    """The methods with their share of full-data training's FLOPs, where it is known.
+
+    Full-data training that failed, and has no ensemble, is nothing to be held against.
+    """
+    full_data = methods.get("full_data", {})
+    whole = figure(full_data, FLOPS.path) if "ensemble" in full_data else None
     if not whole:
         return dict(methods)
     shared = {}

@@ -28,12 +28,12 @@ def compare(runs: Sequence[Run]) -> dict[str, Any]:
 
     Returns:
         `data` of the first run; `runs`, each with what `differs` from the others and
-        is read by its methods; `methods`, by name a list of variants, each with a
-        `name`, which tells those of the method apart, the `settings` that differ
-        between them, the `seeds`, and `mean` and `std` of every figure, with the
-        structure of `results.json`. Runs are of one variant of a method if they agree
-        in all that the method reads; where they agree in the seed, too, the first one
-        counts.
+        is read by its methods, and the names of those that `failed`; `methods`, by name
+        a list of variants, each with a `name`, which tells those of the method apart,
+        the `settings` that differ between them, the `seeds`, and `mean` and `std` of
+        every figure, with the structure of `results.json`. Runs are of one variant of a
+        method if they agree in all that the method reads; where they agree in the seed,
+        too, the first one counts.
 
     Raises:
         ValueError: two runs with the same settings, seed and a method in common.
@@ -52,6 +52,7 @@ def compare(runs: Sequence[Run]) -> dict[str, Any]:
                 "differs": settings_text(read_by(differs, run.results["methods"])),
                 "seed": run.settings["seed"],
                 "methods": list(run.results["methods"]),
+                "failed": list(run.results.get("failed", {})),
                 **run.results["provenance"],
             }
             for run, differs in zip(runs, differing, strict=True)

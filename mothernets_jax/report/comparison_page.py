@@ -19,7 +19,11 @@ from mothernets_jax.report.columns import (
     Column,
     cells,
 )
-from mothernets_jax.report.findings import comparison_headline, comparison_remarks
+from mothernets_jax.report.findings import (
+    comparison_headline,
+    comparison_remarks,
+    comparison_warnings,
+)
 from mothernets_jax.report.page import draw_pictures, fill, html_table
 from mothernets_jax.report.plot_anytime import anytime
 from mothernets_jax.report.plot_frontier import frontier
@@ -140,6 +144,7 @@ def _page(
         "name": html.escape(comparison["name"]),
         "headline": html.escape(comparison_headline(errors)),
         "remarks": html.escape(" ".join(comparison_remarks(errors))),
+        "warnings": html.escape(" ".join(comparison_warnings(runs))),
         "data": html.escape(data["name"]),
         "classes": str(len(data["class_names"])),
         "shape": " × ".join(map(str, data["input_shape"])),

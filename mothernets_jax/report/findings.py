@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 
 from mothernets_jax.report.columns import share
 from mothernets_jax.report.style import method_label, percent
+from mothernets_jax.wording import in_short
 
 
 def headline(results: dict) -> str:
@@ -71,6 +72,11 @@ def remarks(results: dict) -> Iterable[str]:
 
 def warnings(results: dict) -> Iterable[str]:
     """What went wrong in training, and what was done about it."""
+    for name, method in results.get("failed", {}).items():
+        yield (
+            f"{method_label(name)} has no ensemble, as none of its networks could be "
+            f"trained ({in_short(method['left_out'])})."
+        )
     for name, method in results["methods"].items():
         label = method_label(name)
         for member, reason in method.get("left_out", {}).items():
@@ -81,6 +87,21 @@ def warnings(results: dict) -> Iterable[str]:
                     f"{label}: {member} diverged once, and trained on at a tenth of "
                     "the learning rate from where it had been before."
                 )
+
+
+def comparison_warnings(runs: Iterable[dict]) -> Iterable[str]:
+    """Ensembles that are missing from a comparison, and from its means.
+
+    Args:
+        runs: as `compare.compare` describes them.
+    """
+    for run in runs:
+        if run["failed"]:
+            yield (
+                f"{run['folder']} (seed {run['seed']}) has no ensemble of "
+                f"{' and '.join(map(method_label, run['failed']))}, as none of the "
+                "networks could be trained: it has no part in the means."
+            )
 
 
 def average_error(method: dict) -> float:

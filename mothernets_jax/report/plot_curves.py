@@ -57,6 +57,7 @@ def curves_of(method: dict, clusters: list[dict], metric: str) -> list[Curve]:
     key = "validation_error" if metric == "validation error" else "train_error"
     parents = {m["name"]: c["name"] for c in clusters for m in c["members"]}
     ends: dict[str, tuple[int, float]] = {}  # by network: its last epoch, and error
+    planned = {*method["members"], *method.get("left_out", ())}
     curves = []
     for stage in method["stages"]:
         for name, history in stage["history"].items():
@@ -71,9 +72,7 @@ def curves_of(method: dict, clusters: list[dict], metric: str) -> list[Curve]:
             if start:
                 epochs, errors = [first, *epochs], [start[1], *errors]
             ends[name] = epochs[-1], errors[-1]
-            curves.append(
-                Curve(name, epochs, errors, shared=name not in method["members"])
-            )
+            curves.append(Curve(name, epochs, errors, shared=name not in planned))
     return curves
 
 

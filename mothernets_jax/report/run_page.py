@@ -23,6 +23,7 @@ from mothernets_jax.report.tables import (
     comparison,
     member_tables,
     planned_clusters,
+    with_failed,
 )
 
 
@@ -47,7 +48,11 @@ def write_report(results: dict, workdir: Path) -> Path:
 def _page(results: dict, pictures: dict[str, str]) -> str:
     """The template, filled in; sections that there is nothing for are left out."""
     methods, data = results["methods"], results["data"]
-    colours = [colour for colour, _ in style.method_styles(methods).values()]
+    everyone = with_failed(results)
+    styles = style.method_styles(everyone)
+    colours, of_everyone = (
+        [styles[name][0] for name in group] for group in (methods, everyone)
+    )
     labels = [style.method_label(name) for name in methods]
     combined = combination_tables(labels, [*methods.values()], colours=colours)
     shown = {*pictures, *(["combinations"] if combined else [])}
@@ -65,8 +70,8 @@ def _page(results: dict, pictures: dict[str, str]) -> str:
         "classes": len(data["class_names"]),
         "shape": " × ".join(map(str, data["input_shape"])),
         "copies": _copies(data),
-        "worth": html_table(comparison(methods, WORTH), colours=colours),
-        "costs": html_table(comparison(methods, COSTS), colours=colours),
+        "worth": html_table(comparison(everyone, WORTH), colours=of_everyone),
+        "costs": html_table(comparison(everyone, COSTS), colours=of_everyone),
         "differences": html_table(comparison(methods, DIFFERENCES), colours=colours),
         "detection": html_table(comparison(methods, DETECTION), colours=colours),
         "others": html.escape(", ".join(dict.fromkeys(others))),

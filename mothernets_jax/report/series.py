@@ -38,6 +38,8 @@ class Series(NamedTuple):
 def anytime_points(method: Mapping[str, Any]) -> list[dict[str, float]]:
     """The method's anytime curve, with the `seconds` of training and hatching so far.
 
+    The last point has those of all stages, of what was trained in vain too.
+
     Args:
         method: its entry in `results.json`.
     """
@@ -47,6 +49,7 @@ def anytime_points(method: Mapping[str, Any]) -> list[dict[str, float]]:
         clock += clocks["train_seconds"] + clocks["hatch_seconds"]
         if not method["members"].keys().isdisjoint(stage["members"]):
             seconds.append(clock)
+    seconds[-1:] = [clock] if seconds else []
     return [
         {**point, "seconds": so_far}
         for point, so_far in zip(method["anytime"], seconds, strict=True)

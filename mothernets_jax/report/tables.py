@@ -26,7 +26,7 @@ COMBINATIONS = {
 
 def comparison_table(results: dict) -> Table:
     """The methods as rows: errors, cost and seconds, for the terminal."""
-    rows = comparison(results["methods"], TERMINAL)
+    rows = comparison(with_failed(results), TERMINAL)
     table = Table(
         title=Text(results["name"]), box=box.SIMPLE, show_edge=False, padding=0
     )
@@ -36,6 +36,11 @@ def comparison_table(results: dict) -> Table:
     for row in rows:
         table.add_row(*map(Text, row.values()))  # as Text: a "[" in a name is no markup
     return table
+
+
+def with_failed(results: dict) -> dict[str, dict]:
+    """The methods, last those without an ensemble, of which only the cost is known."""
+    return {**results["methods"], **results.get("failed", {})}
 
 
 def comparison(

@@ -21,12 +21,12 @@ from fake_runs import without_clocks
 ROOT = Path(__file__).parents[2]
 KILLS = int(os.environ.get("MOTHERNETS_JAX_KILLS", "5"))
 MOST_A_RUN = 10
-COMMAND = [sys.executable, "launch.py", "--config=tests/faults/tiny.py"]
+CONFIG = "tests/faults/tiny.py"
 
 
-def start(workdir):
+def start(workdir, config=CONFIG):
     return subprocess.Popen(
-        [*COMMAND, f"--workdir={workdir}"],
+        [sys.executable, "launch.py", f"--config={config}", f"--workdir={workdir}"],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -34,10 +34,10 @@ def start(workdir):
     )
 
 
-def finish(workdir):
+def finish(workdir, config=CONFIG):
     """Runs to the end; what is the same on a repeat, and the seconds it took."""
     started = time.monotonic()
-    process = start(workdir)
+    process = start(workdir, config)
     output, _ = process.communicate()
     assert process.returncode == 0, output
     results = json.loads((workdir / "results.json").read_text())
@@ -74,6 +74,25 @@ def test_killed_runs_end_in_the_same_results(whole, tmp_path, seed):
         *found, _ = finish(workdir)
         assert found == expected
         print(f"run {runs}: the same results; {killed} kills so far", flush=True)
+
+
+@pytest.mark.slow
+def test_killed_where_networks_are_left_out(tmp_path, seed):
+    """Some stages save nothing but that they are done."""
+    config = f"{CONFIG}:diverging"
+    finish(tmp_path / "first", config)
+    *expected, seconds = finish(tmp_path / "whole", config)
+    stages = tmp_path.glob("whole/stages/*/*")
+    assert sum(path.name == "variables" for path in stages) == 3  # of five
+    draw = random.Random(seed)
+    for _ in range(max(2, KILLS // 4)):
+        process = start(tmp_path / "run", config)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.communicate(timeout=draw.uniform(0.3, 0.8) * seconds)
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+    *found, _ = finish(tmp_path / "run", config)
+    assert found == expected
 
 
 @pytest.mark.slow

@@ -2,11 +2,14 @@
 
 from configs import pareto
 
+DEEP = "mlp " + " ".join(["16"] * 12)  # diverges where a shallow network does not
+
 
 def get_config(preset="every_method"):
     """Two of each of two small VGGs, stepped together, on 256 of the digits.
 
-    Preset `smallest`: two networks that are hatched from one.
+    Preset `smallest`: two networks that are hatched from one. Preset `diverging`: two
+    of which one diverges, from scratch and as its cluster's MotherNet.
     """
     config = pareto.get_config("digits")
     config.architectures = {
@@ -31,4 +34,10 @@ def get_config(preset="every_method"):
         config.methods = ("mothernets",)
         config.replicas = 1
         config.architectures = {"A": "mlp 6", "B": "mlp 8"}
+    if preset == "diverging":
+        config.methods = ("mothernets", "full_data")
+        config.replicas, config.num_clusters = 1, 2
+        config.architectures = {"A": "mlp 6; batch_norm", "B": DEEP}
+        config.budget.epochs = 30.0
+        config.train.learning_rate = 100.0
     return config
