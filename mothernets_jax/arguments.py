@@ -65,6 +65,24 @@ def check_images(images: Any, what: str = "images") -> None:
         raise ValueError(f"{what} are {images.dtype}: expected normalised numbers")
 
 
+def check_values(name: str, count: int) -> None:
+    """Raises ValueError where a batch normalisation has the statistics of one value.
+
+    Its mean is the value itself: whatever comes in, what comes out is the bias. Two are
+    poor statistics, but some.
+
+    Args:
+        name: of the normalisation.
+        count: values of a channel in the whole batch: its images times their pixels.
+    """
+    if count == 1:
+        raise ValueError(
+            f"the batch normalisation {name!r} sees one value a channel, one pixel of "
+            "one image, of which it would make a constant: expected two or more. Give "
+            "at least two images to train on, or to measure statistics on"
+        )
+
+
 def is_whole(value: Any) -> bool:
     """Whether something is a whole number, of Python or of NumPy."""
     return isinstance(value, numbers.Integral) and not isinstance(value, bool)

@@ -1,11 +1,11 @@
-"""Refuse, before anything is written, what no device could hold or finish."""
+"""Refuse, before anything is written, what no device could hold, finish or learn."""
 
 import math
 from collections.abc import Iterable
 
 import jax
 
-from mothernets_jax.costs import num_params
+from mothernets_jax.costs import norm_positions, num_params
 from mothernets_jax.devices import memory_bytes
 from mothernets_jax.stages import Stage, Task, steps_per_epoch
 from mothernets_jax.wording import shown
@@ -24,6 +24,31 @@ def check_steps(stages: Iterable[Stage], task: Task) -> None:
                 f"{stage.name} would train for {epochs:,} epochs of {steps:,} steps: "
                 f"expected at most {MOST_STEPS:,} steps. Lower the epochs, or raise "
                 f"config.train.batch_size, which is {stage.recipe.batch_size:,}"
+            )
+
+
+def check_batch_norm(stages: Iterable[Stage], task: Task) -> None:
+    """Refuses batch normalisation by the statistics of a single value.
+
+    Its mean is the value itself, so that nothing passes and training ends in guessing.
+    Two are poor statistics, but some. Of a batch that is divided among devices or
+    hosts the statistics are those of the whole.
+
+    Raises:
+        ValueError: a channel has one value in the whole batch.
+    """
+    for stage in stages:
+        positions = norm_positions(stage.architecture, task.input_shape)
+        size = stage.recipe.batch_size
+        alone = [name for name, pixels in positions.items() if size * pixels == 1]
+        if alone:
+            raise ValueError(
+                f"config.train.batch_size is {size}, but the batch normalisation "
+                f"{alone[0]!r} of {stage.name} ({shown(str(stage.architecture))}) sees "
+                f"one pixel of an image of {task.input_shape[0]}x{task.input_shape[1]} "
+                "there: normalised by the statistics of one value, it would be the "
+                "same whatever the image. Raise it to 2 or more, or use networks "
+                "without batch normalisation"
             )
 
 

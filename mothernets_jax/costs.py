@@ -98,6 +98,32 @@ def forward_flops(
     return train_flops(architecture, input_shape, num_classes, stop=stop) / 3
 
 
+def norm_positions(
+    architecture: Architecture, input_shape: tuple[int, ...]
+) -> dict[str, int]:
+    """Pixels of one image that each batch normalisation averages over, by its name.
+
+    Times the images of a batch that is the number of values behind the statistics of a
+    channel; 1 after a dense layer, and where pooling has left one pixel.
+
+    Args:
+        architecture: the network.
+        input_shape: (height, width, channels) of one image.
+
+    >>> from mothernets_jax.architectures import parse
+    >>> norm_positions(parse("vgg (3:8) | (3:8); batch_norm"), (8, 6, 1))
+    {'block1_conv1_norm': 48, 'block2_conv1_norm': 12}
+    """
+    _check(architecture, input_shape, 1)
+    height, width, channels = input_shape
+    shapes = _shapes(architecture, (height, width, channels), 1)
+    return {
+        operation.name: shapes[operation.name][0] * shapes[operation.name][1]
+        for operation in architecture.operations()
+        if isinstance(operation, Norm)
+    }
+
+
 def _check(architecture: Any, input_shape: Any, num_classes: Any) -> None:
     check_architecture(architecture)
     check_task(input_shape, num_classes)
@@ -106,20 +132,30 @@ def _check(architecture: Any, input_shape: Any, num_classes: Any) -> None:
 def _costs(
     architecture: Architecture, input_shape: tuple[int, int, int], num_classes: int
 ) -> Iterator[Cost]:
-    height, width, channels = input_shape
-    shapes: dict[str, Shape] = {IMAGES: (height, width, channels)}
+    shapes = _shapes(architecture, input_shape, num_classes)
     for operation in architecture.operations():
-        read = [shapes[name] for name in read_by(operation)]
-        made = shapes[operation.name] = _shape(operation, read, num_classes)
+        made = shapes[operation.name]
         if isinstance(operation, Weight):
             taps = (operation.filter_size or 1) ** 2
-            kernel = taps * read[0][2] * made[2]
+            kernel = taps * shapes[operation.reads][2] * made[2]
             bias = made[2] if operation.bias else 0
             yield Cost(kernel + bias, kernel * made[0] * made[1])
         elif isinstance(operation, Norm):
             yield Cost(2 * made[2], 0)  # a scale and a bias
         else:
             yield Cost(0, 0)
+
+
+def _shapes(
+    architecture: Architecture, input_shape: tuple[int, int, int], num_classes: int
+) -> dict[str, Shape]:
+    """(height, width, channels) of what each operation makes, by its name."""
+    height, width, channels = input_shape
+    shapes: dict[str, Shape] = {IMAGES: (height, width, channels)}
+    for operation in architecture.operations():
+        read = [shapes[name] for name in read_by(operation)]
+        shapes[operation.name] = _shape(operation, read, num_classes)
+    return shapes
 
 
 def _shape(operation: Operation, read: list[Shape], num_classes: int) -> Shape:

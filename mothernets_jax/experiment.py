@@ -11,7 +11,7 @@ import numpy as np
 from rich.console import Console
 
 from mothernets_jax import files, hosts, run_folder
-from mothernets_jax.capacity import check_memory, check_steps
+from mothernets_jax.capacity import check_batch_norm, check_memory, check_steps
 from mothernets_jax.compilation import ProgramStore
 from mothernets_jax.devices import device_name
 from mothernets_jax.execution import Execution, read_records, run_stages
@@ -198,6 +198,7 @@ def _compositions(task: Task, settings: Settings) -> dict[str, Composition]:
     found = {name: METHODS[name](task, settings, members) for name in settings.methods}
     stages = [stage for composition in found.values() for stage in composition.stages]
     check_steps(stages, task)
+    check_batch_norm(stages, task)
     return found
 
 

@@ -16,7 +16,7 @@ from mothernets_jax.architectures.operations import (
     Norm,
     Weight,
 )
-from mothernets_jax.arguments import check_architecture, check_images
+from mothernets_jax.arguments import check_architecture, check_images, check_values
 from mothernets_jax.channels import (
     Split,
     draw_shares,
@@ -24,6 +24,7 @@ from mothernets_jax.channels import (
     identity_map,
     restrict,
 )
+from mothernets_jax.costs import norm_positions
 from mothernets_jax.layers import NORM_EPSILON
 from mothernets_jax.models import (
     Moments,
@@ -73,7 +74,8 @@ def hatch(
 
     Raises:
         ValueError: the member cannot be grown from the mother, variables of another
-            network, no batch of finite images, or an unknown split.
+            network, no batch of finite images, too few of them for the statistics of a
+            normalisation, or an unknown split.
 
     References:
         MotherNets (MLSys 2020), section on hatching; Net2Net; Network Morphism.
@@ -217,6 +219,11 @@ def _grow_norms(
     """Parameters and running statistics of the member's normalisations, by name."""
     norms = [op for op in member.operations() if isinstance(op, Norm)]
     inserted = [norm for norm in norms if norm.name not in walk.counterparts]
+    if images is not None:
+        positions = norm_positions(member, images.shape[1:])
+        for norm in inserted:
+            if norm.inserted_as == "undone":  # by statistics of these images
+                check_values(norm.name, len(images) * positions[norm.name])
     moments: Mapping[str, Moments] = {}
     if any(norm.inserted_as == "undone" for norm in inserted):
         moments = (

@@ -27,7 +27,12 @@ from mothernets_jax.architectures.operations import (
     Weight,
     read_by,
 )
-from mothernets_jax.arguments import check_architecture, check_images, check_task
+from mothernets_jax.arguments import (
+    check_architecture,
+    check_images,
+    check_task,
+    check_values,
+)
 from mothernets_jax.costs import pooled_sides
 from mothernets_jax.layers import BatchNorm, conv, max_pool, mean_pool, overlapping_pool
 from mothernets_jax.wording import shown
@@ -112,6 +117,10 @@ class Network(nn.Module):
             )
             return layer(read[0])
         if isinstance(operation, Norm):
+            if train:
+                axis = self.batch_axis  # its parts make the whole batch
+                parts = 1 if axis is None else jax.lax.axis_size(axis)
+                check_values(operation.name, parts * math.prod(read[0].shape[:-1]))
             norm: Any = BatchNorm(
                 use_running_average=not train,
                 dtype=self.dtype,
@@ -279,8 +288,9 @@ def apply(
         dtype: in which hidden layers compute; None for that of the variables.
 
     Raises:
-        ValueError: no batch of images, or variables of another network or for images
-            of another shape.
+        ValueError: no batch of images, variables of another network or for images of
+            another shape, or `train` with a batch normalisation that sees one value a
+            channel.
     """
     check_architecture(architecture)
     check_variables(architecture, variables)

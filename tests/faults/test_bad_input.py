@@ -188,6 +188,13 @@ RUNS = [
         "raise config.train.batch_size",
     ),
     (
+        {"networks": {"A": "mlp 8; batch_norm"}, "train__batch_size": 1},
+        "config.train.batch_size is 1",
+        "'dense1_norm' of full_data-A_1-A_2",
+        "statistics of one value",
+        "Raise it to 2 or more",
+    ),
+    (
         {"networks": TOO_WIDE, "methods": ("full_data",)},
         "full_data-A",
         "2 networks of 1,000,",
