@@ -19,7 +19,14 @@ import pytest
 import tensorflow_datasets as tfds
 from PIL import Image
 
-from mothernets_jax.data import checks, decoding, load, prepare, tfds_builder
+from mothernets_jax.data import (
+    checks,
+    decoding,
+    identity,
+    load,
+    prepare,
+    tfds_builder,
+)
 from mothernets_jax.data.streaming import StepReader
 from mothernets_jax.data.tfds_source import load_tfds
 
@@ -286,6 +293,28 @@ def test_imagenet_is_tested_on_its_validation_images(tmp_path):
     assert sorted(labels.read(np.arange(3)).tolist()) == [0, 1, 2]
     assert sorted(test_labels.read(np.arange(2)).tolist()) == [3, 4]
     assert test_images[1:].shape == (1, 8, 8, 3)
+
+
+@pytest.mark.parametrize("memory_bytes", [None, 0])
+def test_another_version_is_told(tmp_path, monkeypatch, memory_bytes):
+    """Though it holds the same images, in memory or streamed."""
+    options = {"validation_fraction": 0.0, "memory_bytes": memory_bytes}
+
+    def describe(folder, **how):
+        directory = prepare_insects(tmp_path / folder, **how)
+        dataset = load("tfds:insects", directory=directory, **options)
+        return identity.describe(dataset, name="tfds:insects")
+
+    before = describe("first")
+    assert identity.differences(before, describe("copy")) == []
+    version = tfds.core.Version("1.0.1")
+    monkeypatch.setattr(builder_of(IMAGE, CLASSES), "VERSION", version)
+    found = identity.differences(before, describe("other"))
+    assert found == ["the version was insects/1.0.0 and is insects/1.0.1"]
+    monkeypatch.undo()
+    other = identity.differences(before, describe("labels", labels=(1, 0)))
+    assert "labels of the training images differ" in other
+    assert "labels of the test images differ" in other
 
 
 # What is refused.

@@ -15,6 +15,7 @@ import numpy as np
 
 from mothernets_jax.data import checks, streaming
 from mothernets_jax.data.decoding import EncodedImages
+from mothernets_jax.data.digests import Source, digest_of
 
 _log = logging.getLogger(__name__)
 
@@ -66,6 +67,8 @@ class Dataset(NamedTuple):
         are streamed, over the first `STATISTICS_IMAGES` of them, which are a fixed
         random sample, stratified by class.
       std: float32 [channels], likewise; at least one pixel level.
+      source: what else tells these images from others: their version, and where they
+        are streamed, their files.
     """
 
     train_images: Images
@@ -79,6 +82,7 @@ class Dataset(NamedTuple):
     class_names: tuple[str, ...]
     mean: np.ndarray
     std: np.ndarray
+    source: Source = Source()
 
     @property
     def input_shape(self) -> tuple[int, int, int]:
@@ -177,6 +181,12 @@ def split(
     else:
         train_split = sample = _take(train_images, train)
     mean, std = _channel_statistics(sample)
+    source = Source()
+    if isinstance(train_images, EncodedImages):
+        source = Source(train_images.source.version)
+        if streamed:
+            files = f"{train_images.source.files}, {digest_of(train)}"
+            source = source._replace(files=files, decoded=digest_of(sample))
     return Dataset(
         train_images=train_split,
         train_labels=train_labels[train].astype(np.int32),
@@ -190,6 +200,7 @@ def split(
         class_names=tuple(class_names),
         mean=mean,
         std=std,
+        source=source,
     )
 
 

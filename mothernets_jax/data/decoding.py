@@ -14,6 +14,7 @@ from typing import BinaryIO, NamedTuple
 import numpy as np
 
 from mothernets_jax.data.crops import Box, centre_box
+from mothernets_jax.data.digests import Source
 
 _log = logging.getLogger(__name__)
 
@@ -46,6 +47,7 @@ class EncodedImages:
       crop: one of `crops.CROPS`; with `resized`, training takes random parts, and
         what is read here are the middles.
       purpose: what to say of these images beside their progress.
+      source: tells all that can be numbered from those of another data set.
     """
 
     files: Callable[[np.ndarray], Sequence[Encoded]]
@@ -54,6 +56,7 @@ class EncodedImages:
     image_size: int | None = None
     crop: str = "shift"
     purpose: str = ""
+    source: Source = dataclasses.field(default_factory=Source)
 
     @property
     def shape(self) -> tuple[int, int, int, int]:

@@ -18,6 +18,7 @@ import numpy as np
 
 from mothernets_jax.data import decoding, image_cache
 from mothernets_jax.data.dataset import Arrays
+from mothernets_jax.data.digests import Source, digest_of_files
 
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif", ".ppm")
 _LAYOUT = "expected DIR/train/<class>/ and DIR/test/<class>/ with the images in them"
@@ -81,6 +82,7 @@ def load_image_folder(
                 (height, width, 3),
                 image_size,
                 crop,
+                source=_source(root, files[:num_train]),
             )
             numbers = np.split(images.numbers, [num_train])
             encoded = [images.take(split) for split in numbers]
@@ -172,6 +174,12 @@ def _open(paths: list[str], numbers: Iterable[int]) -> list[decoding.Encoded]:
 def _labels(classes: dict[str, list[_File]]) -> np.ndarray:
     counts = [len(files) for files in classes.values()]
     return np.repeat(np.arange(len(counts), dtype=np.int32), counts)
+
+
+def _source(root: Path, files: list[_File]) -> Source:
+    """Tells training images that stay in their files from others, wherever they are."""
+    named = ((file.path.removeprefix(str(root)), file.size_bytes) for file in files)
+    return Source(files=digest_of_files(named))
 
 
 def _fingerprint(root: Path, files: list[_File]) -> str:

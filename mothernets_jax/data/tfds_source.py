@@ -16,6 +16,7 @@ import numpy as np
 
 from mothernets_jax.data import decoding
 from mothernets_jax.data.dataset import Arrays, LazyLabels
+from mothernets_jax.data.digests import Source
 from mothernets_jax.data.tfds_builder import prepared_builder
 
 _log = logging.getLogger(__name__)
@@ -67,6 +68,7 @@ def load_tfds(
             image_size,
             crop,
             f" of {records.name}",
+            _source(builder, split),
         )
         labels = LazyLabels(len(numbers), partial(_read_labels, records, label_key))
         return images, labels
@@ -111,6 +113,13 @@ def _test_split(builder: Any, name: str) -> str:
         f"train and {wanted or 'test (or validation)'}. Choose another, or write its "
         "images into folders: --config.data.name=folder."
     )
+
+
+def _source(builder: Any, split: str) -> Source:
+    """The data set's version, and how its records are kept."""
+    info = builder.info.splits[split]
+    files = f"{int(info.num_bytes)} bytes, shards of {info.shard_lengths} records"
+    return Source(builder.info.full_name, files)
 
 
 def _image_shape(
