@@ -38,7 +38,7 @@ from mothernets_jax.config import from_config
 from mothernets_jax.settings import (
     Settings,
     digest_of,
-    without_harmless,
+    identifying,
     without_other_methods,
 )
 
@@ -65,7 +65,7 @@ def name_of(method: str, settings: Settings) -> str:
 
     Wherever the images are, only their folder's name counts.
     """
-    used = without_other_methods(without_harmless(settings.to_json()), (method,))
+    used = without_other_methods(identifying(settings.to_json()), (method,))
     used["data"] |= {"dir": Path(settings.data.dir).name}
     return f"{method}-{digest_of(used)}"
 

@@ -10,6 +10,15 @@ from mothernets_jax.architectures import Architecture, parse
 
 # Besides `data.workers`: a run may go on with others.
 _HARMLESS = ("prices", "combine", "checkpoint")
+# Where images are kept: a run's own record tells whether they are the same.
+_PLACES = ("dir", "ood_dir")
+# Settings that earlier versions did not have, by full name, each with the value that
+# does what these versions did.
+_EARLIER = {
+    "data.resize": "stretch",
+    "data.test_fraction": 0.2,  # there was no run without a test set of its own
+    "train.class_weights": "none",
+}
 # What one method alone reads.
 _SECTIONS = {
     "mothernets": ("mother", "hatch"),
@@ -190,7 +199,7 @@ class Settings:
 
     def digest(self) -> str:
         """Eight hexadecimal digits that differ where any setting does that matters."""
-        return digest_of(without_harmless(self.to_json()))
+        return digest_of(identifying(self.to_json()))
 
 
 def digest_of(values: Mapping[str, Any]) -> str:
@@ -206,6 +215,51 @@ def without_harmless(settings: Mapping[str, Any]) -> dict[str, Any]:
         data = kept["data"].items()
         kept["data"] = {name: value for name, value in data if name != "workers"}
     return kept
+
+
+def without_places(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings as plain values, but for where the images are."""
+    kept = dict(settings)
+    if isinstance(kept.get("data"), Mapping):
+        data = kept["data"].items()
+        kept["data"] = {name: value for name, value in data if name not in _PLACES}
+    return kept
+
+
+def identifying(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings as plain values, as they tell one experiment from another by a digest.
+
+    Left out are those that change no trained parameter, and those that have the value
+    which stands for what was done before there were such settings: a new one changes
+    no digest of an earlier version.
+    """
+    kept = without_harmless(settings)
+    for name, value in _EARLIER.items():
+        group, field = name.split(".")
+        section = kept.get(group)
+        if isinstance(section, Mapping) and section.get(field) == value:
+            kept[group] = {n: v for n, v in section.items() if n != field}
+    return kept
+
+
+def of_this_version(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings that an earlier version has saved, with the fields it did not have.
+
+    Args:
+        settings: plain values, the content of a run's `config.json`.
+
+    Returns:
+        The same, and for each field of today that is missing the value that does what
+        that version did, as far as there is one.
+    """
+    filled = dict(settings)
+    sections = {field.name: field.type for field in dataclasses.fields(Settings)}
+    for name, value in _EARLIER.items():
+        group, field = name.split(".")
+        known = {own.name for own in dataclasses.fields(sections[group])}  # type: ignore[arg-type]
+        if field in known and isinstance(filled.get(group), Mapping):
+            filled[group] = {field: value, **filled[group]}
+    return filled
 
 
 def without_other_methods(
