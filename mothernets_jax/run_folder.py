@@ -7,16 +7,27 @@ import json
 import logging
 import os
 import socket
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
-from mothernets_jax import checkpoints, files
-from mothernets_jax.settings import Settings, without_harmless
+from mothernets_jax import checkpoints, data_record, files
+from mothernets_jax.settings import (
+    Settings,
+    of_this_version,
+    without_harmless,
+    without_places,
+)
+from mothernets_jax.wording import named
 
 _log = logging.getLogger(__name__)
 
 _CONFIG, _RESULTS, _LOCK = "config.json", "results.json", ".lock"
 _CHECKSUM = ".results.sha256"
+_STAGES = "stages"
+# What a file system puts into any folder; hidden files are passed over, too.
+_NO_CONTENT = ("lost+found",)
+_MOST_NAMES = 3  # of what a folder holds, in a message
 _SECTIONS = ("name", "methods", "plan", "data", "provenance")  # of the results
 
 
@@ -24,7 +35,7 @@ def find_results(workdir: Path, settings: Settings) -> dict[str, Any] | None:
     """The content of a finished run's `results.json`; None where it is not finished.
 
     Raises:
-        ValueError: the folder is a file, or holds another experiment.
+        ValueError: the folder is a file, holds another experiment, or no run at all.
     """
     _check_experiment(workdir, settings)
     path = workdir / _RESULTS
@@ -48,6 +59,7 @@ def _check_experiment(workdir: Path, settings: Settings) -> None:
     checkpoints.check_path(workdir)
     path = workdir / _CONFIG
     if not path.exists():
+        _check_no_strangers(workdir)
         return
     try:
         found = _read_object(path, "seed", "methods")
@@ -56,11 +68,32 @@ def _check_experiment(workdir: Path, settings: Settings) -> None:
             f"{error}. Where the folder is surely this experiment's, delete the file "
             "alone, and the run goes on"
         ) from None
-    found, wanted = without_harmless(found), without_harmless(settings.to_json())
+    found = without_harmless(of_this_version(found))
+    wanted = without_harmless(settings.to_json())
+    if data_record.exists(workdir):  # by which the images themselves are compared
+        found, wanted = without_places(found), without_places(wanted)
     if found != wanted:
         raise ValueError(
             f"{workdir} holds another experiment: {_differences(found, wanted)}. "
             "Choose another --workdir, or delete that folder"
+        )
+
+
+def _check_no_strangers(workdir: Path) -> None:
+    """Makes sure that a folder without settings is empty, or a run's that lost them."""
+    if not workdir.is_dir():
+        return
+    if (workdir / _STAGES).is_dir() or data_record.is_ours(workdir):
+        return
+    names = (path.name for path in workdir.iterdir())
+    found = sorted(n for n in names if not n.startswith(".") and n not in _NO_CONTENT)
+    if found:
+        some = ", ".join(map(named, found[:_MOST_NAMES]))
+        more = len(found) - _MOST_NAMES
+        raise ValueError(
+            f"--workdir={workdir} is not the folder of a run: it holds {some}"
+            + (f" and {more:,} more" if more > 0 else "")
+            + f", and no {_CONFIG}. Choose an empty folder or a new one, which is made"
         )
 
 
@@ -92,23 +125,27 @@ class Owner:
         self._workdir, self._command = workdir, command
         self._file: IO[str] | None = None
 
-    def claim(self, settings: Settings) -> None:
-        """Makes the folder, unless it is there, and locks it, unless that was done.
+    def reserve(self, settings: Settings) -> None:
+        """Locks the folder, unless that was done; changes nothing else in it.
 
         Raises:
             ValueError: it cannot be written, or another process works in it.
         """
-        try:
-            files.make_folder(self._workdir)
+        with _explained(self._workdir):
             self._lock()
             # Another process may have made it another experiment's meanwhile.
             _check_experiment(self._workdir, settings)
+
+    def claim(self, settings: Settings) -> None:
+        """Makes the folder, unless it is there, locks it, and writes the settings.
+
+        Raises:
+            ValueError: it cannot be written, or another process works in it.
+        """
+        with _explained(self._workdir):
+            files.make_folder(self._workdir)
+            self.reserve(settings)
             files.write_json(self._workdir / _CONFIG, settings.to_json())
-        except OSError as error:
-            raise ValueError(
-                f"--workdir={self._workdir} cannot be written ({error.strerror}): "
-                "expected a folder that you may write to"
-            ) from error
 
     def release(self) -> None:
         """Lets others work in the folder."""
@@ -142,6 +179,18 @@ class Owner:
             own = {"host": socket.gethostname(), "process": os.getpid()}
             file.write(json.dumps({**own, "command": self._command}))
             file.flush()
+
+
+@contextlib.contextmanager
+def _explained(workdir: Path) -> Iterator[None]:
+    """Tells what to do about a folder that cannot be written."""
+    try:
+        yield
+    except OSError as error:
+        raise ValueError(
+            f"--workdir={workdir} cannot be written ({error.strerror}): expected a "
+            "folder that you may write to"
+        ) from error
 
 
 def _describe_holder(text: str) -> str:

@@ -14,7 +14,7 @@ FLOORS = [
     "arguments",
     "data presets costs alignment checkpoints compilation hosts calibration"
     + " diversity ood weighting settings losses",
-    "models best_alignment combine interruption unfinished",
+    "models best_alignment combine interruption unfinished data_record",
     "meeting ensemble_record moments mothernet training evaluation measures",
     "walk reuse branching",
     "hatching momentum groups clustering",
@@ -38,7 +38,7 @@ JAX_FREE = set(
     "architectures presets costs alignment best_alignment mothernet reuse clustering "
     "arguments schedules settings config ranges wording freezing data combine metrics "
     "config_file files run_log progress user_cache report calibration diversity ood "
-    "weighting measures".split()
+    "weighting measures data_record".split()
 )
 JAX = {"jax", "jaxlib", "flax", "optax", "chex", "orbax"}
 

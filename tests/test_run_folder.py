@@ -7,8 +7,9 @@ import sys
 import pytest
 
 from configs.vgg_ensemble import get_config
-from mothernets_jax import run_folder
+from mothernets_jax import data_record, run_folder
 from mothernets_jax.config import from_config
+from mothernets_jax.experiment import train_and_evaluate
 from mothernets_jax.methods import METHODS
 from mothernets_jax.run_folder import Owner, find_results
 
@@ -27,6 +28,13 @@ def settings_of(**overrides):
     config = get_config()
     config.update_from_flattened_dict(overrides)
     return from_config(config, tuple(METHODS))
+
+
+def begin(workdir):
+    """Makes the folder of a run, with its settings."""
+    owner = Owner(workdir, "")
+    owner.claim(settings_of())
+    owner.release()
 
 
 def test_a_second_process_is_told_who_works_in_the_folder(tmp_path):
@@ -72,9 +80,7 @@ def test_the_owner_may_claim_again_and_release(tmp_path):
     ],
 )
 def test_what_may_change_between_two_commands(tmp_path, field, value, allowed):
-    owner = Owner(tmp_path, "")
-    owner.claim(settings_of())
-    owner.release()
+    begin(tmp_path)
     changed = settings_of(**{field: value})
     if allowed:
         assert find_results(tmp_path, changed) is None
@@ -89,6 +95,7 @@ def test_what_may_change_between_two_commands(tmp_path, field, value, allowed):
 def test_damaged_results_are_made_again_and_a_damaged_config_is_refused(
     tmp_path, content, caplog
 ):
+    begin(tmp_path)
     (tmp_path / "results.json").write_text(content)
     assert find_results(tmp_path, settings_of()) is None
     assert "results.json is damaged: it is made again" in caplog.text
@@ -98,6 +105,7 @@ def test_damaged_results_are_made_again_and_a_damaged_config_is_refused(
 
 
 def test_whole_results_are_found(tmp_path):
+    begin(tmp_path)
     results = {section: {} for section in run_folder._SECTIONS}
     (tmp_path / "results.json").write_text(json.dumps(results))
     assert find_results(tmp_path, settings_of()) == results
@@ -108,3 +116,80 @@ def test_a_path_that_orbax_takes_for_a_pattern_is_refused(tmp_path):
     folder.mkdir()
     with pytest.raises(ValueError, match=r"has \[ \] in its path"):
         find_results(folder, settings_of())
+
+
+def write(*names):
+    """From a folder to nothing: writes these files into it."""
+
+    def make(folder):
+        for name in names:
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_text("own")
+
+    return make
+
+
+FOREIGN = {
+    "images": (write("train/ant/0.png", "test/ant/0.png"), "it holds test, train, and"),
+    "a file": (write("notes.txt"), "it holds notes.txt, and no config.json"),
+    "many": (write(*"abcdefgh"), "it holds a, b, c and 5 more, and no config.json"),
+    "a data set's own record": (write("data.json", "0.png"), "0.png, data.json"),
+    "other results": (write("results.json"), "it holds results.json, and"),
+    "another program's settings": (write("config.json"), "config.json is damaged"),
+}
+
+
+@pytest.mark.parametrize("kind", FOREIGN)
+def test_a_folder_of_something_else_is_refused_and_left_alone(tmp_path, kind):
+    make, message = FOREIGN[kind]
+    make(tmp_path)
+    before = {p: p.is_file() and p.read_bytes() for p in tmp_path.rglob("*")}
+    for refuse in (
+        lambda: find_results(tmp_path, settings_of()),
+        lambda: train_and_evaluate(settings_of(), name="", workdir=tmp_path),
+    ):
+        with pytest.raises(ValueError) as refused:
+            refuse()
+        assert message in str(refused.value)
+        assert str(tmp_path) in str(refused.value)
+    assert {p: p.is_file() and p.read_bytes() for p in tmp_path.rglob("*")} == before
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        (),
+        (".DS_Store",),
+        (".lock",),  # of a process that was killed before it wrote anything else
+        (".config.json.123.tmp",),
+        ("lost+found/x",),
+        ("config.json",),
+        ("stages/A/record.json", "metrics.jsonl"),  # of a run whose settings were lost
+    ],
+    ids=str,
+)
+def test_folders_that_a_run_may_use(tmp_path, names):
+    write(*names)(tmp_path)
+    if "config.json" in names:
+        text = json.dumps(settings_of().to_json())
+        (tmp_path / "config.json").write_text(text)
+    assert find_results(tmp_path, settings_of()) is None
+    begin(tmp_path)
+
+
+def test_a_run_that_lost_its_settings_is_known_by_the_record_of_its_data(tmp_path):
+    data_record.begin(tmp_path, {"splits": {}}, {})
+    (tmp_path / "strategies.json").write_text("{}")
+    assert find_results(tmp_path, settings_of()) is None
+    (tmp_path / "data.json").write_text("{}")
+    with pytest.raises(ValueError, match="is not the folder of a run"):
+        find_results(tmp_path, settings_of())
+
+
+def test_where_images_are_is_compared_only_without_a_record_of_them(tmp_path):
+    begin(tmp_path)
+    moved = settings_of(**{"data.dir": "/elsewhere", "data.ood_dir": "/x"})
+    with pytest.raises(ValueError, match=r"config.data.dir is '' there and '/elsewh"):
+        find_results(tmp_path, moved)
+    data_record.begin(tmp_path, {"splits": {}}, {})
+    assert find_results(tmp_path, moved) is None

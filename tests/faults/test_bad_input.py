@@ -308,12 +308,19 @@ def truncated(name):
 def strategies(content):
     def make(workdir):
         workdir.mkdir()
+        text = json.dumps(settings_of(**SHORT).to_json())
+        (workdir / "config.json").write_text(text)
         (workdir / "strategies.json").write_text(json.dumps(content))
 
     return make
 
 
+def images(workdir):
+    write_images(workdir, {"ant": range(2)}, {"ant": range(2)})
+
+
 WORKDIRS = [
+    ("run", images, "run is not the folder of a run: it holds test, train, and no"),
     ("run", make_file, "run is a file", "expected a folder"),
     ("run/below", lambda w: make_file(w.parent), "cannot be written", "run/below"),
     ("x" * 300, lambda w: None, "File name too long", "choose another place"),
