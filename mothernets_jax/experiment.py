@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
-from mothernets_jax import hosts, run_folder
+from mothernets_jax import data_record, hosts, run_folder
 from mothernets_jax.architectures import Architecture
 from mothernets_jax.capacity import check_memory, check_steps
 from mothernets_jax.compilation import Executables, ProgramStore
@@ -30,7 +30,14 @@ from mothernets_jax.run_log import MetricsLog, provenance
 from mothernets_jax.settings import Settings
 from mothernets_jax.stages import Composition, Task, planned_flops
 from mothernets_jax.strategies import StrategyMemory
-from mothernets_jax.task_loading import describe_data, load_task, read_ood_images
+from mothernets_jax.task_loading import (
+    check_data,
+    check_finished,
+    computation,
+    describe_data,
+    load_task,
+    read_ood_images,
+)
 
 _log = logging.getLogger(__name__)
 
@@ -71,7 +78,8 @@ def run(
         The content of `results.json`.
 
     Raises:
-        ValueError: bad settings or data, or a folder that holds another experiment.
+        ValueError: bad settings or data, or a folder that holds another experiment or
+            a run on other data.
     """
     started = time.perf_counter()
     results = train_and_evaluate(
@@ -107,14 +115,15 @@ def train_and_evaluate(
         The content of `results.json`.
 
     Raises:
-        ValueError: bad settings or data, or a folder that holds another experiment or
-            that another process is working in.
+        ValueError: bad settings or data, or a folder that holds another experiment, a
+            run on other data or no run, or that another process is working in.
         InterruptedRunError: told to stop by a signal; the same call goes on.
     """
     console = console or Console(quiet=True)
     hosts.check_same("the settings", settings.digest())
     done = hosts.on_first(lambda: run_folder.find_results(workdir, settings))
     if done is not None:
+        hosts.on_first(lambda: check_finished(workdir, settings))
         console.print(
             f"Everything in {workdir} is done already.", soft_wrap=True, markup=False
         )
@@ -123,13 +132,14 @@ def train_and_evaluate(
     with contextlib.ExitStack() as stack:
         stack.enter_context(interruption.watch())
         stack.callback(owner.release)
-        hosts.on_first(lambda: owner.claim(settings) if workdir.exists() else None)
+        hosts.on_first(lambda: owner.reserve(settings) if workdir.exists() else None)
         task = load_task(settings)
         ood_images = hosts.on_every(lambda: read_ood_images(task, settings))
+        described = check_data(workdir, settings, task.dataset, ood_images)
         compositions = _compositions(task, settings)
         check_memory((s for c in compositions.values() for s in c.stages), task)
-        # A new folder is made only now that all that could be refused was looked at.
-        hosts.on_first(lambda: owner.claim(settings))
+        # Written to only now that all that could be refused was looked at.
+        hosts.on_first(lambda: _begin(owner, workdir, settings, described))
         if store is None:
             store = stack.enter_context(contextlib.closing(ProgramStore()))
         trained = _train_methods(
@@ -151,6 +161,17 @@ def train_and_evaluate(
         }
         hosts.on_first(lambda: run_folder.finish(workdir, results))
     return results
+
+
+def _begin(
+    owner: run_folder.Owner,
+    workdir: Path,
+    settings: Settings,
+    described: Mapping[str, Any],
+) -> None:
+    """Writes into the run's folder what tells it from others: settings, then data."""
+    owner.claim(settings)
+    data_record.begin(workdir, described, computation(settings))
 
 
 def _train_methods(

@@ -15,7 +15,7 @@ import absl.logging
 
 from mothernets_jax import files
 
-_PACKAGES = ("jax", "flax", "optax", "numpy")
+_PACKAGES = ("jax", "flax", "optax", "numpy", "pillow")
 
 
 def log_our_stages() -> None:
@@ -137,14 +137,18 @@ def provenance(command: str, device: str) -> dict[str, str]:
         command: the command line.
         device: the accelerator's or processor's name.
     """
-    versions = {package: importlib.metadata.version(package) for package in _PACKAGES}
     return {
         "command": command,
         "device": device,
-        "commit": _commit(),
+        **versions(),
         "python": platform.python_version(),
-        **versions,
     }
+
+
+def versions() -> dict[str, str]:
+    """The commit of this code, and the versions of what computes with it, by name."""
+    packages = {package: importlib.metadata.version(package) for package in _PACKAGES}
+    return {"commit": _commit(), **packages}
 
 
 def _commit() -> str:

@@ -130,7 +130,8 @@ def test_four_devices_learn_what_one_learns(trained):
 def test_the_first_host_alone_writes_and_speaks(trained):
     folder, ((_, out, err), (_, other_out, other_err)) = trained
     names = {path.name for path in (folder / "host0" / "run").iterdir()}
-    assert {"config.json", "metrics.jsonl", "report.html", "results.json"} <= names
+    written = {"config.json", "data.json", "metrics.jsonl", "report.html"}
+    assert written | {"results.json"} <= names
     assert not (folder / "host1" / "run").exists()
     assert "report: run/report.html" in out
     assert "report" not in other_out

@@ -18,7 +18,8 @@ from mothernets_jax import checkpoints, data
 DAMAGES = int(os.environ.get("MOTHERNETS_JAX_DAMAGES", "40"))
 # Their messages say what to do; everything else is mended. A page or a picture is in
 # the way only as a folder.
-REFUSED = {"config.json", "strategies.json", "metrics.jsonl", ".lock", "report.html"}
+REFUSED = {"config.json", "data.json", "strategies.json", "metrics.jsonl"}
+REFUSED |= {".lock", "report.html"}
 
 
 def cut(content, draw):
