@@ -44,8 +44,10 @@ def run_trial(overrides: dict, store: ProgramStore) -> dict:
     workdir = Path(_SCRATCH.value, settings.digest())
     unhatched = from_config(_CONFIG.value, tuple(methods.METHODS))
     kept = mother_folder(settings, unhatched)
-    if kept.exists() and not workdir.exists():
-        shutil.copytree(kept, workdir / "stages")
+    if (
+        kept / "stages"
+    ).exists() and not workdir.exists():  # with the record of their data
+        shutil.copytree(kept, workdir)
     results = experiment.train_and_evaluate(
         settings,
         name="trial",
@@ -53,8 +55,10 @@ def run_trial(overrides: dict, store: ProgramStore) -> dict:
         store=store,
     )
     for folder in workdir.glob("stages/mothernets-mothernet_?"):
-        if not (kept / folder.name).exists():
-            shutil.copytree(folder, kept / folder.name)
+        if not (kept / "stages" / folder.name).exists():
+            shutil.copytree(folder, kept / "stages" / folder.name)
+            if (workdir / "data.json").exists():
+                shutil.copy2(workdir / "data.json", kept)
     (figures,) = results["methods"].values()
     members = figures["members"].values()
     return {

@@ -86,6 +86,35 @@ def test_seeds_are_averaged():
     assert full_data["std"]["ensemble"]["average"]["error"] == 0
 
 
+def test_runs_on_other_training_images_are_variants():
+    """Their folder's name tells nothing, and settings alone do not tell them apart."""
+    splits = [{"training": {"labels": "a", "pixels": p}} for p in ("x", "x", "y", "y")]
+    runs = [
+        run(f"r{seed}", seed, data__dir=f"/{seed}")._replace(splits=own)
+        for seed, own in enumerate(splits)
+    ]
+    variants = compare(runs)["methods"]["mothernets"]
+    assert [variant["seeds"] for variant in variants] == [[0, 1], [2, 3]]
+    assert all(variant["name"].startswith("data.images=") for variant in variants)
+    # As are runs of which one does not tell its images, or with other settings.
+    alike = [*runs[:2], run("old", 2)]
+    (variant,) = compare(alike)["methods"]["mothernets"]
+    assert variant["seeds"] == [0, 1, 2] and variant["name"] == ""
+    other = [runs[0], run("fold", 2, data__fold=1)._replace(splits=splits[2])]
+    names = [v["name"] for v in compare(other)["methods"]["mothernets"]]
+    assert names == ["data.fold=0", "data.fold=1"]
+
+
+def test_runs_tested_on_other_images_are_not_compared():
+    runs = [
+        run("one", 0)._replace(splits={"test": {"labels": "a", "pixels": "x"}}),
+        run("two", 1)._replace(splits={"test": {"labels": "a", "pixels": "y"}}),
+    ]
+    with pytest.raises(ValueError, match="not tested on the same images.*pixels: 'y'"):
+        check_comparable(runs)
+    check_comparable([runs[0], run("old", 1)])
+
+
 def test_methods_of_several_runs_of_one_seed_are_put_together():
     found = compare(
         [run("a", methods=("mothernets",)), run("b", methods=("full_data",))]

@@ -9,13 +9,13 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from mothernets_jax.report.columns import with_shares
-from mothernets_jax.report.finished_runs import Run
+from mothernets_jax.report.finished_runs import Run, with_images
 from mothernets_jax.report.series import anytime_points, flops_before_members
 from mothernets_jax.report.style import settings_text
 from mothernets_jax.settings import without_harmless, without_other_methods
 
 # What makes no other experiment: the seed, where the data are, what else is trained.
-_NO_VARIANT = ("seed", "methods", "data.dir")
+_NO_VARIANT = ("seed", "methods", "data.dir", "data.ood_dir")
 _CLUSTERING = ("num_clusters", "min_shared", "align")  # read by MotherNets alone
 _COMPARED = ("ensemble", "validation", "mean_member_error", "diversity", "ood")
 
@@ -38,7 +38,7 @@ def compare(runs: Sequence[Run]) -> dict[str, Any]:
     Raises:
         ValueError: two runs with the same settings, seed and a method in common.
     """
-    settings = [variant_settings(run.settings) for run in runs]
+    settings = with_images(runs, [variant_settings(run.settings) for run in runs])
     check_distinct(runs, settings)
     differing = differing_settings(settings)
     full_data = _only_full_data(runs, settings)

@@ -1,9 +1,13 @@
 """Finished runs from their folders, and whether they can be compared."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
+
+from mothernets_jax import data_record
+from mothernets_jax.settings import digest_of, of_this_version
 
 
 class Run(NamedTuple):
@@ -13,11 +17,13 @@ class Run(NamedTuple):
         folder: where it is.
         settings: the content of its `config.json`.
         results: the content of its `results.json`.
+        splits: of its data, by name their digests; empty in a run of an older version.
     """
 
     folder: str
     settings: dict[str, Any]
     results: dict[str, Any]
+    splits: Mapping[str, Mapping[str, Any]] = MappingProxyType({})
 
 
 def read_run(folder: Path) -> Run:
@@ -28,9 +34,12 @@ def read_run(folder: Path) -> Run:
     """
     if not folder.is_dir():
         raise ValueError(f"{folder} is no folder: expected that of a finished run")
-    return Run(
-        str(folder), *(_read(folder / f"{name}.json") for name in ("config", "results"))
+    settings, results = (
+        _read(folder / f"{name}.json") for name in ("config", "results")
     )
+    record = data_record.read(folder)
+    splits = record["data"]["splits"] if record else {}
+    return Run(str(folder), of_this_version(settings), results, splits)
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -72,6 +81,36 @@ def check_comparable(runs: Sequence[Run]) -> None:
                 )
 
 
+def with_images(
+    runs: Sequence[Run], settings: Sequence[Mapping[str, Any]]
+) -> list[dict[str, Any]]:
+    """Tells runs apart whose settings of data agree, and whose training images do not.
+
+    Args:
+        runs: those of an older version, which hold no digests, are taken at their word.
+        settings: of each run, as `variant_settings` returns them.
+
+    Returns:
+        The same; where a run was trained on other images than another one, with
+        `data.images`, the beginning of their digest.
+    """
+    digests = [run.splits.get("training", {}) for run in runs]
+    sections = [
+        {name: value for name, value in each.items() if name.startswith("data.")}
+        for each in settings
+    ]
+    found = []
+    for own, section, digest in zip(settings, sections, digests, strict=True):
+        alike = [
+            other
+            for there, other in zip(sections, digests, strict=True)
+            if there == section and other
+        ]
+        apart = digest and any(other != digest for other in alike)
+        found.append({**own, "data.images": digest_of(digest)} if apart else {**own})
+    return found
+
+
 def _test_set(run: Run) -> dict[str, Any]:
     """What tells test sets apart, in the order in which to name a difference."""
     data = run.results["data"]
@@ -82,6 +121,8 @@ def _test_set(run: Run) -> dict[str, Any]:
         "classes": data["class_names"],
         "fold": run.settings.get("data", {}).get("fold"),
         "images of each class": data.get("class_counts", {}).get("test"),
+        "SHA-256 of their labels": run.splits.get("test", {}).get("labels"),
+        "SHA-256 of their pixels": run.splits.get("test", {}).get("pixels"),
     }
 
 
