@@ -46,7 +46,7 @@ def correlations(split, family):
     key = jax.random.key(1)
     variables = init(mother, jax.random.key(0), (4, 4, 1), 3)
     hatched = hatch_jitted(variables, mother, member, key, split=split)
-    source = widening_map(named_key(key, "copies", unit), 6, 12).source
+    source = widening_map(named_key(key, "hatch", "copies", unit), 6, 12).source
     step = jax.jit(make_member_step(member, Augmentation(0, flip="none")))
     state = new_state(hatched)
     batch = (images - 127.0) / 74.0

@@ -144,7 +144,7 @@ def open_image(file: str | BinaryIO) -> Iterator["ImageFile"]:
     """Opens an image file in one of `FORMATS`, not decoded yet.
 
     Args:
-      file: the image's path, or its bytes from their beginning.
+      file: the image's path, or a stream of its bytes.
 
     Yields:
       Pillow's image.
@@ -159,6 +159,7 @@ def open_image(file: str | BinaryIO) -> Iterator["ImageFile"]:
         stream = (
             stack.enter_context(open(file, "rb")) if isinstance(file, str) else file
         )
+        stream.seek(0)  # as Pillow does, wherever the stream was left
         head = stream.read(HEAD_BYTES)
         stream.seek(0)
         image = _decoder(head)(stream)

@@ -194,7 +194,7 @@ RUNS = [
     (
         {"networks": {"A": "mlp 8; batch_norm"}, "train__batch_size": 1},
         "config.train.batch_size is 1",
-        "'dense1_norm' of full_data-A_1-A_2",
+        "'dense1_norm' of mothernets-mothernet_1",
         "statistics of one value",
         "Raise it to 2 or more",
     ),
