@@ -19,6 +19,9 @@ _SUFFIXES = (
     *(".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".dib", ".gif", ".webp"),
     *(".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm", ".avif", ".avifs"),
 )
+# Raw photographs begin as a TIFF, whose only picture may be a thumbnail.
+_RAW_SUFFIXES = (".3fr", ".arw", ".cr2", ".dng", ".erf", ".iiq", ".kdc", ".nef")
+_RAW_SUFFIXES += (".nrw", ".pef", ".sr2", ".srw")
 # Made by systems, and full of thumbnails, of shadows of files or of what was deleted.
 _SYSTEM_FOLDERS = ("__macosx", "@eadir", "$recycle.bin", "lost+found")
 _HEAD_BYTES = 32
@@ -75,6 +78,8 @@ def list_images(folder: str | Path) -> Listing:
     images, bad = dead[:], dead[:]
     for path, head in zip(files, _heads(files), strict=True):
         found = None if head is None else decoding.image_format(head)
+        if found == "TIFF" and path.lower().endswith(_RAW_SUFFIXES):
+            found = "raw camera"
         if found in decoding.FORMATS:
             images.append(path)
         elif found is not None:

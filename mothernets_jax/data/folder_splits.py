@@ -167,8 +167,8 @@ def other_entries(folder: Path) -> list[Skipped]:
             others.append(Skipped(path, HIDDEN))
         elif kind == "dead link":
             raise ValueError(
-                f"{path} is a link to {os.readlink(path)}, where nothing is: expected "
-                "a folder or a file. Mend or remove it."
+                f"{path} is a link to {os.path.realpath(path)}, where nothing is: "
+                "expected a folder or a file. Mend or remove it."
             )
         elif kind != "folder":
             others.append(Skipped(path, OUTSIDE))

@@ -54,6 +54,10 @@ _SIGNATURES = (
     ("GIF", b"GIF87a"),
     ("GIF", b"GIF89a"),
     ("BMP", b"BM"),
+    ("TIFF", b"II*\0"),
+    ("TIFF", b"MM\0*"),
+    ("TIFF", b"II+\0"),  # BigTIFF
+    ("TIFF", b"MM\0+"),
     ("EPS", b"%!PS"),
     ("EPS", b"\xc5\xd0\xd3\xc6"),
     ("PDF", b"%PDF"),
@@ -91,7 +95,6 @@ _TEXTS = (
     ("HTML", b"<html"),
     ("Git LFS pointer, whose file was not fetched", b"version https://git-lfs"),
 )
-_TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+", b"II\0*", b"MM*\0")
 # Brands of the ISO media files, which "ftyp" begins.
 _AVIF = (b"avif", b"avis")
 _HEIC = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
@@ -110,20 +113,19 @@ def image_format(head: bytes) -> str | None:
     >>> image_format(b"%!PS-Adobe-3.0 EPSF-3.0")
     'EPS'
     """
+    for name, signature in _SIGNATURES:
+        if head.startswith(signature):
+            # A raw file of Canon's, which begins as a TIFF does.
+            return "CR2" if name == "TIFF" and head[8:10] == b"CR" else name
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
         return "WEBP"
     if head[4:8] == b"ftyp":
         return _media_format(head)
-    if head.startswith(_TIFF):
-        return "Canon raw (CR2)" if head[8:10] == b"CR" else "TIFF"
     if head[:1] == b"P" and head[1:2] in b"123456" and head[2:3].isspace():
         return "PPM"
     text = head.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
     for name, signature in _TEXTS:
         if text.startswith(signature):
-            return name
-    for name, signature in _SIGNATURES:
-        if head.startswith(signature):
             return name
     return None
 
@@ -134,7 +136,7 @@ def _media_format(head: bytes) -> str:
         return "AVIF"
     if brand in _HEIC:
         return "HEIC"
-    return "Canon raw (CR3)" if brand == b"crx " else "MP4 or other video"
+    return "CR3" if brand == b"crx " else "MP4 or other video"
 
 
 @contextlib.contextmanager

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 _SUBFILE_TYPE, _BITS, _PHOTOMETRIC, _SAMPLE_FORMAT = 254, 258, 262, 339
 _ORIENTATION = 274
 
-_GREYS = ("1", "L", "LA")
+_GREYS = ("1", "LA")
 _SAVE_ANEW = "save it with 8 or 16 bits, scaled to their range"
 
 
@@ -63,6 +63,8 @@ def to_8_bits(image: "ImageFile") -> Upright:
         converted = _from_palette(image)
     elif image.mode.startswith("I"):
         converted = _from_deep_grey(image, tags)
+    elif image.mode in ("L", "RGB"):
+        converted = image
     elif image.mode in _GREYS:
         converted = image.convert("L")
     elif raw.startswith("LA;"):  # 16-bit grey with alpha: Pillow makes it RGBA
@@ -138,6 +140,8 @@ def _orientation(image: "ImageFile") -> int:
 
 def _turn(image: "Image.Image", orientation: int) -> "Image.Image":
     """Turns an image of this Exif orientation the right way up."""
+    if orientation == 1:
+        return image
     from PIL.Image import Transpose
 
     turns = {

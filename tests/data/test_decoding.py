@@ -125,7 +125,7 @@ OTHER_FORMATS = [
     (b"\0\0\1\0\1\0", "ICO"),
     (b"\0\0\0\x0cjP  \r\n\x87\n", "JPEG 2000"),
     (b"\xff\x4f\xff\x51", "JPEG 2000"),
-    (b"II*\0\x10\0\0\0CR\2\0", "Canon raw (CR2)"),
+    (b"II*\0\x10\0\0\0CR\2\0", "CR2"),
     (b"Pf\n2 2\n-1.0\n", "PFM"),
 ]
 

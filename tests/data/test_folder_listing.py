@@ -123,6 +123,15 @@ def test_what_is_skipped_is_named_with_its_reason(tmp_path):
     assert describe_skipped(tmp_path, []) == ""
 
 
+@pytest.mark.parametrize("suffix", [".nef", ".DNG"])
+def test_a_raw_photograph_is_no_tiff(tmp_path, suffix):
+    """The picture that Pillow would find in it is a thumbnail."""
+    Image.fromarray(random_pixels(0, (4, 4))).save(tmp_path / f"a{suffix}", "TIFF")
+    listing = list_images(tmp_path)
+    assert listing.images == []
+    assert reasons(listing.skipped, tmp_path) == {f"a{suffix}": "raw camera files"}
+
+
 def test_what_is_meant_to_be_an_image_and_is_none_is_bad(tmp_path):
     (tmp_path / "a.png").write_bytes(b"")
     (tmp_path / "b.JPEG").write_bytes(TEXT)
