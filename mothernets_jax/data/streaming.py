@@ -47,7 +47,7 @@ def check_grain() -> None:
             to do without.
     """
     try:
-        import grain  # noqa: F401
+        import grain  # noqa: F401  # pyright: ignore[reportMissingImports]  # an extra
     except ImportError as error:
         raise ArgumentError(
             "the training images are to be streamed, for which grain is needed, and it "
@@ -158,7 +158,7 @@ def read_ahead(
     Raises:
         ValueError: a file that cannot be read, or is of another size than the rest.
     """
-    import grain
+    import grain  # pyright: ignore[reportMissingImports]
 
     threads = 0 if workers else os.cpu_count() or 1
     batches = (
