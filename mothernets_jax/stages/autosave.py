@@ -24,43 +24,43 @@ KEPT = 2
 # Saving may take at most this share of the time, however short the interval.
 _MOST_OF_THE_TIME = 0.01
 
-# From the outline of what is saved to the shapes that it is expected to have.
+# Maps the outline of a save to the shapes that its arrays are expected to have.
 Template = Callable[[Any], dict[str, Any]]
 
 
 class StageAutosave:
-    """Saves of one stage; of several hosts, the first alone writes and reads."""
+    """Saves of one stage's unfinished work; only the first host writes and reads."""
 
     def __init__(self, folder: Path | None, interval_seconds: float = 60.0):
-        """Reads nothing yet.
+        """Prepares to save, without reading anything yet.
 
         Args:
-            folder: of this stage's saves; None to save nothing.
-            interval_seconds: between two saves, at least.
+            folder: the folder of this stage's saves; None to save nothing.
+            interval_seconds: the shortest time between two saves, in seconds.
         """
         self._folder, self._interval = folder, interval_seconds
         self._thread = ThreadPoolExecutor(1, "save") if folder else None
         self._pending: Future[None] | None = None
-        self._seconds = 0.0  # that the last save took
+        self._seconds = 0.0  # duration of the last save
         self._last = time.monotonic()
         self._damaged: set[int] = set()  # kept until there is a newer one
 
     def due(self) -> bool:
-        """Whether it is time to save again, on all hosts alike."""
+        """Tells whether it is time to save again; all hosts get the same answer."""
         if self._folder is None:
             return False
         waited = time.monotonic() - self._last
         idle = self._pending is None or self._pending.done()
-        # However slow the disk is.
+        # On a slow disk saves are rarer, so that they keep to their share of time.
         interval = max(self._interval, self._seconds / _MOST_OF_THE_TIME)
         return bool(multihost.broadcast_float(float(idle and waited >= interval)))
 
     def save(self, variables: Mapping[str, Any], record: Mapping[str, Any]) -> None:
-        """Begins to save.
+        """Begins to save, and lets a thread write the files.
 
         Args:
-            variables: arrays by name, which nothing changes any more.
-            record: plain values.
+            variables: nested arrays by name, which nothing changes any more.
+            record: plain values (as JSON holds them) that are saved with the arrays.
 
         Raises:
             OSError: the save before this one failed.
@@ -74,10 +74,10 @@ class StageAutosave:
         )
 
     def wait(self) -> None:
-        """Returns when what was begun is saved.
+        """Waits until the save that was begun last is written.
 
         Raises:
-            OSError: it could not be.
+            OSError: the save could not be written.
         """
         if self._pending is not None:
             self._pending.result()
@@ -89,16 +89,18 @@ class StageAutosave:
         template: Template,
         check_record: Callable[[Mapping[str, Any]], object] = lambda record: None,
     ) -> tuple[dict[str, Any], dict] | None:
-        """The newest save that is whole; those that are damaged are named.
+        """Reads the newest save that is whole; damaged ones are named in the log.
 
         Args:
-            outline: gives the names in what is saved, as plain values.
-            template: gives the shapes that are expected of such an outline; raises
-                `DamagedError` where nothing of the kind is.
-            check_record: raises `DamagedError` of a record that cannot be used.
+            outline: a function from what is saved to the names in it, as plain values.
+            template: a function from such an outline to the shapes and dtypes that are
+                expected; raises `DamagedError` for an outline that none fits.
+            check_record: a function that raises `DamagedError` for a record that
+                cannot be used.
 
         Returns:
-            Variables, on this host's first device, and their record; None without one.
+            The saved variables, on this host's first device, and their record; None
+            where no save is whole.
         """
 
         def find() -> tuple[int, dict[str, Any], Any] | None:
@@ -128,10 +130,10 @@ class StageAutosave:
         return variables, record
 
     def close(self) -> None:
-        """Waits for what was begun, and ends the thread.
+        """Waits for the save that was begun last, and ends the thread.
 
         Raises:
-            OSError: it could not be saved.
+            OSError: the save could not be written.
         """
         if self._thread is None:
             return
@@ -146,7 +148,7 @@ class StageAutosave:
             shutil.rmtree(self._folder, ignore_errors=True)
 
     def _write(self, variables: dict[str, Any], record: Mapping[str, Any]) -> None:
-        """Saves, then deletes all but the newest."""
+        """Writes a save, then deletes all but the newest `KEPT` whole ones."""
         started = time.monotonic()
         numbers = sorted(self._numbers())
         number = numbers[-1] + 1 if numbers else 1

@@ -1,4 +1,4 @@
-"""The training images that a call works on: all, or the chunk of a stream.
+"""The training images that a call works on: all of them, or a chunk of a stream.
 
 A stream's images are on the devices for some steps only, a chunk; the next is read and
 moved while one is trained on. Every chunk has the same shape, so that one program does
@@ -25,37 +25,38 @@ from mothernets_jax.training.member_step import TrainingData
 from mothernets_jax.training.sharding import Placement, own_places, put
 from mothernets_jax.utils.pytrees import named_key
 
-# Of one chunk's images, on all devices together; two chunks are there at a time.
+# The most bytes of one chunk's images, on all devices together, unless one step has
+# more; two chunks are held at a time.
 _CHUNK_BYTES = 64 * 2**20
 
-# (first step, one past the last, data that they are trained on) through an epoch.
+# Yields, through an epoch, (first step, one past the last, data for these steps).
 Calls = Generator[tuple[int, int, TrainingData], None, None]
 
 
 class InMemory:
-    """All training images, always there.
+    """All training images, held on the devices throughout.
 
     Attributes:
-        shapes: of what a call takes.
+        shapes: the training split itself, on the devices; every call takes it whole.
     """
 
     def __init__(self, data: TrainingData, steps: int, placement: Placement):
-        """Puts the data where it is needed.
+        """Puts the data on every device of the group.
 
         Args:
             data: the whole training split.
-            steps: in an epoch.
-            placement: of the group.
+            steps: number of steps in an epoch.
+            placement: the devices of the group, and how it is divided among them.
         """
         self.shapes = put(data, placement.everywhere)
         self._steps = steps
 
     def indices(self, drawn: jax.Array) -> jax.Array:
-        """From drawn examples to their places in the data: the same."""
+        """Returns the drawn examples as they are: they index the whole split."""
         return drawn
 
     def of_epoch(self, epoch: int, first: int = 0) -> Calls:
-        """Yields all steps of an epoch at once, wherever it goes on."""
+        """Yields all steps of an epoch at once, whatever the step it goes on from."""
         yield 0, self._steps, self.shapes
 
 
@@ -63,16 +64,17 @@ class Streamed:
     """Chunks of a stream; all members see the same images in the same order.
 
     Attributes:
-        shapes: of a chunk, and where it is kept.
+        shapes: shapes, dtypes and shardings of a chunk's images and labels, with the
+            statistics of the dataset themselves.
     """
 
     def __init__(self, stage: Stage, task: Task, placement: Placement):
-        """Reads nothing yet.
+        """Prepares to read, without reading anything yet.
 
         Args:
-            stage: whose name and recipe decide what is read.
-            task: with the images.
-            placement: of the group.
+            stage: the stage, whose name and recipe decide what is read.
+            task: the task, whose training images are encoded.
+            placement: the devices of the group, and how it is divided among them.
         """
         images, batch_size = task.dataset.train_images, stage.recipe.batch_size
         assert isinstance(images, EncodedImages)
@@ -108,12 +110,16 @@ class Streamed:
         )
 
     def indices(self, drawn: jax.Array) -> jax.Array:
-        """From drawn examples to places in a device's part of the step's chunk.
+        """Indices into a device's part of the chunk that each step is in.
 
-        Which examples were drawn does not matter here: the stream has its own order.
+        The examples that were drawn do not matter: the stream has its own order.
 
         Args:
-            drawn: int32 [members, steps, batch].
+            drawn: drawn examples, int32 [members, steps, batch]; only the shape and
+                dtype are used.
+
+        Returns:
+            The indices, of the same shape and dtype.
         """
         step = jnp.arange(drawn.shape[1], dtype=drawn.dtype)[:, None]
         position = jnp.arange(drawn.shape[2], dtype=drawn.dtype)[None]
@@ -124,8 +130,9 @@ class Streamed:
         """Yields the chunks of an epoch in their order, read ahead.
 
         Args:
-            epoch: from 0.
-            first: the step, from 0, at which the epoch goes on: from its chunk.
+            epoch: number of the epoch, from 0.
+            first: the step, from 0, at which the epoch goes on; the chunk that
+                contains it is the first to be yielded.
         """
         begin, workers = epoch * self._steps, self._task.stream_workers
         skipped = first // self._chunk_steps * self._chunk_steps
@@ -144,7 +151,7 @@ class Streamed:
                 yield of_chunk, stop, chunk
 
     def _read(self, batches: Iterator[Batch], steps: int) -> TrainingData:
-        """The next chunk, on the devices; what `steps` do not fill stays black."""
+        """Reads the next `steps` steps as a chunk on the devices; the rest is black."""
         own_places, own_batch, edge = len(self._own), self._own_batch, self._padding
         of_places = own_places, self._chunk_steps, own_batch
         images = np.zeros((*of_places, *self._image_shape), np.uint8)
@@ -162,7 +169,7 @@ class Streamed:
         )
 
     def _scatter(self, of_places: np.ndarray) -> jax.Array:
-        """From this host's places [places, steps, own batch, ...] to the devices."""
+        """Moves this host's places [places, steps, own batch, ...] to the devices."""
         examples = self._chunk_steps * self._own_batch
         shape = (self._places * examples, *of_places.shape[3:])
 
@@ -174,7 +181,7 @@ class Streamed:
 
 
 def make_chunks(stage: Stage, task: Task, placement: Placement) -> InMemory | Streamed:
-    """What feeds a group's steps: memory, or where the task has none, a stream."""
+    """Makes the source of a group's images: memory if they are there, else a stream."""
     if task.training_data is None:
         return Streamed(stage, task, placement)
     return InMemory(task.training_data, steps_per_epoch(stage.recipe, task), placement)

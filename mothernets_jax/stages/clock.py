@@ -13,23 +13,30 @@ class StageClock:
     """Stopwatches of a stage that may run beside others."""
 
     def __init__(self, task: Task, executables: Executables, before: dict[str, float]):
-        """Starts nothing yet.
+        """Prepares the clocks, without starting any.
 
         Args:
-            task: with the devices that the stage has.
-            executables: the stage's programs, whose meter counts what compiling took.
-            before: the clocks of a run that was interrupted; all zero for a new one.
+            task: the task, whose devices are those that the stage has.
+            executables: the stage's programs, which count the seconds that compiling
+                and waiting for it took.
+            before: seconds by clock of a run that was interrupted; all zero for a new
+                one.
         """
         self._executables, self._before = executables, dict(before)
-        # Others run beside it on the rest.
+        # Other stages may run beside it on the remaining devices.
         self._share_of_machine = len(task.devices) / jax.device_count()
 
     def of_machine(self, seconds: float) -> float:
-        """Seconds of this stage's devices as seconds of all devices."""
+        """Converts seconds of this stage's devices to seconds of the whole machine."""
         return seconds * self._share_of_machine
 
     def stopwatch(self) -> Callable[[], float]:
-        """A function that returns the seconds since now, but for waits for programs."""
+        """Starts a stopwatch.
+
+        Returns:
+            A function that returns the seconds since the start, of the whole machine,
+            without those spent waiting for programs.
+        """
         meter, started = self._executables, time.perf_counter()
         waited = meter.waited
         return lambda: self.of_machine(
@@ -37,7 +44,7 @@ class StageClock:
         )
 
     def compilation(self) -> dict[str, float]:
-        """Seconds that compiling took, and that were spent waiting for it, so far."""
+        """Seconds spent so far on compiling, and on waiting for it, by clock."""
         meter, before = self._executables, self._before
         return {
             "compile_seconds": before["compile_seconds"] + meter.seconds,

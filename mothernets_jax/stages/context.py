@@ -19,17 +19,18 @@ def stage_folder(workdir: Path, stage: Stage) -> Path:
 
 
 class RunContext(NamedTuple):
-    """What every stage of a run is trained with.
+    """The things that all stages of a run share.
 
     Attributes:
         workdir: the run's folder; None where nothing is to be saved.
         strategy: `auto` or one of `group_step.STRATEGIES`.
-        memory: the run's choices of strategies.
-        store: compiled programs.
+        memory: the strategies that the run has chosen so far.
+        store: the programs compiled so far.
         progress: the bars or log lines that show every epoch.
         metrics: the log of every epoch's figures; None where none is kept.
         interruption: the signals that ask the run to stop.
-        interval_seconds: the shortest time between two saves of unfinished work.
+        interval_seconds: the shortest time between two saves of unfinished work, in
+            seconds.
     """
 
     workdir: Path | None
@@ -54,6 +55,6 @@ class RunContext(NamedTuple):
         return StageAutosave(folder, self.interval_seconds)
 
     def log(self, **figures: Any) -> None:
-        """Adds a line to the metrics; of several hosts, on the first alone."""
+        """Adds a line to the log of metrics; only the first of several hosts does."""
         if self.metrics is not None and multihost.is_host0():
             self.metrics.append(**figures)

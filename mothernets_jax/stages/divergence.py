@@ -1,4 +1,4 @@
-"""Numerical trouble: when a member's training has failed, and what is tried then.
+"""Numerical trouble: how a failed training is recognised, and what is tried next.
 
 A member that diverges goes back to its state before the epoch, and trains on at a
 tenth of the learning rate. The second time it is left out. The others of its group are
@@ -17,9 +17,9 @@ from mothernets_jax.training.member_step import MemberState, Metrics
 
 _log = logging.getLogger(__name__)
 
-# Of the learning rate, after a member has diverged once.
+# Factor on the learning rate of a member that has diverged once.
 RETRY_RATE = 0.1
-# A mean training loss of so many times that of guessing has exploded.
+# A mean training loss above this many times the loss of guessing has exploded.
 _EXPLODED = 100.0
 
 
@@ -31,9 +31,12 @@ def divergence_reasons(
     """Reasons why members have diverged in an epoch, in words, by member.
 
     Args:
-        states: by member that trained, its state after the epoch.
-        metrics: by member, its means over the epoch.
-        num_classes: number of the labels.
+        states: states after the epoch, by name, of the members that trained in it.
+        metrics: mean metrics over the epoch, by name, of at least these members.
+        num_classes: number of classes.
+
+    Returns:
+        The reasons, by name, of the members that have diverged alone.
     """
     reasons = {
         name: divergence_reason(state, metrics[name], num_classes)
@@ -49,8 +52,8 @@ def divergence_reason(
 
     Args:
         state: the member's state after the epoch, with arrays of any kind.
-        metrics: the member's means over the epoch.
-        num_classes: number of the labels; guessing has a loss of its logarithm, in
+        metrics: the member's mean metrics over the epoch.
+        num_classes: number of classes; the loss of guessing is its logarithm, in
             nats.
     """
     if not math.isfinite(metrics.loss):
@@ -65,16 +68,17 @@ def divergence_reason(
 
 
 def unpredictable(validation_errors: Mapping[str, float | None]) -> dict[str, str]:
-    """Members whose loss was finite, though what they predict is not.
+    """Members whose predictions are not finite, though their training loss was.
 
     In training a batch is normalised by its own statistics, in evaluation by the
     running ones: a network may overflow in one of both alone.
 
     Args:
-        validation_errors: by member, as `prediction.validation_error`.
+        validation_errors: validation errors by name, as fractions; NaN where the
+            predictions are not finite, None without validation images.
 
     Returns:
-        By such a member, what went wrong, in words.
+        The reason in words, by name, of these members alone.
     """
     reason = "its predictions of the validation images are not finite"
     return {
@@ -85,11 +89,11 @@ def unpredictable(validation_errors: Mapping[str, float | None]) -> dict[str, st
 
 
 def roll_back(position: StageState, troubles: Mapping[str, str]) -> None:
-    """Decides who tries the epoch again, and who is left out.
+    """Decides which members try the epoch again, and which are left out.
 
     Args:
-        position: of the stage, after the epoch; changed.
-        troubles: by member that diverged in it, why.
+        position: the state of the stage after the epoch; changed in place.
+        troubles: the reasons, by name, of the members that diverged in it.
     """
     for name, reason in troubles.items():
         position.discarded_epochs[name] += 1

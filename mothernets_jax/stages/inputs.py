@@ -20,7 +20,7 @@ from mothernets_jax.utils.pytrees import named_key
 
 
 def keys_of(stage: Stage, task: Task) -> list[MemberKeys]:
-    """The keys of each member, derived from its name and its method's."""
+    """The random keys of each member, derived from its own and its method's name."""
     return [
         MemberKeys(
             *(
@@ -33,7 +33,7 @@ def keys_of(stage: Stage, task: Task) -> list[MemberKeys]:
 
 
 def epoch_inputs_of(stage: Stage, task: Task) -> Callable[..., EpochInputs]:
-    """What draws the inputs of a stage's epochs; see `make_epoch_inputs`."""
+    """Makes the function that draws the inputs of a stage's epochs."""
     examples, batch_size = len(task.dataset.train_labels), stage.recipe.batch_size
     with_replacement = stage.with_replacement
     return make_epoch_inputs(examples, batch_size, with_replacement=with_replacement)
@@ -45,9 +45,9 @@ def member_rates(
     """The traced hyper-parameters of a group.
 
     Args:
-        recipe: of all its members.
-        learning_rates: float32 [members, steps].
-        active: bool [members].
+        recipe: the recipe that all members share.
+        learning_rates: the learning rate of every step, float32 [members, steps].
+        active: true for the members that train, bool [members].
     """
     members = len(active)
     decay = jnp.full(members, recipe.weight_decay, jnp.float32)
@@ -58,7 +58,7 @@ def member_rates(
 def class_weights(recipe: Recipe, task: Task) -> np.ndarray | None:
     """Factors on the loss by class, float32 [classes]; None for a plain loss.
 
-    They are of the whole training split, for members that draw bags of it too.
+    They are computed on the whole training split, for members that draw bags, too.
     """
     if recipe.class_weights == "none":
         return None
@@ -66,5 +66,5 @@ def class_weights(recipe: Recipe, task: Task) -> np.ndarray | None:
 
 
 def call_bounds(first: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
-    """The steps of a call: the first, and one past the last, as traced scalars."""
+    """The first step of a call, and one past its last, as int32 scalars to trace."""
     return np.asarray(first, np.int32), np.asarray(stop, np.int32)

@@ -1,4 +1,4 @@
-"""Compile in the background what a stage will use, before it is its turn."""
+"""Compilation of a stage's programs in the background, before its turn comes."""
 
 from typing import Any
 
@@ -25,7 +25,7 @@ from mothernets_jax.training.sharding import place
 
 
 def prepare_stage(stage: Stage, task: Task, strategy: str, store: ProgramStore) -> None:
-    """Compiles in the background what `run_stage` will use on a single device."""
+    """Begins to compile what `run_stage` will use, if there is a single device."""
     if len(task.devices) > 1:
         return  # which devices it will have is not known yet
     stage.prepare(store)
@@ -44,11 +44,12 @@ def prepare_training(
     """Compiles in the background what a `GroupTrainer` will use on one device.
 
     Args:
-        stage: what will be trained.
-        task: on what.
-        variables: shapes of a member's.
-        strategy: `auto` begins with the program of a single member.
-        store: where compiled programs are kept.
+        stage: the stage that will be trained.
+        task: the images, and the devices, of which the first is prepared for.
+        variables: shapes and dtypes of one member's variables.
+        strategy: `auto` or one of `group_step.STRATEGIES`; `auto` begins with the
+            program of a single member.
+        store: the compiled programs, to which these are added.
     """
     strategy = strategy_without_trial(strategy, stage) or "loop"
     members = 1 if strategy == "loop" else len(stage.members)

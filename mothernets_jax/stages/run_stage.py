@@ -1,4 +1,4 @@
-"""Run a stage: its members through the epochs of the recipe, and what is left of them.
+"""Run a stage: train its members through the epochs of its recipe.
 
 Divergence is judged in `divergence`, time in `clock`; unfinished work is saved by
 `autosave`.
@@ -37,11 +37,11 @@ from mothernets_jax.training.member_step import MemberState, Metrics
 
 
 class StageResult(NamedTuple):
-    """What a stage has produced.
+    """The result of a stage.
 
     Attributes:
-        states: of every member but those that were left out, by name.
-        record: of the training, plain values.
+        states: final states, by name, of all members but those that were left out.
+        record: the record of the training, as plain values.
     """
 
     states: dict[str, MemberState]
@@ -56,17 +56,17 @@ def run_stage(
 ) -> StageResult:
     """Trains a stage's members to the end of their recipe.
 
-    From their start, or from where an interrupted run has saved them: the results are
-    the same, bit for bit.
+    They begin at their start, or go on from where an interrupted run has saved them:
+    the results are the same, bit for bit.
 
     Args:
         stage: the members and their recipe.
         task: the images, and the devices to train on.
         trained: states in which earlier stages left their networks, by name.
-        context: what all stages of the run share.
+        context: the things that all stages of the run share.
 
     Raises:
-        InterruptedRunError: told to stop; what was trained is saved.
+        InterruptedRunError: the run was told to stop; what was trained is saved.
     """
     autosave = context.autosave(stage)
     try:
@@ -80,7 +80,7 @@ def run_stage(
 
 
 class _StageRun:
-    """A stage's members on their way through the recipe, and where they stand."""
+    """The training of a stage's members through the recipe, and its present state."""
 
     def __init__(
         self,
@@ -90,7 +90,7 @@ class _StageRun:
         context: RunContext,
         autosave: StageAutosave,
     ):
-        """Starts the members, or fetches them from where they were saved."""
+        """Starts the members, or restores them from the newest save."""
         self._stage, self._task, self._context = stage, task, context
         self._autosave = autosave
         self._executables = executables = Executables(context.store)
@@ -135,7 +135,7 @@ class _StageRun:
     def _started(
         self, trained: Mapping[str, MemberState], reference: dict | None
     ) -> tuple[StageState, list[MemberState]]:
-        """The beginning of a stage, and its members' first states."""
+        """Starts the members; returns the stage's state and theirs, in their order."""
         stage, task, executables = self._stage, self._task, self._executables
         context = self._context
         zero = beginning(stage.members, "loop", {}, {}).clocks
@@ -162,10 +162,13 @@ class _StageRun:
         return state, starts
 
     def train_epoch(self) -> bool:
-        """Trains whoever is to train for an epoch; says whether anyone did.
+        """Trains the members that have an epoch to come for that epoch.
+
+        Returns:
+            False if no member had one, so that nothing was trained.
 
         Raises:
-            InterruptedRunError: told to stop; what was trained is saved.
+            InterruptedRunError: the run was told to stop; what was trained is saved.
         """
         state, recipe, members = self._state, self._stage.recipe, self._stage.members
         if state.steps == 0 and not state.retrying:
@@ -200,7 +203,7 @@ class _StageRun:
         return True
 
     def result(self) -> StageResult:
-        """The members as they are now, and the record."""
+        """The members as they are now, without those left out, and the record."""
         stage, state, trainer = self._stage, self._state, self._trainer
         self._context.progress.end_stage(stage.name)
         epochs = state.epochs()
@@ -235,7 +238,7 @@ class _StageRun:
         return self._trainer.states()
 
     def _close_epoch(self, trainer: GroupTrainer, seconds: float) -> None:
-        """Judges those that have trained; who diverged goes back, to try it again."""
+        """Judges the members that trained; puts those back that diverged."""
         state, stage = self._state, self._stage
         was_retry, state.retrying = state.retrying, False
         states = trainer.states()
@@ -262,13 +265,13 @@ class _StageRun:
     def _at_epoch_end(
         self, states: Mapping[str, MemberState]
     ) -> Mapping[str, MemberState]:
-        """States that the stage itself changes after the epoch."""
+        """New states, by name, of members that the stage changes after an epoch."""
         if self._stage.epoch_end is None or not states:
             return {}
         return self._stage.epoch_end.change(self._state.epoch + 1, states)
 
     def _show_epoch(self, trained: int, seconds: float, *, was_retry: bool) -> None:
-        """Tells the progress of an epoch that so many members trained."""
+        """Shows the progress of an epoch in which `trained` members trained."""
         state, stage, progress = self._state, self._stage, self._context.progress
         images = epoch_images(stage.recipe, self._task) * trained
         flops, dtype = self._flops * trained, self._task.dtype
@@ -283,7 +286,7 @@ class _StageRun:
     def _validation_errors(
         self, states: Mapping[str, MemberState]
     ) -> dict[str, float | None]:
-        """Validation errors of members after an epoch, by name."""
+        """Validation errors of members after an epoch, as fractions, by name."""
         evaluating = self._clock.stopwatch()
         errors = {
             name: validation_error(
@@ -317,7 +320,7 @@ class _StageRun:
     def _go_on_from(
         self, states: Mapping[str, MemberState], reasons: Mapping[str, str]
     ) -> None:
-        """Those that diverged from their states before the epoch, others from these."""
+        """Loads new states, but for members that diverged those before the epoch."""
         state, trainer = self._state, self._trainer
         assert trainer is not None
         good = zip(self._stage.members, self._good, strict=True)
@@ -343,7 +346,7 @@ class _StageRun:
         if state.steps:
             sums = zip(members, trainer.sums(), strict=True)
             state.sums = {name: [float(v) for v in own] for name, own in sums}
-        # What a member that diverges in this epoch goes back to.
+        # The states that members go back to if they diverge in this epoch.
         good = dict(zip(members, self._good, strict=True)) if state.steps else None
         record = state.to_record()
         record["clocks"] |= self._clock.compilation()

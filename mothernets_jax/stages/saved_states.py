@@ -1,4 +1,4 @@
-"""Members' states as they are saved, which describe themselves.
+"""Members' states in the form in which they are saved, which describes itself.
 
 A save of finished members is `{member: state}`, one of unfinished members
 `{"now": {member: state}, "good": {member: state}}`, with the states before the epoch
@@ -34,15 +34,15 @@ def unfinished_to_saved(
     """The arrays to save of unfinished members.
 
     Args:
-        now: their states, by name.
-        good: their states before the epoch; None between two epochs.
+        now: their present states, by name.
+        good: their states before the epoch, by name; None between two epochs.
     """
     saved = {_NOW: finished_to_saved(now)}
     return saved if good is None else {**saved, _GOOD: finished_to_saved(good)}
 
 
 def outline(saved: Any, levels: int) -> Any:
-    """The names in a save, as nested plain values, down to so many levels.
+    """The names in a save, as nested plain values, down to `levels` levels.
 
     >>> outline({"a": {"params": {"head": 1}}}, 2)
     {'a': {'params': None}}
@@ -53,7 +53,7 @@ def outline(saved: Any, levels: int) -> Any:
 
 
 def finished_outline(saved: Any) -> Any:
-    """The outline of a save of finished members: their names, and fields of states."""
+    """The outline of a save of finished members: names, and fields of their states."""
     return outline(saved, 2)
 
 
@@ -63,15 +63,15 @@ def unfinished_outline(saved: Any) -> Any:
 
 
 def finished_template(stage: Stage, task: Task, found: Any) -> dict[str, Any]:
-    """Shapes and dtypes of finished members, as an outline says that they are saved.
+    """Shapes and dtypes of finished members, in the form that an outline shows.
 
     Args:
         stage: the members' stage.
-        task: the images, whose shape the networks are for.
-        found: from `finished_outline`.
+        task: the task, whose images and classes shape the networks.
+        found: the outline of the save, made by `finished_outline`.
 
     Raises:
-        DamagedError: the save is none of this stage's members.
+        DamagedError: the save is not of this stage's members.
     """
     if not isinstance(found, Mapping) or not set(found) <= set(stage.members):
         raise DamagedError(f"{stage.name}: the save is not of the stage's members")
@@ -81,7 +81,16 @@ def finished_template(stage: Stage, task: Task, found: Any) -> dict[str, Any]:
 
 
 def unfinished_template(stage: Stage, task: Task, found: Any) -> dict[str, Any]:
-    """Shapes and dtypes of unfinished members; see `finished_template`."""
+    """Shapes and dtypes of unfinished members, in the form that an outline shows.
+
+    Args:
+        stage: the members' stage.
+        task: the task, whose images and classes shape the networks.
+        found: the outline of the save, made by `unfinished_outline`.
+
+    Raises:
+        DamagedError: the save is not of this stage's members.
+    """
     groups = found if isinstance(found, Mapping) else {}
     if groups.keys() not in ({_NOW}, {_NOW, _GOOD}) or any(
         set(own or ()) != set(stage.members) for own in groups.values()
@@ -101,11 +110,12 @@ def unfinished_from_saved(
     """The inverse of `unfinished_to_saved`.
 
     Args:
-        saved: the arrays.
-        members: names, in the order of the stage.
+        saved: the saved arrays, nested by name.
+        members: names of the members, in the order of the stage.
 
     Returns:
-        The members' states now, and those to go back to, in that order.
+        The members' present states, and the states they go back to if they diverge;
+        both in the order of `members`.
     """
     now = finished_from_saved(saved[_NOW])
     good = finished_from_saved(saved[_GOOD]) if _GOOD in saved else now

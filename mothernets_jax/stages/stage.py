@@ -22,12 +22,14 @@ from mothernets_jax.training.step_spec import StepSpec
 
 
 class Start(NamedTuple):
-    """Where the members of a stage begin.
+    """The beginning of a stage's members.
 
     Attributes:
-        states: by member, of those that are left out too.
-        checks: figures measured on the way, by member; empty for random beginnings.
-        left_out: by member that cannot be trained from its beginning, why.
+        states: first states by name, including those of members that are left out.
+        checks: figures measured on the way, by name of the member and of the figure;
+            empty for random beginnings.
+        left_out: reasons, by name, of the members that cannot be trained from their
+            beginnings.
     """
 
     states: dict[str, MemberState]
@@ -36,14 +38,14 @@ class Start(NamedTuple):
 
 
 class EpochEnd(NamedTuple):
-    """What a stage does with its members after an epoch, beside training.
+    """A change that a stage makes to its members after each epoch, beside training.
 
-    Weight averages, pruning masks and statistics that are estimated again are such.
+    Examples are weight averages, pruning masks and statistics that are estimated again.
 
     Attributes:
-        change: from the number of the epoch, from 1, and the states of the members that
-            trained in it without diverging, by name, to those that they go on from,
-            and are evaluated and saved with. It must be a pure function of both.
+        change: a pure function from the number of the epoch, from 1, and the states of
+            the members that trained in it without diverging, by name, to the states
+            that they go on from, and are evaluated and saved with.
         flops: training FLOPs that each call spends on a member.
     """
 
@@ -55,21 +57,23 @@ class Stage(NamedTuple):
     """Members of one architecture and how they are trained.
 
     Attributes:
-        method: its name.
-        label: names the stage within its method.
-        members: their names.
-        recipe: how they are trained.
-        spec: their training step.
-        start: from the states in which the method's earlier stages left their networks,
-            by name, and the programs compiled so far, to the members' first states.
-        needs: the networks among them that `start`, or the training, uses.
-        prepare: begins to compile the programs that `start` uses.
-        rates: from steps an epoch to the learning rate of every step, float32 [steps];
-            None for the recipe's schedule.
-        with_replacement: whether each member draws its own bag of the images.
+        method: name of the method that the stage belongs to.
+        label: name of the stage within its method.
+        members: names of the members.
+        recipe: the epochs, batch size, learning rates and the like of all members.
+        spec: the training step of all members.
+        start: a function from the states in which the method's earlier stages left
+            their networks, by name, and the programs compiled so far, to the members'
+            first states.
+        needs: names of the earlier networks that `start`, or the training, uses.
+        prepare: a function that begins to compile the programs that `start` uses.
+        rates: a function from the number of steps in an epoch to the learning rate of
+            every step of the stage, float32 [epochs * steps]; None for the recipe's
+            schedule.
+        with_replacement: true if each member draws its own bag of the images.
         reference: the earlier network whose variables the step's loss refers to; empty
             where it refers to none.
-        epoch_end: what is done with the members after each epoch; None for nothing.
+        epoch_end: the change made to the members after each epoch; None for none.
         start_flops: training FLOPs that `start` spends on a member. A stage of a recipe
             without epochs does its work there.
     """
@@ -95,18 +99,19 @@ class Stage(NamedTuple):
 
     @property
     def name(self) -> str:
-        """Names the stage's folder."""
+        """The name of the stage and of its folder."""
         return f"{self.method}-{self.label}"
 
 
 class MethodPlan(NamedTuple):
-    """A method's work.
+    """The stages and members of a method.
 
     Attributes:
-        stages: in the order of their training.
+        stages: the stages, in the order of their training.
         members: the networks that the ensemble consists of, each trained by a stage
             under its name; stages may train others on the way.
-        clusters: whose MotherNets are trained; none where a method has none.
+        clusters: the clusters whose MotherNets are trained; empty for a method without
+            MotherNets.
     """
 
     stages: tuple[Stage, ...]
@@ -128,11 +133,11 @@ def stage_rates(stage: Stage, task: Task) -> np.ndarray:
 
 
 def strategy_without_trial(requested: str, stage: Stage) -> str | None:
-    """A stage's strategy, where it can be told without a trial.
+    """A stage's strategy if it is known without a trial, else None.
 
     Args:
         requested: `auto` or one of `group_step.STRATEGIES`.
-        stage: whose members are to be trained.
+        stage: the stage that will be trained.
     """
     if len(stage.members) == 1:
         return "loop"  # all strategies are the same, and this is what they reduce to
@@ -151,9 +156,9 @@ def stage_flops(stage: Stage, task: Task, epochs: int) -> float:
     """Training FLOPs of a stage.
 
     Args:
-        stage: with the members, each of which is started once.
-        task: the images.
-        epochs: that all members together train.
+        stage: the stage, whose members are started once each.
+        task: the task, whose training images are counted.
+        epochs: number of epochs that all members train, added up.
     """
     return epoch_flops(stage, task) * epochs + stage.start_flops * len(stage.members)
 

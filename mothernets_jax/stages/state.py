@@ -1,4 +1,4 @@
-"""Where a stage stands on its way, in plain values, so that it can be saved."""
+"""The progress of a stage, in plain values, so that it can be saved."""
 
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,19 +24,21 @@ class StageState:
     """A stage between two steps; everything but the members' states.
 
     Attributes:
-        strategy: that steps the members; a run must not change its own.
-        epoch: from 0, the one that is being trained, or comes next.
-        steps: of it that are done.
-        retrying: whether it is trained again, by those that had diverged in it.
-        active: by member, who trains in it.
-        sums: by member, loss and accuracy added up over its steps.
-        history: by member, each metric after every epoch.
-        rate_shares: by member, a factor on the learning rate.
-        discarded_epochs: by member, in which it diverged.
-        left_out: by member that diverged twice, or could not begin, why.
-        checks: of the start, by member.
-        clocks: seconds so far; of training, hatching and evaluating those of the whole
-            machine: on a quarter of its devices a second counts a quarter.
+        strategy: the strategy that steps the members; a run must not change its own.
+        epoch: number, from 0, of the epoch that is being trained, or comes next.
+        steps: number of steps of this epoch that are done.
+        retrying: true if the epoch is trained again, by members that diverged in it.
+        active: true, by name, for the members that train in the epoch.
+        sums: loss and accuracy added up over the epoch's steps, by name of the member.
+        history: the values of each metric, one for each epoch, by name of the member
+            and of the metric.
+        rate_shares: factor on the learning rate, by name of the member.
+        discarded_epochs: number of epochs in which a member diverged, by its name.
+        left_out: reasons, by name, of members that diverged twice or could not begin.
+        checks: figures measured at the start, by name of the member and of the figure.
+        clocks: seconds so far, by name of the clock. Those of training, hatching and
+            evaluating are of the whole machine: on a quarter of its devices a second
+            counts a quarter.
     """
 
     strategy: str
@@ -53,7 +55,7 @@ class StageState:
     clocks: dict[str, float]
 
     def epochs(self) -> dict[str, int]:
-        """How many each member has trained, discarded ones included."""
+        """Number of epochs that each member has trained, discarded ones included."""
         return {
             name: len(history["train_loss"]) + self.discarded_epochs[name]
             for name, history in self.history.items()
@@ -64,7 +66,7 @@ class StageState:
         return [name for name, count in self.discarded_epochs.items() if count == 1]
 
     def latest(self) -> str:
-        """The group's newest figures in a few words."""
+        """The members' newest figures, averaged, in a few words."""
         newest = [
             {key: values[-1] for key, values in history.items()}
             for history in self.history.values()
@@ -81,7 +83,7 @@ class StageState:
         return text
 
     def to_record(self) -> dict[str, Any]:
-        """Plain values, to which nothing that follows makes a change."""
+        """The state as plain values, a copy that later changes do not reach."""
         return dataclasses.asdict(self)
 
     @classmethod
@@ -89,7 +91,7 @@ class StageState:
         """The inverse of `to_record`.
 
         Raises:
-            DamagedError: a record of another version.
+            DamagedError: the record was written by another version.
         """
         try:
             return cls(**record)
@@ -105,7 +107,7 @@ def beginning(
     checks: dict[str, dict[str, float]],
     left_out: Mapping[str, str],
 ) -> StageState:
-    """The position of members that have just been started."""
+    """The state of a stage whose members have just been started."""
     return StageState(
         strategy=strategy,
         epoch=0,
@@ -123,10 +125,11 @@ def beginning(
 
 
 def epochs_of(history: Mapping[str, Mapping[str, list]]) -> Iterator[dict[str, Any]]:
-    """Every member's figures of every epoch, epoch after epoch.
+    """Yields the figures of every member in every epoch, epoch after epoch.
 
     Args:
-        history: of each member, the figures of its epochs by metric.
+        history: the values of each metric, one for each epoch, by name of the member
+            and of the metric.
     """
     longest = max(len(h["train_loss"]) for h in history.values())
     for epoch in range(longest):
@@ -137,13 +140,18 @@ def epochs_of(history: Mapping[str, Mapping[str, list]]) -> Iterator[dict[str, A
 
 
 def plateaued(accuracies: Sequence[float], patience_epochs: int) -> bool:
-    """Whether the training accuracy has not improved for so many epochs."""
+    """Tells whether the training accuracy has stopped improving.
+
+    Args:
+        accuracies: training accuracy of every epoch so far.
+        patience_epochs: number of epochs without a new best that are enough.
+    """
     best = int(np.argmax(accuracies)) if accuracies else 0
     return len(accuracies) - 1 - best >= patience_epochs
 
 
 def still_training(stage: Stage, position: StageState) -> dict[str, bool]:
-    """By member, who has an epoch to come, were there more in the recipe."""
+    """Tells, by name, which members would train another epoch if the recipe had one."""
     recipe = stage.recipe
     active = {
         name: name not in position.left_out

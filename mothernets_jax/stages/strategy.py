@@ -1,4 +1,4 @@
-"""Which strategy steps a group: as asked for, or the fastest in a short trial.
+"""The choice of the strategy that steps a group: as requested, or by a short trial.
 
 The choice is remembered in the run's folder, since strategies agree to rounding only: a
 run that goes on after an interruption must not change its own.
@@ -36,10 +36,10 @@ class StrategyMemory:
     """The choices of a run: device, architecture, batch, members, dtype -> strategy."""
 
     def __init__(self, path: Path | None = None):
-        """Reads the file if it is there.
+        """Reads the choices from the file if it exists.
 
         Args:
-            path: a JSON file; None keeps the choices in memory only.
+            path: the JSON file of the choices; None keeps them in memory only.
 
         Raises:
             ValueError: the file is damaged.
@@ -85,15 +85,15 @@ def choose_strategy(
     memory: StrategyMemory,
     reference: Variables | None = None,
 ) -> str:
-    """The strategy for a stage; `auto` times a few steps where that can pay.
+    """Chooses the strategy of a stage; `auto` times a few steps where that can pay.
 
     Args:
         requested: `auto` or one of `group_step.STRATEGIES`.
-        stage: whose members are to be trained.
-        task: on what.
-        states: where each member starts.
-        executables: compiled programs.
-        memory: choices made before; a new one is added.
+        stage: the stage that will be trained.
+        task: the images, and the devices to train on.
+        states: first states of the members, in the stage's order.
+        executables: the programs compiled so far, to which new ones are added.
+        memory: the choices made before, to which a new one is added.
         reference: variables of the network that the loss refers to, if any.
     """
     members = len(stage.members)
@@ -120,7 +120,7 @@ def choose_strategy(
 
 
 def _key(stage: Stage, task: Task) -> str:
-    """All that the fastest strategy depends on."""
+    """The key of a choice: all that the fastest strategy depends on, in words."""
     refers_to = stage.spec.loss.reference
     dtype = task.dataset.mean.dtype if task.dtype is None else task.dtype
     return ", ".join(

@@ -20,23 +20,25 @@ from mothernets_jax.training.optim import OPTIMIZERS
 from mothernets_jax.training.step_spec import Augmentation, Coupling, Loss, StepSpec
 from mothernets_jax.utils.argument_errors import Argument, ArgumentError
 
-# Images at a time in evaluations: at most these, and at least those.
+# The most and the fewest images that are evaluated at a time.
 EVALUATION_BATCH = 512
 _SMALLEST_EVALUATION_BATCH = 16
 
 
 class Task(NamedTuple):
-    """What every stage works on.
+    """The data, devices and random key that all stages of a run work with.
 
     Attributes:
         dataset: the images, on the host.
         training_data: the training split, on the device, padded for crops; None where
             it is streamed.
         augmentation: how training images are varied.
-        dtype: in which hidden layers are trained; None for that of the variables.
-        key: derived from the run's seed.
-        devices: where to train, the first also evaluates.
-        stream_workers: processes that read a stream; 0 for threads of this one.
+        dtype: the dtype that hidden layers are trained in; None for that of the
+            variables.
+        key: the random key made from the run's seed.
+        devices: the devices to train on; the first also evaluates.
+        stream_workers: number of processes that read a stream; 0 for threads of this
+            process.
     """
 
     dataset: Dataset
@@ -49,17 +51,17 @@ class Task(NamedTuple):
 
     @property
     def input_shape(self) -> tuple[int, int, int]:
-        """(height, width, channels) of an image."""
+        """Height and width of an image, in pixels, and its channels."""
         return self.dataset.input_shape
 
     @property
     def num_classes(self) -> int:
-        """Number of labels."""
+        """Number of classes."""
         return self.dataset.num_classes
 
     @property
     def evaluation_batch(self) -> int:
-        """Images at a time in all of a run's evaluations, by one program a network.
+        """Number of images at a time in all evaluations, with one program a network.
 
         The validation split goes into as few batches as possible, filled up to a power
         of two: a network is evaluated on it after every epoch, on other images once.
@@ -81,11 +83,12 @@ def make_task(
     dtype: jax.typing.DTypeLike | None = None,
     stream_workers: int = 0,
 ) -> Task:
-    """Moves the training split to the device, unless it is streamed.
+    """Makes a task; moves the training split to the device, unless it is streamed.
 
     Raises:
-        ValueError: fewer training images than a batch holds, or a padding larger than
-            the images.
+        ValueError: there are fewer training images than a batch holds, the padding is
+            larger than the images, or the flips or borders of crops are not
+            available for a stream.
     """
     examples = len(dataset.train_labels)
     if examples < batch_size:
@@ -136,12 +139,12 @@ def make_task(
 
 
 def steps_per_epoch(recipe: Recipe, task: Task) -> int:
-    """Whole batches in the training split; what is left over sits an epoch out."""
+    """Number of whole batches in the training split; an epoch leaves out the rest."""
     return len(task.dataset.train_labels) // recipe.batch_size
 
 
 def epoch_images(recipe: Recipe, task: Task) -> int:
-    """Images that a network sees in an epoch."""
+    """Number of images that a network sees in an epoch."""
     return steps_per_epoch(recipe, task) * recipe.batch_size
 
 
@@ -154,15 +157,16 @@ def step_spec(
     loss: Loss | None = None,
     coupling: Coupling | None = None,
 ) -> StepSpec:
-    """The training step of networks of one architecture on a task.
+    """Makes the training step of networks of one architecture on a task.
 
     Args:
-        task: on what.
-        architecture: of every member.
-        optimizer: one of `optim.OPTIMIZERS`.
-        members: that are stepped together, among which what they share is divided.
-        loss: what they minimise; None for the labels' cross-entropy.
-        coupling: how they hang together; None where they do not.
+        task: the task, whose images, augmentation and dtype the step is for.
+        architecture: the architecture of every member.
+        optimizer: name of the optimizer, one of `optim.OPTIMIZERS`.
+        members: number of members that are stepped together; the FLOPs of operations
+            that they share are divided among them.
+        loss: the loss to minimise; None for the cross-entropy of the labels.
+        coupling: the coupling of the members; None where they are independent.
     """
     loss, coupling = loss or CrossEntropy(), coupling or Independent()
     shape, classes = task.input_shape, task.num_classes
@@ -171,7 +175,7 @@ def step_spec(
         stop = coupling.shared_operations
         shared = train_flops(architecture, shape, classes, stop=stop)
     flops -= shared * (1 - 1 / members)
-    if loss.reference is not None:  # it looks at every image
+    if loss.reference is not None:  # the reference looks at every image
         flops += forward_flops(loss.reference, shape, classes)
     return StepSpec(
         architecture,

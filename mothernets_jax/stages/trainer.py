@@ -1,4 +1,4 @@
-"""The moving parts of a stage: its members' states and the program that trains them."""
+"""Training of a stage's members: their states and the program that steps them."""
 
 import contextlib
 import time
@@ -27,21 +27,21 @@ from mothernets_jax.training.member_step import MemberState, Metrics, TrainingDa
 from mothernets_jax.training.sharding import fetch, place, put
 from mothernets_jax.utils.pytrees import stack, unstack
 
-# A call trains for about so long, after which progress is shown.
+# A call trains for about this many seconds, after which progress is shown.
 _CALL_SECONDS = 1.0
 _TRIALS, _TRIAL_STEPS = 3, 3
-# What a program needs, as the compiler names it.
+# The kinds of memory that a program needs, as the compiler names them.
 _IN_MEMORY = ("argument", "output", "temp", "generated_code")
 
 
 class GroupTrainer:
     """Trains the members of a stage by one strategy, an epoch at a time.
 
-    With `loop` every member is a group of its own, else all are one.
+    With `loop` every member is a group of its own; else all are one group.
 
     Attributes:
-        steps_per_epoch: batches that the training split fills.
-        compile_seconds: that the program took, whenever it was compiled.
+        steps_per_epoch: number of batches that the training split fills.
+        compile_seconds: seconds that compiling the program took, whenever that was.
     """
 
     def __init__(
@@ -57,13 +57,14 @@ class GroupTrainer:
         """Puts everything on the task's devices and compiles the program.
 
         Args:
-            stage: what to train.
-            task: on what, and where.
-            states: where each member starts; copied.
+            stage: the stage to train.
+            task: the images, and the devices to train on.
+            states: first states of the members, in the stage's order; copied.
             strategy: one of `group_step.STRATEGIES`.
-            executables: compiled programs.
+            executables: the programs compiled so far, to which new ones are added.
             reference: variables of the network that the loss refers to, if any.
-            sums: each member's metrics in an epoch that goes on; None for zero.
+            sums: metrics of each member added up over the steps that are done of an
+                unfinished epoch; None for zero.
         """
         recipe = stage.recipe
         self.steps_per_epoch = steps_per_epoch(recipe, task)
@@ -96,11 +97,12 @@ class GroupTrainer:
     def load(
         self, states: Sequence[MemberState], sums: Sequence[Metrics] | None = None
     ) -> None:
-        """Puts the members' states where they are trained.
+        """Puts the members' states on the devices that train them.
 
         Args:
-            states: each member's; copied.
-            sums: each member's metrics in an epoch that goes on; None for zero.
+            states: states of the members, in the stage's order; copied.
+            sums: metrics of each member added up over the steps that are done of an
+                unfinished epoch; None for zero.
         """
         self._groups = []
         for i in range(0, len(states), self._size):
@@ -125,16 +127,19 @@ class GroupTrainer:
         """Trains the active members for an epoch, or for what is left of it.
 
         Args:
-            epoch: from 0.
-            active: which members train; the others are left as they were.
-            advance: told, after each call, which share of the epoch it was.
-            first: steps of the epoch that are done already.
-            rate_shares: of each member, a factor on its learning rate; None for 1.
-            pause: called between calls, when all active members have done the same
-                steps, with their number and the seconds so far; may raise to stop.
+            epoch: number of the epoch, from 0.
+            active: true for each member that trains, in the stage's order; the others
+                are left as they were.
+            advance: a function that is given, after each call, the share of the
+                epoch's work that the call did, as a fraction.
+            first: number of steps of the epoch that are done already.
+            rate_shares: factor on the learning rate of each member; None for 1.
+            pause: a function that is called between two calls, when all active members
+                have done the same steps, with the number of these steps and the
+                seconds so far; may raise to stop.
 
         Returns:
-            The seconds it took, without those spent on compiling or in `pause`.
+            The seconds of training, without those spent on compiling or in `pause`.
         """
         busy = [i for i in range(len(self._groups)) if any(self._own(i, active))]
         inputs = [self._inputs(epoch, i, active, rate_shares) for i in busy]
@@ -161,7 +166,11 @@ class GroupTrainer:
         return time.perf_counter() - started - paused
 
     def seconds_per_step(self) -> float:
-        """The median time of a step of all members, over a few; they are trained."""
+        """Times a few steps, which train the members.
+
+        Returns:
+            The median seconds of a step of all members.
+        """
         inputs = self._inputs(0, 0, [True] * len(self._keys), None)
         with contextlib.closing(self._chunks.of_epoch(0)) as chunks:
             _, last, data = next(chunks)
@@ -171,7 +180,7 @@ class GroupTrainer:
         return float(np.median(times)) * len(self._groups)
 
     def memory_bytes(self) -> int | None:
-        """What a device holds in a step, by the compiler's count, with all members.
+        """Bytes that a device holds in a step with all members, as the compiler counts.
 
         None where the compiler does not count.
         """
@@ -193,18 +202,18 @@ class GroupTrainer:
         ]
 
     def metrics(self) -> list[Metrics]:
-        """Each member's means over the last epoch that it trained."""
+        """Each member's mean metrics over the steps of its last epoch."""
         return [
             Metrics(*(value / self.steps_per_epoch for value in member))
             for member in self.sums()
         ]
 
     def mean_rate(self, epoch: int) -> float:
-        """The mean learning rate of an epoch."""
+        """The mean learning rate of an epoch, without the members' factors on it."""
         return float(self._rates[epoch].mean())
 
     def states(self) -> dict[str, MemberState]:
-        """The members' states as they are, on the first of this host's devices."""
+        """The members' present states, by name, on the first of this host's devices."""
         groups_states = [group.members for group in self._groups]
         if self._placement.mesh is not None:
             own = self._placement.by_member.addressable_devices
@@ -221,9 +230,10 @@ class GroupTrainer:
         first: int,
         stop: int,
     ) -> float:
-        """Does some steps of a group; returns the seconds they took.
+        """Runs some steps of a group; returns the seconds that they took.
 
-        How many steps the next call does depends on them: one clock for all hosts.
+        The seconds are those of the first host on all hosts, as the number of steps of
+        the next call depends on them.
         """
         started = time.perf_counter()
         data = data._replace(**self._beside_images)
@@ -240,7 +250,7 @@ class GroupTrainer:
         active: Sequence[bool],
         rate_shares: Sequence[float] | None,
     ) -> EpochInputs:
-        """Inputs of a group's steps in an epoch."""
+        """Draws the inputs of a group's steps in an epoch."""
         own = self._own(group, active)
         shares = self._own(group, rate_shares or [1.0] * len(active))
         shares = np.asarray(self._fill(shares), np.float32)
@@ -261,10 +271,13 @@ class GroupTrainer:
         return put(inputs, self._placement.by_member)
 
     def _own(self, group: int, of_members: Sequence) -> Sequence:
-        """A group's part of something that each member has one of."""
+        """A group's part of a sequence with one entry for each member."""
         return of_members[group * self._size : (group + 1) * self._size]
 
     def _fill(self, of_members: Sequence) -> list:
-        """Repeats the last until each device has as many; the copies never train."""
+        """Repeats the last entry until all devices have equally many.
+
+        The copies never train.
+        """
         missing = -len(of_members) % self._placement.slots
         return [*of_members, *[of_members[-1]] * missing]
