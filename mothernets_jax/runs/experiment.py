@@ -1,4 +1,4 @@
-"""Run an experiment: methods, their stages in order, evaluation, report."""
+"""Run an experiment: train its methods' stages, evaluate and report."""
 
 import contextlib
 import logging
@@ -48,7 +48,7 @@ _log = logging.getLogger(__name__)
 
 
 def show_plan(settings: Settings, console: Console) -> None:
-    """Prints what a run with these settings would do."""
+    """Prints the clusters, stages and FLOPs of a run with these settings."""
     task = load_task(settings)
     compositions = _compositions(task, settings)
     print_plan(
@@ -70,14 +70,14 @@ def run(
     command: str,
     console: Console,
 ) -> dict[str, Any]:
-    """Trains, evaluates and reports every method, or what of it is not done yet.
+    """Trains, evaluates and reports every method, going on from what is done.
 
     Args:
-        settings: what to run.
-        name: of the experiment, for the report.
-        workdir: the run's folder; made if need be.
-        command: the command line, for the report.
-        console: where results and progress are shown.
+        settings: the experiment's settings.
+        name: the experiment's name, for the report.
+        workdir: the run's folder, made if it does not exist.
+        command: the command line, told in the report.
+        console: the console that shows results and progress.
 
     Returns:
         The content of `results.json`.
@@ -106,15 +106,16 @@ def train_and_evaluate(
     console: Console | None = None,
     store: ProgramStore | None = None,
 ) -> dict[str, Any]:
-    """The same as `run` without its report.
+    """Trains and evaluates every method, the same as `run` without its report.
 
     Args:
-        settings: what to run.
-        name: of the experiment.
-        workdir: the run's folder; made if need be.
-        command: the command line, for the record.
-        console: where progress is shown; None: nowhere.
-        store: compiled programs to share with other runs of this process.
+        settings: the experiment's settings.
+        name: the experiment's name, for `results.json`.
+        workdir: the run's folder, made if it does not exist.
+        command: the command line, written into `results.json`.
+        console: the console that shows progress; None shows nothing.
+        store: compiled programs to share with other runs of this process; None
+            compiles for this run alone.
 
     Returns:
         The content of `results.json`.
@@ -122,7 +123,8 @@ def train_and_evaluate(
     Raises:
         ValueError: bad settings or data, or a folder that holds another experiment, a
             run on other data or no run, or that another process is working in.
-        InterruptedRunError: told to stop by a signal; the same call goes on.
+        InterruptedRunError: a signal asked the run to stop; the same call goes on from
+            there.
     """
     console = console or Console(quiet=True)
     multihost.check_same("the settings", digest(settings))
@@ -181,7 +183,7 @@ def _begin(
     settings: Settings,
     described: Mapping[str, Any],
 ) -> None:
-    """Writes into the run's folder what tells it from others: settings, then data."""
+    """Records in the run's folder its settings, then the identity of its data."""
     owner.acquire(settings)
     run_record.begin(workdir, described, computation(settings))
 
@@ -196,7 +198,7 @@ def _train_methods(
     store: ProgramStore,
     interruption: Interruption,
 ) -> Outcomes:
-    """Every method's entry in `results.json`, after training what is not done.
+    """Trains what is not done yet and evaluates every method.
 
     Raises:
         ValueError: no method has a member; what was trained is saved.
@@ -240,6 +242,6 @@ def _compositions(task: Task, settings: Settings) -> dict[str, MethodPlan]:
 def _describe_plan(
     task: Task, settings: Settings, compositions: Mapping[str, MethodPlan]
 ) -> dict[str, Any]:
-    """The clusters of the method that has them."""
+    """Clusters of all methods that have any, as plain values."""
     clusters = [found for c in compositions.values() for found in c.clusters]
     return describe_clusters(clusters, settings.members, task)

@@ -1,7 +1,7 @@
-"""What may stop a run without being a mistake in its settings or our code.
+"""Messages for failures that neither the settings nor the code are to blame for.
 
 Full disks, files that may not be written, too little memory: whatever library they are
-noticed in, and wrapped in whatever error, each becomes one message.
+noticed in, and whatever error wraps them, each becomes one message.
 """
 
 import contextlib
@@ -37,13 +37,15 @@ _UNITS = {letter: 2 ** (10 * (i + 1)) for i, letter in enumerate("KMGTP")}
 
 @contextlib.contextmanager
 def explained(settings: Settings, workdir: Path) -> Iterator[None]:
-    """Turns such an error into a ValueError with one message; lets others through.
+    """Turns errors of disk, file or memory into a ValueError with one message.
+
+    Other errors pass through unchanged.
 
     Errors of images that are read while networks train name fields of the config.
 
     Args:
-        settings: of the run, to say what of them to lower.
-        workdir: the run's folder, to say what stays.
+        settings: the run's settings, some of which the message advises to lower.
+        workdir: the run's folder, named as the place of what stays saved.
     """
     try:
         with named_as_fields(DATA):
@@ -59,9 +61,9 @@ def explain(error: BaseException, settings: Settings, workdir: Path) -> str | No
     """The message for an error; None for one that speaks for itself.
 
     Args:
-        error: with all errors that led to it.
-        settings: see `explained`.
-        workdir: see `explained`.
+        error: the error, chained to those that led to it.
+        settings: the run's settings, some of which the message advises to lower.
+        workdir: the run's folder, named as the place of what stays saved.
     """
     chain = _chain(error)
     for cause in chain:  # before memory: a full disk is a "resource" to some libraries
@@ -79,7 +81,7 @@ def explain(error: BaseException, settings: Settings, workdir: Path) -> str | No
 
 
 def _chain(error: BaseException) -> list[BaseException]:
-    """An error and those that it was raised from, or while handling."""
+    """An error, then those that it was raised from or during the handling of."""
     chain: list[BaseException] = []
     current: BaseException | None = error
     while current is not None and current not in chain:
@@ -131,5 +133,5 @@ def _of_memory(text: str, settings: Settings) -> str:
 
 
 def _bytes(number: str, unit: str) -> float:
-    """A size as allocators write it: `12.5GiB`, `1024 bytes`."""
+    """Number of bytes of a size as allocators write it: `12.5GiB`, `1024 bytes`."""
     return float(number.replace(",", "").rstrip(".")) * _UNITS.get(unit[0], 1)

@@ -1,4 +1,4 @@
-"""Refuse, before anything is written, what no device could hold, finish or learn."""
+"""Refuse stages that no device could hold, finish or learn, before writing."""
 
 import math
 from collections.abc import Iterable
@@ -17,7 +17,7 @@ _BYTES = 4  # of a parameter, its momentum or its gradient: float32
 
 
 def check_steps(stages: Iterable[Stage], task: Task) -> None:
-    """Raises ValueError where a stage has more steps than anybody waits for."""
+    """Raises ValueError if a stage has more than `MOST_STEPS` training steps."""
     for stage in stages:
         epochs, steps = stage.recipe.epochs, steps_per_epoch(stage.recipe, task)
         if epochs * steps > MOST_STEPS:
@@ -31,9 +31,9 @@ def check_steps(stages: Iterable[Stage], task: Task) -> None:
 def check_batch_norm(stages: Iterable[Stage], task: Task) -> None:
     """Refuses batch normalisation by the statistics of a single value.
 
-    Its mean is the value itself, so that nothing passes and training ends in guessing.
-    Two are poor statistics, but some. Of a batch that is divided among devices or
-    hosts the statistics are those of the whole.
+    A single value is its own mean, so that nothing passes and training ends in
+    guessing. Two values are allowed, although their statistics are poor. If a batch is
+    divided among devices or hosts, the statistics are those of the whole batch.
 
     Raises:
         ValueError: a channel has one value in the whole batch.
@@ -56,8 +56,8 @@ def check_batch_norm(stages: Iterable[Stage], task: Task) -> None:
 def check_memory(stages: Iterable[Stage], task: Task) -> None:
     """Refuses stages whose parameters alone are too many for the devices.
 
-    What else a step needs depends on the compiler; `troubles` explains where that is
-    too much.
+    Whatever else a step needs depends on the compiler; if that is too much, `failures`
+    explains the error.
 
     Raises:
         ValueError: the parameters and the momentum of a stage's members, with one
@@ -82,7 +82,7 @@ def check_memory(stages: Iterable[Stage], task: Task) -> None:
 
 
 def gibibytes(size: float) -> str:
-    """A size in GiB.
+    """A number of bytes as text in GiB.
 
     >>> gibibytes(3 * 2**30)
     '3 GiB'

@@ -1,4 +1,4 @@
-"""From settings to what every stage works on, the same on every host."""
+"""Load the data and task that every stage works on, the same on every host."""
 
 import json
 import logging
@@ -21,7 +21,7 @@ _log = logging.getLogger(__name__)
 
 
 def load_task(settings: Settings) -> Task:
-    """Every host reads the data for itself.
+    """Reads the data, on every host for itself, and makes the task of a run.
 
     Raises:
         ValueError: data that cannot be read or used as the settings say.
@@ -36,12 +36,13 @@ def check_data(
 
     Args:
         workdir: the run's folder, which need not be there yet.
-        settings: of the run.
-        dataset: as it was loaded on this host.
-        ood_images: uint8 [examples, height, width, channels]; may be empty.
+        settings: the run's settings.
+        dataset: the data set as loaded on this host.
+        ood_images: another data set's test images, uint8 [examples, height, width,
+            channels]; may have no examples.
 
     Returns:
-        The data, as `identity.describe` has them.
+        The data's description by `identity.describe`, as plain values.
 
     Raises:
         ValueError: a host has other data than the first, or all have other data than
@@ -60,10 +61,11 @@ def check_data(
 def check_finished(workdir: Path, settings: Settings) -> None:
     """Makes sure that the data are still those that a finished run was begun on.
 
-    Data that cannot be read any more are no other data: that is a warning.
+    Data that can no longer be read are not taken for other data: they only cause a
+    warning.
 
     Raises:
-        ValueError: they are others, or their record is damaged.
+        ValueError: the data are others, or their record is damaged.
     """
     if run_record.read(workdir) is None:
         run_record.warn_of_no_record(workdir)
@@ -81,7 +83,7 @@ def check_finished(workdir: Path, settings: Settings) -> None:
 
 
 def computation(settings: Settings) -> dict[str, str]:
-    """In which precision networks are trained, by which versions."""
+    """Precision of the training, and versions of the code and packages, by name."""
     reduced = compute_dtype(settings.precision) is not None
     return {"precision": "bfloat16" if reduced else "float32", **versions()}
 
@@ -126,7 +128,12 @@ def _read_dataset(settings: Settings) -> Dataset:
 
 
 def read_ood_images(task: Task, settings: Settings) -> np.ndarray:
-    """Test images of another data set; none where none is named."""
+    """Reads another data set's test images, for the detection of unknown images.
+
+    Returns:
+        uint8 [examples, height, width, channels], of the task's image size; without
+        examples if the settings name no other data set.
+    """
     return _read_ood_images(settings, task.input_shape)
 
 
@@ -144,7 +151,7 @@ def _read_ood_images(
 
 
 def describe_data(settings: Settings, task: Task) -> dict[str, Any]:
-    """What was trained and evaluated on, for `results.json`."""
+    """Description of the data set and its splits, for `results.json`."""
     dataset = task.dataset
     return {
         "name": settings.data.name,

@@ -1,4 +1,4 @@
-"""What came of a method: its ensemble and figures, or why it has none.
+"""Outcomes of methods: an ensemble and its figures, or the reasons for having none.
 
 A member that diverged, needs one that did, or predicts something that is not finite is
 left out, and the others go on without it. A method whose every member is left out has
@@ -36,25 +36,28 @@ from mothernets_jax.utils.messages import in_short
 
 
 class Outcomes(NamedTuple):
-    """Two sections of `results.json`.
+    """Sections of `results.json` on the methods that succeeded and those that failed.
 
     Attributes:
-        methods: by method that has an ensemble, its entry.
-        failed: by method that has none, why its members were `left_out`, and what
-            was spent on it.
+        methods: entries of the methods that have an ensemble, by method.
+        failed: entries of the methods that have none, by method: the reasons why
+            members were `left_out`, and the costs.
     """
 
     methods: dict[str, dict[str, Any]]
     failed: dict[str, dict[str, Any]]
 
     def add(self, method: str, entry: dict[str, Any], combine: str, task: Task) -> str:
-        """Files a method's entry where it belongs; returns its news in a line.
+        """Files a method's entry under `methods` or `failed`.
 
         Args:
-            method: its name.
-            entry: as `evaluate_method` returns it.
-            combine: the combination whose error is told.
-            task: with the classes, which may be unequal.
+            method: the method's name.
+            entry: the method's entry, from `evaluate_method`.
+            combine: name of the combination of members whose error is told.
+            task: the task with the data set, whose classes may differ in size.
+
+        Returns:
+            One line that tells the method's error, or why it has no member.
         """
         if "ensemble" not in entry:
             self.failed[method] = entry
@@ -63,7 +66,7 @@ class Outcomes(NamedTuple):
         return f"{method}: {_errors_in_words(entry['ensemble'][combine], task)}"
 
     def check_any(self) -> None:
-        """Raises ValueError where every method has failed."""
+        """Raises ValueError if every method has failed."""
         if self.methods:
             return
         reasons = {name: in_short(e["left_out"]) for name, e in self.failed.items()}
@@ -75,7 +78,7 @@ class Outcomes(NamedTuple):
 
 
 def _errors_in_words(figures: Mapping[str, Any], task: Task) -> str:
-    """An ensemble's test error, with the balanced one where classes are unequal."""
+    """An ensemble's test error, with the balanced error if class sizes differ much."""
     text = f"ensemble error {figures['error']:.2%} on the test set"
     if is_imbalanced(class_counts(task.dataset)):
         text += f", {figures['balanced_error']:.2%} as the mean over its classes"
@@ -91,20 +94,23 @@ def evaluate_method(
     context: RunContext,
     ood_images: np.ndarray,
 ) -> dict[str, Any]:
-    """A method's entry in `results.json`; saves its ensemble, or why there is none.
+    """Evaluates a method and saves its ensemble, or the reasons for having none.
 
     Args:
-        method: its name.
-        composition: what it was to train.
-        trained: what came of its stages.
-        task: with the images and labels of the splits.
-        settings: of the run.
-        context: what all stages of the run share.
-        ood_images: uint8 [examples, height, width, channels]; may be empty.
+        method: the method's name, which names the ensemble's folder.
+        composition: the method's members and stages.
+        trained: the states and records that the method's stages left.
+        task: the task with the images and labels of all splits.
+        settings: the run's settings.
+        context: the folder, strategy, progress and the like that all stages of the
+            run share.
+        ood_images: another data set's test images, uint8 [examples, height, width,
+            channels]; may have no examples.
 
     Returns:
-        As `results.summarise`, with the reasons why members were `left_out`; of a
-        method without members, as `results.summarise_failure`, with the same.
+        The method's entry in `results.json`: the values of `results.summarise`, or of
+        `results.summarise_failure` if no member is left, and the reasons why members
+        were `left_out`, by name.
     """
     assert context.workdir is not None
     folder = context.workdir / ENSEMBLES_FOLDER / method
@@ -160,9 +166,12 @@ def _usable(
     ood_images: np.ndarray,
     executables: Executables,
 ) -> tuple[Ensemble | None, Predictions | None, dict[str, str]]:
-    """The ensemble of those whose predictions are finite, these, and why others miss.
+    """Keeps the members whose predictions are finite.
 
-    Without such members there is no ensemble; without any, no predictions either.
+    Returns:
+        The ensemble of these members, None without any; its predictions, or those of
+        the unusable members if it is None, or None if no member was trained; and the
+        reasons why trained members are unusable, by name.
     """
     names = [name for name in composition.members if name in trained.states]
     if not names:
@@ -182,7 +191,7 @@ def _usable(
 def _ensemble(
     names: Collection[str], composition: MethodPlan, trained: Trained, task: Task
 ) -> Ensemble:
-    """Some of a method's members, out of all networks that it trained."""
+    """Ensemble of the named members, out of all networks that a method trained."""
     dataset = task.dataset
     return Ensemble(
         {

@@ -1,4 +1,4 @@
-"""What a run is going to do: its clusters, inheritance, groups and FLOPs."""
+"""Describe and print a run's plan: clusters, inheritance, stages and FLOPs."""
 
 import itertools
 from collections.abc import Mapping, Sequence
@@ -20,7 +20,7 @@ from mothernets_jax.stages.task import Task, steps_per_epoch
 
 
 def growth(mother: Architecture, member: Architecture) -> dict[str, int]:
-    """How many of the member's layers are grown in which way.
+    """Counts the member's layers by the way in which they grow from the MotherNet's.
 
     Returns:
         Numbers of `widened_layers`, `enlarged_filters` (a layer may be both),
@@ -81,7 +81,7 @@ def describe_clusters(
 
 
 def _apart(mothernets: Mapping[str, Architecture]) -> list[str]:
-    """Why some of the clusters could not be one, a sentence for each two kinds."""
+    """Reasons why clusters could not be merged, a sentence for each pair of kinds."""
     kinds: list[list[str]] = []
     for name, mothernet in mothernets.items():
         for kind in kinds:
@@ -107,14 +107,14 @@ def print_plan(
     noise: float,
     budget: float | None,
 ) -> None:
-    """Prints what the run will do.
+    """Prints a run's clusters, stages and FLOPs.
 
     Args:
-        console: where to.
-        clusters: from `describe_clusters`.
-        stages: by method.
-        task: what is trained on.
-        strategy: the setting.
+        console: the console to print to.
+        clusters: the description from `describe_clusters`.
+        stages: each method's stages, by method.
+        task: the task with the data set and the devices.
+        strategy: the setting `strategy`: how members are stepped together.
         noise: standard deviation of the noise after hatching, for the remark on
             members that would otherwise begin as equals.
         budget: training FLOPs that each method may spend; None without one.
@@ -141,12 +141,12 @@ def print_plan(
 
 
 def remarks_on_classes(task: Task) -> list[str]:
-    """Sentences on classes of unequal size or without images; none if all is well."""
+    """Sentences on classes of unequal size or without images; empty if all is well."""
     return class_remarks(task.dataset.class_names, class_counts(task.dataset))
 
 
 def _cluster_table(cluster: Mapping[str, Any]) -> Table:
-    """A row for each shape in the cluster: what its members inherit."""
+    """Table of what a cluster's members inherit, a row for each architecture."""
     table = Table(
         title=f"{cluster['name']}: {cluster['parameters']:,} parameters\n"
         f"{cluster['architecture']}",
@@ -184,7 +184,7 @@ def _cluster_table(cluster: Mapping[str, Any]) -> Table:
 
 
 def _remark_on_equals(cluster: Mapping[str, Any], noise: float) -> Text:
-    """Members of one shape that nothing but noise, order and augmentation parts."""
+    """Remark on members that begin as the same network; empty if there are none."""
     by_shape: dict[str, list[str]] = {}
     for member in cluster["members"]:
         if not member["widened_layers"]:

@@ -9,7 +9,7 @@ _PACKAGES = ("jax", "flax", "optax", "numpy", "pillow")
 
 
 def provenance(command: str, device: str) -> dict[str, str]:
-    """With what a run was made: command, device, commit and versions.
+    """Command, device, commit and versions that a run is made with, by name.
 
     Args:
         command: the command line.
@@ -24,13 +24,13 @@ def provenance(command: str, device: str) -> dict[str, str]:
 
 
 def versions() -> dict[str, str]:
-    """The commit of this code, and the versions of what computes with it, by name."""
+    """Commit of this code and versions of the packages it computes with, by name."""
     packages = {package: importlib.metadata.version(package) for package in _PACKAGES}
     return {"commit": _commit(), **packages}
 
 
 def _commit() -> str:
-    """The commit of this code, marked where files differ from it; "unknown" without."""
+    """Commit of this code, marked if files differ from it, or "unknown" without Git."""
     git = ["git", "-C", str(Path(__file__).parent)]
     try:
         run = subprocess.run(

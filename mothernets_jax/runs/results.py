@@ -1,4 +1,4 @@
-"""What a trained method is worth and what it cost: its entry in `results.json`."""
+"""Figures and costs of a trained method: its entry in `results.json`."""
 
 import time
 from collections.abc import Collection, Mapping, Sequence
@@ -23,10 +23,12 @@ class Predictions(NamedTuple):
     """Every member's logits on the parts of the data that no member trained on.
 
     Attributes:
-        test: float32 [members, examples, classes].
-        validation, calibration, ood: likewise, of the split, or of another data set's
-            test images; without examples where there are none.
-        seconds: that the evaluation took, without compilation.
+        test: logits of the test split, float32 [members, examples, classes].
+        validation, calibration: logits of these splits, of the same form; without
+            examples if there is no such split.
+        ood: logits of another data set's test images, of the same form; without
+            examples if no other data set is named.
+        seconds: seconds that the evaluation took, without compilation.
     """
 
     test: np.ndarray
@@ -39,13 +41,14 @@ class Predictions(NamedTuple):
 def predict_all(
     ensemble: Ensemble, task: Task, ood_images: np.ndarray, executables: Executables
 ) -> Predictions:
-    """Evaluates every member.
+    """Predicts the test, validation and calibration splits and `ood_images`.
 
     Args:
         ensemble: the trained members.
-        task: with the images of the splits.
-        ood_images: uint8 [examples, height, width, channels]; may be empty.
-        executables: compiled programs, with a meter that stands at zero.
+        task: the task with the images of all splits.
+        ood_images: another data set's test images, uint8 [examples, height, width,
+            channels]; may have no examples.
+        executables: compiled programs, whose meter stands at zero seconds.
     """
     dataset = task.dataset
     started = time.perf_counter()
@@ -68,11 +71,14 @@ def predict_all(
 
 
 def unusable_members(ensemble: Ensemble, predictions: Predictions) -> dict[str, str]:
-    """Members that predict something that is not finite, by name, and what of.
+    """Finds members with predictions that are not finite.
 
     Args:
         ensemble: the trained members.
-        predictions: its own.
+        predictions: the ensemble's predictions.
+
+    Returns:
+        Reasons why members are unusable, by name; empty if all can be used.
     """
     found = {}
     for split in _SPLITS:
@@ -87,12 +93,12 @@ def unusable_members(ensemble: Ensemble, predictions: Predictions) -> dict[str, 
 def predictions_of(
     names: Collection[str], ensemble: Ensemble, predictions: Predictions
 ) -> Predictions:
-    """The same predictions, of some of the ensemble's members alone.
+    """Predictions of only some of the ensemble's members.
 
     Args:
-        names: of the members to keep.
-        ensemble: that made them.
-        predictions: its own.
+        names: names of the members to keep.
+        ensemble: the ensemble that made the predictions.
+        predictions: the predictions of all its members.
     """
     kept = np.array([name in names for name in ensemble.members])
     logits = {split: getattr(predictions, split)[kept] for split in _SPLITS}
@@ -113,14 +119,14 @@ def summarise(
     """Judges an ensemble's predictions and gathers its stages' costs.
 
     Args:
-        ensemble: the trained members, calibrated where there is a split for it.
-        predictions: its own.
-        task: with the labels.
-        composition: what the method trained.
-        records: of its stages, in the order of their training.
-        executables: those that the predictions were made with.
-        ood_name: of the other data set; empty for none.
-        prices: dollars an hour, by a part of a device's name.
+        ensemble: the trained members, calibrated if there is a split for it.
+        predictions: the ensemble's predictions.
+        task: the task with the labels and devices.
+        composition: the method's members and stages.
+        records: records of the method's stages, in the order of their training.
+        executables: the programs that made the predictions.
+        ood_name: name of the other data set; empty for none.
+        prices: dollars an hour for one device, by a part of its name.
 
     Returns:
         Plain values; those under `clocks` are the only ones that differ on a repeat.
@@ -168,17 +174,19 @@ def summarise_failure(
     *,
     prices: Mapping[str, float],
 ) -> dict[str, Any]:
-    """What was spent on a method that has no member in the end.
+    """Gathers the costs of a method that has no member in the end.
 
     Args:
-        predictions: of members that cannot be used; None where there was none.
-        task: with the devices.
-        records: of the stages, in the order of their training.
-        executables: those that the predictions were made with.
-        prices: dollars an hour, by a part of a device's name.
+        predictions: predictions of members that cannot be used; None if no member
+            was trained.
+        task: the task with the devices.
+        records: records of the method's stages, in the order of their training.
+        executables: the programs that made the predictions.
+        prices: dollars an hour for one device, by a part of its name.
 
     Returns:
-        The `cost`, `clocks` and `stages` of `summarise`.
+        The entries `cost`, `clocks` and `stages` as in `summarise`; `cost` without the
+        ensemble's size.
     """
     seconds = predictions.seconds if predictions else 0.0
     return {
@@ -189,7 +197,7 @@ def summarise_failure(
 
 
 def _training_cost(records: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-    """Of all stages, with what was trained in vain."""
+    """FLOPs, epochs and images of all stages, those trained in vain included."""
     return {
         "train_flops": sum(record["train_flops"] for record in records),
         "epochs": sum(sum(record["epochs"].values()) for record in records),
@@ -198,9 +206,9 @@ def _training_cost(records: Sequence[Mapping[str, Any]]) -> dict[str, float]:
 
 
 def _size(ensemble: Ensemble, composition: MethodPlan, task: Task) -> dict[str, Any]:
-    """Parameters of the ensemble, and FLOPs of its prediction of one image.
+    """Parameters of the ensemble, and FLOPs of its prediction for one image.
 
-    What members share, a common trunk, counts once.
+    A trunk that members share counts once.
     """
     of_task = task.input_shape, task.num_classes
     architectures = [member.architecture for member in ensemble.members.values()]
@@ -223,9 +231,10 @@ def _clocks(
     task: Task,
     prices: Mapping[str, float],
 ) -> dict[str, float | None]:
-    """Seconds, and what depends on the machine as they do: memory and money.
+    """Seconds, bytes and dollars spent, which depend on the machine.
 
-    Money is without compilation, whose programs methods share: the first would pay.
+    The dollars leave out compilation: methods share its programs, and the first would
+    pay for all.
     """
     clocks = {
         "train_seconds": 0.0,
@@ -246,7 +255,9 @@ def _clocks(
 
 
 def price_of(device: str, prices: Mapping[str, float]) -> float | None:
-    """Dollars an hour, by the longest name that is a part of the device's.
+    """Dollars an hour for one device; None if no price fits.
+
+    Of the names that are a part of the device's, the longest decides.
 
     >>> price_of("NVIDIA H200", {"cpu": 0.1, "H200": 4.0})
     4.0
@@ -291,7 +302,7 @@ def _anytime(
 ) -> list[dict[str, Any]]:
     """The averaged ensemble's error after every stage that finished members.
 
-    The last point has the FLOPs of all stages, those that were in vain too.
+    The last point has the FLOPs of all stages, those trained in vain included.
     """
     points, finished, flops = [], [], 0.0
     for record in records:

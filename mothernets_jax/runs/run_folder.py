@@ -1,4 +1,4 @@
-"""A run's folder: whose it is, who works in it, and whether it is done."""
+"""Keep a run's folder: its experiment, the process that works in it, its results."""
 
 import contextlib
 import fcntl
@@ -33,7 +33,7 @@ _SECTIONS = ("name", "methods", "plan", "data", "provenance")  # of the results
 
 
 def find_results(workdir: Path, settings: Settings) -> dict[str, Any] | None:
-    """The content of a finished run's `results.json`; None where it is not finished.
+    """The content of a finished run's `results.json`; None if it is not finished.
 
     Raises:
         ValueError: the folder is a file, holds another experiment, or no run at all.
@@ -99,10 +99,10 @@ def _check_no_strangers(workdir: Path) -> None:
 
 
 def _read_object(path: Path, *fields: str) -> dict[str, Any]:
-    """A JSON file that holds an object with such fields.
+    """Reads a JSON file that must hold an object with the given fields.
 
     Raises:
-        DamagedError: it does not.
+        DamagedError: the file holds no object, or one that lacks a field.
     """
     found = files.read_json(path)
     if not isinstance(found, dict) or not found.keys() >= set(fields):
@@ -114,23 +114,23 @@ def _read_object(path: Path, *fields: str) -> dict[str, Any]:
 
 
 class RunLock:
-    """The one process that works in a run's folder; a lock that ends with it."""
+    """A lock on a run's folder for one process, which ends with that process."""
 
     def __init__(self, workdir: Path, command: str):
-        """Takes nothing yet.
+        """Prepares the lock without taking it.
 
         Args:
             workdir: the run's folder.
-            command: told to whom the folder is refused.
+            command: the command line, told to another process that is refused.
         """
         self._workdir, self._command = workdir, command
         self._file: IO[str] | None = None
 
     def reserve(self, settings: Settings) -> None:
-        """Locks the folder, unless that was done; changes nothing else in it.
+        """Locks the folder if it is not locked yet; changes nothing else in it.
 
         Raises:
-            ValueError: it cannot be written, or another process works in it.
+            ValueError: the folder cannot be written, or another process works in it.
         """
         with _explained(self._workdir):
             self._lock()
@@ -138,10 +138,10 @@ class RunLock:
             _check_experiment(self._workdir, settings)
 
     def acquire(self, settings: Settings) -> None:
-        """Makes the folder, unless it is there, locks it, and writes the settings.
+        """Makes the folder if there is none, locks it and writes the settings.
 
         Raises:
-            ValueError: it cannot be written, or another process works in it.
+            ValueError: the folder cannot be written, or another process works in it.
         """
         with _explained(self._workdir):
             files.make_folder(self._workdir)
@@ -184,7 +184,7 @@ class RunLock:
 
 @contextlib.contextmanager
 def _explained(workdir: Path) -> Iterator[None]:
-    """Tells what to do about a folder that cannot be written."""
+    """Turns the OSError of a folder that cannot be written into a ValueError."""
     try:
         yield
     except OSError as error:
@@ -195,7 +195,7 @@ def _explained(workdir: Path) -> Iterator[None]:
 
 
 def _describe_holder(text: str) -> str:
-    """Who holds a lock, from what its file says."""
+    """Names the holder of a lock, from the text of the lock's file."""
     try:
         holder = json.loads(text)
         who = f"process {holder['process']} on {holder['host']}"
@@ -205,7 +205,7 @@ def _describe_holder(text: str) -> str:
 
 
 def finish(workdir: Path, results: dict[str, Any]) -> None:
-    """Writes `results.json`, with which the run is done, and before it its checksum."""
+    """Marks a run as done: writes the checksum of `results.json`, then the file."""
     content = files.json_bytes(results)
     files.write_whole(workdir / _CHECKSUM, _checksum(content))
     files.write_whole(workdir / _RESULTS, content)
@@ -216,7 +216,7 @@ def _checksum(content: bytes) -> bytes:
 
 
 def _differences(found: Any, wanted: Any, path: str = "config") -> str:
-    """The fields in which two settings differ, with both values."""
+    """Fields in which two settings differ, with both values."""
     if not (isinstance(found, dict) and isinstance(wanted, dict)):
         return f"{path} is {found!r} there and {wanted!r} here"
     names = sorted(found.keys() | wanted.keys())

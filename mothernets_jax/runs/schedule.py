@@ -1,4 +1,4 @@
-"""Which stages run when, and on how many devices: list scheduling of a graph of jobs.
+"""Schedule a graph of jobs on several devices by list scheduling.
 
 A job may start as soon as the jobs that it needs are done and devices are free; of
 several the one at the head of the longest path to the end comes first. The number of
@@ -16,11 +16,11 @@ from typing import NamedTuple
 
 
 class Job(NamedTuple):
-    """A piece of work.
+    """A piece of work that other pieces may need.
 
     Attributes:
-        name: unique.
-        work: how long it takes on one device, in any unit; training FLOPs, say.
+        name: a name that no other job has.
+        work: the job's duration on one device, in any unit, such as training FLOPs.
         needs: names of the jobs that must be done before it begins.
     """
 
@@ -30,11 +30,11 @@ class Job(NamedTuple):
 
 
 class Slot(NamedTuple):
-    """When and where a job runs in a simulation.
+    """Time and number of devices that a simulation gives a job.
 
     Attributes:
-        start, end: in the unit of the jobs' work.
-        devices: how many it runs on.
+        start, end: times of start and end, in the unit of the jobs' work.
+        devices: number of devices that the job runs on.
     """
 
     start: float
@@ -46,7 +46,7 @@ def longest_paths(jobs: Sequence[Job]) -> dict[str, float]:
     """Work from each job's start to the end of the longest chain that it begins.
 
     Args:
-        jobs: in an order in which each follows those that it needs.
+        jobs: all jobs, in an order in which each follows those that it needs.
     """
     paths = {job.name: job.work for job in jobs}
     work = dict(paths)
@@ -57,20 +57,20 @@ def longest_paths(jobs: Sequence[Job]) -> dict[str, float]:
 
 
 def by_priority(jobs: Sequence[Job]) -> list[Job]:
-    """Jobs with the longest path first, ties in their order."""
+    """Jobs sorted by longest path, the longest first; ties keep their order."""
     paths = longest_paths(jobs)
     return sorted(jobs, key=lambda job: -paths[job.name])
 
 
 def simulate(jobs: Sequence[Job], devices: int) -> dict[str, Slot]:
-    """The schedule, were each device to do work at the same, known speed.
+    """Schedules the jobs as if every device worked at the same, known speed.
 
     Whenever devices are free, they are divided evenly among the jobs that are ready: at
     least one each, and of more jobs than devices those with the longest paths begin.
 
     Args:
-        jobs: in an order in which each follows those that it needs.
-        devices: at least 1.
+        jobs: all jobs, in an order in which each follows those that it needs.
+        devices: number of devices, at least 1.
 
     Returns:
         A slot for each job, by name.
@@ -98,5 +98,5 @@ def simulate(jobs: Sequence[Job], devices: int) -> dict[str, Slot]:
 
 
 def makespan(slots: Mapping[str, Slot]) -> float:
-    """When the last job ends; 0 without any."""
+    """Time at which the last job ends; 0 without jobs."""
     return max((slot.end for slot in slots.values()), default=0.0)

@@ -19,12 +19,12 @@ from mothernets_jax.training.member_step import MemberState
 
 
 class Trained(NamedTuple):
-    """What came of a method's stages.
+    """States and records that a method's stages left.
 
     Attributes:
-        states: that every network was left in, by name.
-        records: of the stages, in their order.
-        left_out: by network that could not be trained, why.
+        states: final state of every trained network, by name.
+        records: records of the stages that ran or were restored, in the stages' order.
+        left_out: reasons why networks could not be trained, by network.
     """
 
     states: dict[str, MemberState]
@@ -33,7 +33,7 @@ class Trained(NamedTuple):
 
 
 def run_stages(stages: Sequence[Stage], task: Task, context: RunContext) -> Trained:
-    """Every stage's result: restored where it is done, else trained and saved.
+    """Restores the stages that are done, and trains and saves the others.
 
     On several devices a stage starts as soon as the networks that it needs are trained
     and as many devices are free as `schedule.simulate` has given it, the one at the
@@ -42,12 +42,13 @@ def run_stages(stages: Sequence[Stage], task: Task, context: RunContext) -> Trai
     network which could not be trained is not run, and its members are left out, too.
 
     Args:
-        stages: of one method.
-        task: the images, and the devices to train on.
-        context: what all stages of the run share.
+        stages: all stages of one method.
+        task: the task with the images and the devices to train on.
+        context: the folder, strategy, progress and the like that all stages of the
+            run share.
 
     Raises:
-        InterruptedRunError: told to stop; what was trained is saved.
+        InterruptedRunError: the run was asked to stop; what was trained is saved.
     """
     assert context.workdir is not None
     done = read_records(context.workdir, stages)
@@ -67,10 +68,10 @@ def run_stages(stages: Sequence[Stage], task: Task, context: RunContext) -> Trai
 
 
 class _Graph:
-    """The stages of a method: those that wait, those that are done, what came of them.
+    """Stages of a method, waiting or done, with their results.
 
     Attributes:
-        trained: states of the networks that are trained, by name.
+        trained: states of the networks trained so far, by name.
     """
 
     def __init__(
@@ -79,7 +80,7 @@ class _Graph:
         flops_of: Callable[[Stage], float],
         context: RunContext,
     ):
-        """With every stage waiting."""
+        """Begins with every stage waiting."""
         self._stages, self._flops_of, self._context = stages, flops_of, context
         self._waiting = {stage.name: stage for stage in stages}
         self._records: dict[str, dict[str, Any]] = {}
@@ -109,11 +110,11 @@ class _Graph:
         return found
 
     def begin(self, stage: Stage) -> None:
-        """Takes a stage from those that wait."""
+        """Removes a stage from those that wait."""
         del self._waiting[stage.name]
 
     def finish(self, stage: Stage, result: StageResult) -> None:
-        """Notes a stage's result, and leaves out what cannot be trained without it."""
+        """Notes a stage's result; leaves out stages that need a network that failed."""
         self._waiting.pop(stage.name, None)
         self.trained |= result.states
         self._records[stage.name] = result.record
@@ -128,10 +129,7 @@ class _Graph:
                 self._context.progress.skip(self._flops_of(other))
 
     def result(self) -> Trained:
-        """What came of all stages.
-
-        None may wait any more.
-        """
+        """Gathers the results of all stages, none of which may still wait."""
         assert not self._waiting, "stages wait for what none of them trains"
         records = [
             self._records[stage.name]

@@ -1,4 +1,4 @@
-"""A stage's result in the run's folder: restored if it is done, else made and saved."""
+"""Restore a stage's result from the run's folder, or make and save it."""
 
 import contextlib
 import logging
@@ -20,9 +20,9 @@ _log = logging.getLogger(__name__)
 
 
 def read_records(workdir: Path, stages: Sequence[Stage]) -> dict[str, dict[str, Any]]:
-    """The records of those stages that are done, by the stage's name.
+    """Reads the records of the stages that are done, by the stage's name.
 
-    A damaged one counts as not done.
+    A stage whose record is damaged counts as not done.
     """
 
     def read() -> dict[str, dict[str, Any]]:
@@ -43,16 +43,17 @@ def run_or_restore(
     trained: Mapping[str, MemberState],
     context: RunContext,
 ) -> StageResult:
-    """A stage's result, from the run's folder if it is there and whole.
+    """Restores a stage's result if the run's folder holds it whole, else trains it.
 
     Args:
-        stage: the members and their recipe.
-        task: the images, and the devices to train on.
-        trained: states in which earlier stages left their networks, by name.
-        context: what all stages of the run share.
+        stage: the stage with its members and recipe.
+        task: the task with the images and the devices to train on.
+        trained: final states of the networks of earlier stages, by name.
+        context: the folder, strategy, progress and the like that all stages of the
+            run share.
 
     Raises:
-        InterruptedRunError: told to stop; what was trained is saved.
+        InterruptedRunError: the run was asked to stop; what was trained is saved.
     """
     context.interruption.check()
     with context.interruption.shielded():
@@ -84,7 +85,7 @@ def _run_and_save(
 
 
 def _restored(stage: Stage, task: Task, context: RunContext) -> StageResult | None:
-    """A finished stage's result; None where there is none, or a damaged one."""
+    """Result of a finished stage, None if it is missing or damaged."""
     folder = context.stage_folder(stage)
 
     def find() -> tuple[dict[str, Any], Any] | None:
