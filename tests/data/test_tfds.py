@@ -312,7 +312,9 @@ def test_imagenet_is_tested_on_its_validation_images(tmp_path):
     assert test_images[1:].shape == (1, 8, 8, 3)
 
 
-@pytest.mark.parametrize("memory_bytes", [None, 0])
+@pytest.mark.parametrize(
+    "memory_bytes", [None, pytest.param(0, marks=pytest.mark.extras)]
+)
 def test_another_version_is_told(tmp_path, monkeypatch, memory_bytes):
     """Though it holds the same images, in memory or streamed."""
     options = {"validation_fraction": 0.0, "memory_bytes": memory_bytes}
