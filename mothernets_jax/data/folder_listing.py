@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from mothernets_jax.data import decoding
+from mothernets_jax.data.image_formats import HEAD_BYTES
 
 # Names that promise an image of a format that is read: what is none then is damaged.
 _SUFFIXES = (
@@ -24,7 +25,6 @@ _RAW_SUFFIXES = (".3fr", ".arw", ".cr2", ".dng", ".erf", ".iiq", ".kdc", ".nef")
 _RAW_SUFFIXES += (".nrw", ".pef", ".sr2", ".srw")
 # Made by systems, and full of thumbnails, of shadows of files or of what was deleted.
 _SYSTEM_FOLDERS = ("__macosx", "@eadir", "$recycle.bin", "lost+found")
-_HEAD_BYTES = 32
 # Threads wait for a disk side by side; where files are in memory they gain nothing.
 _THREADS, _CHUNK_FILES = 16, 512
 
@@ -208,7 +208,7 @@ def _read_head(path: str) -> bytes | None:
     except OSError:
         return None
     try:
-        return os.read(descriptor, _HEAD_BYTES)
+        return os.read(descriptor, HEAD_BYTES)
     except OSError:
         return None
     finally:

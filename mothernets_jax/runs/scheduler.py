@@ -102,12 +102,11 @@ class _Graph:
 
     def ready(self) -> list[Stage]:
         """Stages that wait for nothing but a device, in their order."""
-        found = [
+        return [
             stage
             for stage in self._waiting.values()
             if self.trained.keys() >= set(stage.needs)
         ]
-        return found
 
     def begin(self, stage: Stage) -> None:
         """Removes a stage from those that wait."""
