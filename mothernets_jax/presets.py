@@ -1,12 +1,13 @@
 """Ready-made ensembles as data: the paper's V5, and others made by stated rules.
 
-Every ensemble is a dict of architectures by name. MotherNets (MLSys 2020) describes its
-larger ensembles without giving all of their sizes; the rules that fill in for these are
-this project's choice.
+Every ensemble is a dict of architectures by name. The authors of MotherNets (MLSys
+2020) describe their larger ensembles without giving all of their sizes; the rules that
+fill in for these are this project's choice.
 """
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
 
 from mothernets_jax.architectures import (
     Architecture,
@@ -119,39 +120,77 @@ def d5(width: float = 1.0) -> dict[str, Architecture]:
 
 
 def v25(width: float = 1.0) -> dict[str, Architecture]:
-    """25 variants of VGG-16: the first 25 of `v100`.
+    """25 variants of VGG-16, each with one layer changed (this project's choice).
+
+    Variant i, counted from 0, changes convolution i mod 13 in way i mod 3: a quarter
+    more filters, a filter larger by 2 pixels, or both. `v100` follows another list.
 
     Args:
         width: factor on every layer's number of filters.
     """
-    return _first(_vgg_variants(), 25, width)
+    ways = (_MORE, _LARGER, _BOTH)
+    changes = [{number % 13 + 1: ways[number % 3]} for number in range(25)]
+    return {
+        f"V{number}": scale_width(_changed_vgg16(each), width)
+        for number, each in enumerate(changes, start=1)
+    }
 
 
 def v100(width: float = 1.0) -> dict[str, Architecture]:
-    """100 variants of VGG-16, each with one layer changed.
+    """VGG-16 and 99 variants of it, each with one or two layers changed.
 
-    Variant i, counted from 0, changes convolution i mod 13 in way i mod 3: a quarter
-    more filters, a filter larger by 2 pixels, or both. Each time that all 39
-    combinations have been used, another quarter and another 2 pixels are added (this
-    project's choice; the paper gives no sizes).
+    V0 is VGG-16 itself, with 13 convolutions of size 3; it is the MotherNet of all, as
+    none is smaller anywhere. Which layers V1 to V99 change, and how, is the list of the
+    authors' group: more filters (V1 to V12), a larger filter (V13 to V19, V27 to V29),
+    both (V20 to V26, V30 to V32, V43 to V50), twice as many more filters (V33 to V42),
+    or more filters in two layers (V51 to V99). Some occur twice there, V43 as V20, say,
+    and are kept as replicas: 88 are different.
+
+    The list tells that an increase of filters is proportional to the layer's width, but
+    not its size, nor how much larger a larger filter is: a quarter, and 2 pixels, are
+    this project's choice.
 
     Args:
         width: factor on every layer's number of filters.
+
+    References:
+        The group's browser demo of the paper's first version (arXiv 1809.04270v1), from
+        which the list was read.
     """
-    return _first(_vgg_variants(), 100, width)
+    changes = [{}, *_v100_changes()]
+    return {
+        f"V{number}": scale_width(_changed_vgg16(each), width)
+        for number, each in enumerate(changes)
+    }
 
 
 def r25(width: float = 1.0) -> dict[str, Architecture]:
-    """25 variants of ResNet-34 for small images, each with one unit changed.
+    """ResNet-18, -34, -50, -101 and -152 for small images, each in five forms.
 
-    Variant i, counted from 0, changes unit i mod 16 in way i mod 3: a quarter more
-    channels inside the unit, filters larger by 2 pixels, or both (this project's
-    choice).
+    A is the published network; B has twice the filters in its odd layers, C in its even
+    ones; D has 2 more filters in its odd layers, E in its even ones. This list is the
+    authors' group's. That a layer is a residual unit, counted from 1 through the
+    network, and its filters are the channels inside it, is this project's reading: what
+    a unit adds to its input has to stay as wide as that. Basic and bottleneck units
+    cannot be connected, so that there are at least two clusters.
 
     Args:
-        width: factor on every layer's number of channels.
+        width: factor on every layer's number of channels. Forms D and E have 2 more
+            filters than that at every width.
+
+    References:
+        The group's browser demo of the paper's first version (arXiv 1809.04270v1), from
+        which the list was read.
     """
-    return _first(_resnet_variants(), 25, width)
+    forms = {"A": (0, 1, 0), "B": (1, 2, 0), "C": (0, 2, 0), "D": (1, 1, 2)}
+    forms["E"] = (0, 1, 2)
+    return {
+        f"R{depth}{form}": _with_wider_units(
+            scale_width(resnet_of_depth(depth), width), *change
+        )
+        for depth in _RESNETS
+        for form, change in forms.items()
+    }
 
 
 def w5(width: float = 1.0) -> dict[str, Architecture]:
@@ -180,51 +219,82 @@ def m5(width: float = 1.0) -> dict[str, Architecture]:
     return {n: scale_width(mlp(u, batch_norm=True), width) for n, u in hidden.items()}
 
 
-def _first(
-    variants: Iterator[tuple[str, Architecture]], count: int, width: float
-) -> dict[str, Architecture]:
-    return {
-        name: scale_width(network, width)
-        for _, (name, network) in zip(range(count), variants, strict=False)
-    }
+class _Change(NamedTuple):
+    """A change of a convolution.
+
+    Attributes:
+        wider: quarters of its filters that it has more.
+        larger: pixels that its filter is larger by.
+    """
+
+    wider: int = 0
+    larger: int = 0
 
 
-def _changes(units: int) -> Iterator[tuple[int, int, float, int]]:
-    """Yields (number, unit, factor on its width, growth of its filter) without end."""
-    ways, number = ((0.25, 0), (0.0, 2), (0.25, 2)), 0
-    while True:
-        times = 1 + number // (units * len(ways))
-        wider, larger = ways[number % len(ways)]
-        yield number + 1, number % units, 1 + times * wider, times * larger
-        number += 1
+_MORE, _LARGER, _BOTH, _TWICE_MORE = (
+    _Change(1),
+    _Change(0, 2),
+    _Change(1, 2),
+    _Change(2),
+)
 
 
-def _vgg_variants() -> Iterator[tuple[str, Plain]]:
-    blocks = vgg(_V5_BLOCKS["V16B"]).blocks
-    for number, layer, factor, larger in _changes(sum(map(len, blocks))):
-        pairs, position = [], 0
-        for block in blocks:
-            pairs.append([])
-            for conv in block:
-                changed = position == layer
-                size = conv.filter_size + (larger if changed else 0)
-                filters = conv.filters * (factor if changed else 1)
-                pairs[-1].append((size, round(filters)))
-                position += 1
-        yield f"V{number}", vgg(pairs)
+def _v100_changes() -> Iterator[dict[int, _Change]]:
+    """Yields what V1 to V99 change, by the number of the convolution, from 1."""
+    for change, first, last in (
+        (_MORE, 1, 12),
+        (_LARGER, 1, 7),
+        (_BOTH, 1, 7),
+        (_LARGER, 8, 10),
+        (_BOTH, 8, 10),
+        (_TWICE_MORE, 3, 12),
+        (_BOTH, 1, 8),
+    ):
+        for layer in range(first, last + 1):
+            yield {layer: change}
+    for layer, first, last in (
+        (1, 2, 12),
+        (2, 3, 12),
+        (3, 4, 12),
+        (4, 5, 11),
+        (4, 9, 12),
+        (5, 6, 11),
+        (5, 9, 9),
+        (6, 7, 7),
+    ):
+        for other in range(first, last + 1):
+            yield {layer: _MORE, other: _MORE}
 
 
-def _resnet_variants() -> Iterator[tuple[str, ResNet]]:
-    network = resnet_of_depth(34)
-    for number, place, factor, larger in _changes(sum(map(len, network.stages))):
-        position, stages = 0, []
-        for stage in network.stages:
-            units = []
-            for unit in stage:
-                if position == place:
-                    size = unit.filter_size + larger
-                    unit = ResidualUnit(size, round(unit.inner * factor))
-                units.append(unit)
-                position += 1
-            stages.append(tuple(units))
-        yield f"R{number}", dataclasses.replace(network, stages=tuple(stages))
+def _changed_vgg16(changes: Mapping[int, _Change]) -> Plain:
+    """VGG-16 with 13 convolutions of size 3, some changed, by their numbers from 1."""
+    pairs, number = [], 0
+    for block in vgg(_V5_BLOCKS["V16B"]).blocks:
+        pairs.append([])
+        for conv in block:
+            number += 1
+            wider, larger = changes.get(number, _Change())
+            filters = conv.filters + wider * conv.filters // 4
+            pairs[-1].append((conv.filter_size + larger, filters))
+    return vgg(pairs)
+
+
+def _with_wider_units(network: ResNet, parity: int, factor: int, more: int) -> ResNet:
+    """A ResNet with more channels inside every other unit.
+
+    Args:
+        network: the network to change.
+        parity: 1 for odd units, 0 for even ones, counted from 1 through the network.
+        factor: factor on the channels inside these units.
+        more: number of channels added to that.
+    """
+    number, stages = 0, []
+    for stage in network.stages:
+        units = []
+        for unit in stage:
+            number += 1
+            changed = number % 2 == parity
+            inner = unit.inner * factor + more if changed else unit.inner
+            units.append(ResidualUnit(unit.filter_size, inner))
+        stages.append(tuple(units))
+    return dataclasses.replace(network, stages=tuple(stages))
