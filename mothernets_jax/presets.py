@@ -279,15 +279,18 @@ def _changed_vgg16(changes: Mapping[int, _Change]) -> Plain:
     return vgg(pairs)
 
 
-def _with_wider_units(network: ResNet, parity: int, factor: int, more: int) -> ResNet:
+def _with_wider_units(
+    network: Architecture, parity: int, factor: int, more: int
+) -> ResNet:
     """A ResNet with more channels inside every other unit.
 
     Args:
-        network: the network to change.
+        network: the ResNet to change.
         parity: 1 for odd units, 0 for even ones, counted from 1 through the network.
         factor: factor on the channels inside these units.
         more: number of channels added to that.
     """
+    assert isinstance(network, ResNet)
     number, stages = 0, []
     for stage in network.stages:
         units = []

@@ -17,7 +17,7 @@ class Column(NamedTuple):
 
     label: str
     path: str
-    text: Callable[[float], str]
+    text: Callable[[Any], str]
 
 
 def seconds(number: float) -> str:
@@ -37,6 +37,15 @@ def share(fraction: float) -> str:
 
 def _count(number: float) -> str:
     return f"{number:,.0f}"
+
+
+def _networks(found: Mapping[str, float | str]) -> str:
+    """A deep-ensemble equivalent as text: the value, and a line with its bounds."""
+    value, low, high = (
+        figure if isinstance(figure, str) else f"{figure:.1f}"
+        for figure in (found["value"], found["low"], found["high"])
+    )
+    return value if value == low == high else f"{value}\n{low} to {high}"
 
 
 def _bytes(number: float) -> str:
@@ -76,6 +85,10 @@ DETECTION = (
     Column("AUROC by probability", "ood.auroc_max_probability", decimals),
     Column("AUROC by entropy", "ood.auroc_entropy", decimals),
 )
+EQUIVALENTS = (
+    Column("calibrated NLL", "deep_ensemble_equivalent.nll", decimals),
+    Column("independent networks", "deep_ensemble_equivalent.networks", _networks),
+)
 COSTS = (
     FLOPS,
     OF_FULL_DATA,
@@ -114,7 +127,7 @@ def terminal_columns(*, unequal_classes: bool) -> tuple[Column, ...]:
     return tuple(BALANCED if c == VOTE and unequal_classes else c for c in TERMINAL)
 
 
-def figure(method: Mapping[str, Any], path: str) -> float | None:
+def figure(method: Mapping[str, Any], path: str) -> Any:
     """The figure at a path, such as `cost.epochs`, of a method; None if missing."""
     value: Any = method
     for name in path.split("."):

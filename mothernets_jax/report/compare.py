@@ -6,11 +6,13 @@ Pure functions on dictionaries: the settings and the results that runs have writ
 import math
 import statistics
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from mothernets_jax.config.identity import result_relevant, without_other_methods
+from mothernets_jax.ensembles.deep_ensembles import with_equivalent
 from mothernets_jax.report.columns import with_shares
 from mothernets_jax.report.finished_runs import Run, with_images
+from mothernets_jax.report.paired_runs import paired_runs
 from mothernets_jax.report.plots.series import anytime_points, flops_before_members
 from mothernets_jax.report.plots.style import settings_text
 
@@ -18,6 +20,18 @@ from mothernets_jax.report.plots.style import settings_text
 _NO_VARIANT = ("seed", "methods", "data.dir", "data.ood_dir")
 _CLUSTERING = ("num_clusters", "min_shared", "align")  # read by MotherNets alone
 _COMPARED = ("ensemble", "validation", "mean_member_error", "diversity", "ood")
+
+
+class VariantRuns(NamedTuple):
+    """The runs of one variant of a method.
+
+    Attributes:
+        read: the settings that the method reads.
+        by_seed: index of one run for each seed.
+    """
+
+    read: dict[str, Any]
+    by_seed: dict[int, int]
 
 
 def compare(runs: Sequence[Run]) -> dict[str, Any]:
@@ -34,7 +48,8 @@ def compare(runs: Sequence[Run]) -> dict[str, Any]:
         the `settings` that differ between them, the `seeds`, and `mean` and `std` of
         every figure, with the structure of `results.json`. Runs are of one variant of a
         method if they agree in all settings that the method reads; where they agree in
-        the seed, too, the first run counts.
+        the seed, too, the first run counts. `paired`: differences between variants, as
+        `paired_runs` describes them.
 
     Raises:
         ValueError: two runs with the same settings, seed and a method in common.
@@ -43,7 +58,18 @@ def compare(runs: Sequence[Run]) -> dict[str, Any]:
     check_distinct(runs, settings)
     differing = differing_settings(settings)
     full_data = _only_full_data(runs, settings)
+    references = deep_ensembles_of(runs, settings)
     methods = dict.fromkeys(name for run in runs for name in run.results["methods"])
+    grouped = {name: grouped_by_variant(name, runs, settings) for name in methods}
+    variants = {
+        name: variants_of(name, own, runs, references, full_data)
+        for name, own in grouped.items()
+    }
+    trained = {
+        (name, variant["name"]): {seed: runs[n] for seed, n in own.by_seed.items()}
+        for name in methods
+        for variant, own in zip(variants[name], grouped[name], strict=True)
+    }
     return {
         "name": runs[0].results["name"],
         "data": runs[0].results["data"],
@@ -58,9 +84,8 @@ def compare(runs: Sequence[Run]) -> dict[str, Any]:
             }
             for run, differs in zip(runs, differing, strict=True)
         ],
-        "methods": {
-            method: variants_of(method, runs, settings, full_data) for method in methods
-        },
+        "methods": variants,
+        "paired": paired_runs(trained),
     }
 
 
@@ -87,43 +112,62 @@ def check_distinct(runs: Sequence[Run], settings: Sequence[Mapping[str, Any]]) -
 
 def variants_of(
     method: str,
+    grouped: Sequence[VariantRuns],
     runs: Sequence[Run],
-    settings: Sequence[Mapping[str, Any]],
+    references: Sequence[Mapping[str, Any]],
     full_data: Mapping[str, Mapping[str, Any]],
 ) -> list[dict[str, Any]]:
     """A method's variants, as `compare` describes them.
 
     Args:
         method: name of the method.
+        grouped: the runs of each variant, from `grouped_by_variant`.
         runs: finished runs, not all of which need to have trained the method.
-        settings: each run's settings, as `variant_settings` returns them.
+        references: deep ensembles of each run, from `deep_ensembles_of`.
         full_data: the entry of full-data training by its name, with which the costs of
             runs that have none of their own are compared; empty for no comparison.
     """
-    grouped: list[tuple[dict[str, Any], dict[int, Mapping[str, Any]]]] = []
-    for run, of_run in zip(runs, settings, strict=True):
-        if method not in run.results["methods"]:
-            continue
-        read = read_by(of_run, [method])
-        by_seed = next((found for own, found in grouped if own == read), None)
-        if by_seed is None:
-            grouped.append((read, by_seed := {}))
-        entry = with_shares({**full_data, **run.results["methods"]})[method]
-        by_seed.setdefault(run.settings["seed"], entry)
-    differing = differing_settings([read for read, _ in grouped])
+    differing = differing_settings([each.read for each in grouped])
     names, variants = variant_names(differing), []
-    for name, differs, (_, by_seed) in zip(names, differing, grouped, strict=True):
-        figures = [figures_of(entry) for entry in by_seed.values()]
+    for name, differs, each in zip(names, differing, grouped, strict=True):
+        figures = []
+        for number in each.by_seed.values():
+            of_run = runs[number].results["methods"]
+            entry = with_shares({**full_data, **of_run})[method]
+            figures.append({**figures_of(entry), "deep_ensembles": references[number]})
+        mean = merge(figures, statistics.fmean)
         variants.append(
             {
                 "name": name,
                 "settings": differs,
-                "seeds": list(by_seed),
-                "mean": merge(figures, statistics.fmean),
+                "seeds": list(each.by_seed),
+                "mean": with_equivalent(mean, mean["deep_ensembles"]),
                 "std": merge(figures, statistics.stdev) if len(figures) > 1 else {},
             }
         )
     return variants
+
+
+def grouped_by_variant(
+    method: str, runs: Sequence[Run], settings: Sequence[Mapping[str, Any]]
+) -> list[VariantRuns]:
+    """The runs of each variant of a method, one for a seed.
+
+    Args:
+        method: name of the method.
+        runs: finished runs, not all of which need to have trained the method.
+        settings: each run's settings, as `variant_settings` returns them.
+    """
+    grouped: list[VariantRuns] = []
+    for number, (run, of_run) in enumerate(zip(runs, settings, strict=True)):
+        if method not in run.results["methods"]:
+            continue
+        read = read_by(of_run, [method])
+        own = next((each for each in grouped if each.read == read), None)
+        if own is None:
+            grouped.append(own := VariantRuns(read, {}))
+        own.by_seed.setdefault(run.settings["seed"], number)
+    return grouped
 
 
 def _only_full_data(
@@ -139,6 +183,45 @@ def _only_full_data(
     if not trained or any(read != trained[0][1] for _, read in trained):
         return {}
     return {name: trained[0][0]}
+
+
+def deep_ensembles_of(
+    runs: Sequence[Run], settings: Sequence[Mapping[str, Any]]
+) -> list[Mapping[str, Any]]:
+    """For each run the deep ensembles that its methods are measured by.
+
+    Args:
+        runs: finished runs.
+        settings: each run's settings, as `variant_settings` returns them.
+
+    Returns:
+        What a run's own full-data training has, or else that of another run with the
+        same seed, data and architectures; empty for none, and where full-data training
+        on such data was done in several ways.
+    """
+    curves = [
+        run.results["methods"].get("full_data", {}).get("deep_ensembles", {})
+        for run in runs
+    ]
+    found = []
+    for run, of_run, own in zip(runs, settings, curves, strict=True):
+        like = [n for n, curve in enumerate(curves) if curve]
+        like = [n for n in like if _data_of(settings[n]) == _data_of(of_run)]
+        ways = [read_by(settings[n], ["full_data"]) for n in like]
+        seed = run.settings["seed"]
+        same_seed = [curves[n] for n in like if runs[n].settings["seed"] == seed]
+        if not own and same_seed and all(way == ways[0] for way in ways):
+            own = same_seed[0]
+        found.append(own)
+    return found
+
+
+def _data_of(settings: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        name: value
+        for name, value in settings.items()
+        if name.startswith("data.") or name == "architectures"
+    }
 
 
 def read_by(settings: Mapping[str, Any], methods: Collection[str]) -> dict[str, Any]:
@@ -200,12 +283,19 @@ def figures_of(method: Mapping[str, Any]) -> dict[str, Any]:
     """The figures of a method's entry in `results.json` that seeds are averaged in."""
     return {
         **{name: method[name] for name in _COMPARED if name in method},
+        "deep_ensemble_equivalent": _without_networks(method),
         "members": dict(method["members"]),
         "cost": dict(method["cost"]),
         "clocks": dict(method["clocks"]),
         "anytime": anytime_points(method),
         "flops_before_members": flops_before_members(method),
     }
+
+
+def _without_networks(method: Mapping[str, Any]) -> dict[str, Any]:
+    """A method's calibrated NLL; what that is worth is told of the mean over seeds."""
+    own = method.get("deep_ensemble_equivalent", {})
+    return {"nll": own["nll"]} if own else {}
 
 
 def merge(values: Sequence[Any], reduce: Callable[[Iterable[float]], float]) -> Any:

@@ -9,6 +9,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from mothernets_jax.report.certainty import (
+    Key,
+    base_of,
+    equivalent_caption,
+    equivalent_rows,
+    paired_rows,
+)
 from mothernets_jax.report.class_tables import (
     BALANCED_NOTE,
     has_unequal_classes,
@@ -24,6 +31,7 @@ from mothernets_jax.report.columns import (
     worth_columns,
 )
 from mothernets_jax.report.findings import (
+    average_error,
     comparison_headline,
     comparison_remarks,
     comparison_warnings,
@@ -156,7 +164,8 @@ def _page(
     errors = [(row.label, row.mean, row.std, len(row.seeds)) for row in rows]
     several = any(row.std for row in rows)
     differ = any(run["differs"] for run in runs)
-    values = dict.fromkeys(("frontier", "anytime"), "") | pictures
+    certain = _certainty_values(comparison, rows)
+    values = dict.fromkeys(("frontier", "anytime"), "") | pictures | certain
     values |= {
         "name": html.escape(comparison["name"]),
         "headline": html.escape(comparison_headline(errors)),
@@ -188,6 +197,7 @@ def _page(
     }
     shown = {*pictures, *(["combinations"] if combined else [])}
     shown |= {"trials"} if trials else set()
+    shown |= {name for name in ("paired", "equivalents") if certain[name]}
     shown |= {
         section
         for section, measured in (("differences", "diversity"), ("detection", "ood"))
@@ -195,6 +205,34 @@ def _page(
     }
     title = f"{comparison['name']}: comparison of ensembles"
     return fill("comparison_template.html", shown, title, values)
+
+
+def _certainty_values(comparison: dict, rows: list[Row]) -> dict[str, str]:
+    """Contents of the template's fields in the sections on how sure the figures are."""
+    methods = comparison["methods"]
+    keys: list[Key] = [
+        (method, v["name"]) for method, own in methods.items() for v in own
+    ]
+    by_key = dict(zip(keys, rows, strict=True))
+    base = base_of({k: (k[0], average_error(row.mean)) for k, row in by_key.items()})
+    labels = {key: row.short for key, row in by_key.items()}
+    paired = paired_rows(comparison["paired"], base, labels)
+    means = [row.mean for row in rows]
+    worth = equivalent_rows([row.label for row in rows], means)
+    several = any(len(pair["seeds"]) > 1 for pair in comparison["paired"])
+    over = (
+        "; of several seeds it is that of the mean over them, and ± the standard "
+        "deviation over seeds of the difference, paired by seed"
+    )
+    pairs = "All other pairs are in the file of figures beside this page."
+    caption = equivalent_caption(means) if worth else ""
+    return {
+        "paired": html_table(paired) if paired else "",
+        "paired_over": over if several else "",
+        "other_pairs": pairs if len(comparison["paired"]) > len(paired) else "",
+        "equivalents": html_table(worth) if worth else "",
+        "equivalent_caption": html.escape(caption),
+    }
 
 
 def _table(rows: list[Row], columns: tuple[Column, ...]) -> list[dict[str, str]]:

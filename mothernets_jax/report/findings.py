@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable, Sequence
 
+from mothernets_jax.report.certainty import is_told_apart, paired_sentence
 from mothernets_jax.report.columns import share
 from mothernets_jax.report.plots.style import method_label
 from mothernets_jax.utils.formatting import percent
@@ -58,12 +59,17 @@ def remarks(results: dict) -> Iterable[str]:
     errors = {name: average_error(method) for name, method in methods.items()}
     ours, theirs = errors["mothernets"], errors["full_data"]
     if ours != theirs:
-        # Two standard errors of the difference, as if the two had nothing in common.
-        noise = 2 * math.sqrt((ours * (1 - ours) + theirs * (1 - theirs)) / count)
+        pair = results, "mothernets", "full_data"
+        found = paired_sentence(*pair)
         gap = abs(ours - theirs)
+        # In a run of an older version, two standard errors of the difference, as if the
+        # two had nothing in common.
+        noise = 2 * math.sqrt((ours * (1 - ours) + theirs * (1 - theirs)) / count)
+        apart = is_told_apart(*pair) if found else gap >= noise
         yield (
             f"The two differ by {round(gap * count):,} of {count:,} test images"
-            f"{', too few to say which is better' if gap < noise else ''}."
+            f"{'' if apart else ', too few to say which is better'}"
+            f"{f' ({found})' if found else ''}."
         )
     best = min(errors, key=lambda name: errors[name])
     if errors[best] < min(ours, theirs):

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from mothernets_jax.config.identity import digest_of, of_this_version
 from mothernets_jax.data import run_record
+from mothernets_jax.ensembles.image_scores import ImageScores, read_scores
 
 
 class Run(NamedTuple):
@@ -19,19 +20,22 @@ class Run(NamedTuple):
         results: the content of its `results.json`.
         splits: digests of the data's splits by name; empty for a run of an older
             version.
+        scores: each method's scores on the test images; empty for a run of an older
+            version.
     """
 
     folder: str
     settings: dict[str, Any]
     results: dict[str, Any]
     splits: Mapping[str, Mapping[str, Any]] = MappingProxyType({})
+    scores: Mapping[str, ImageScores] = MappingProxyType({})
 
 
 def read_run(folder: Path) -> Run:
     """Reads a finished run from its folder.
 
     Raises:
-        ValueError: no finished run is there.
+        ValueError: no finished run is there, or one with a damaged file.
     """
     if not folder.is_dir():
         raise ValueError(f"{folder} is no folder: expected that of a finished run")
@@ -40,7 +44,9 @@ def read_run(folder: Path) -> Run:
     )
     record = run_record.read(folder)
     splits = record["data"]["splits"] if record else {}
-    return Run(str(folder), of_this_version(settings), results, splits)
+    found = {name: read_scores(folder, name) for name in results["methods"]}
+    scores = {name: own for name, own in found.items() if own is not None}
+    return Run(str(folder), of_this_version(settings), results, splits, scores)
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -4,6 +4,12 @@ import html
 from functools import partial
 from pathlib import Path
 
+from mothernets_jax.report.certainty import (
+    equivalent_caption,
+    equivalent_rows,
+    paired_rows,
+    run_base,
+)
 from mothernets_jax.report.class_tables import (
     BALANCED_NOTE,
     MOST_CLASSES,
@@ -14,7 +20,12 @@ from mothernets_jax.report.class_tables import (
     with_baseline,
 )
 from mothernets_jax.report.columns import COSTS, DETECTION, DIFFERENCES, worth_columns
-from mothernets_jax.report.findings import headline, interval, remarks, warnings
+from mothernets_jax.report.findings import (
+    headline,
+    interval,
+    remarks,
+    warnings,
+)
 from mothernets_jax.report.page import Drawing, draw_pictures, fill, html_table
 from mothernets_jax.report.plots import style
 from mothernets_jax.report.plots.anytime import anytime
@@ -78,7 +89,9 @@ def _page(results: dict, pictures: dict[str, str]) -> str:
     others = [m["ood"]["name"] for m in methods.values() if m.get("ood")]
     if others:
         shown.add("detection")
-    values = pictures | by_class
+    certain = _certainty_values(results)
+    shown |= {name for name in ("paired", "equivalents") if certain[name]}
+    values = pictures | by_class | certain
     values |= {
         "name": html.escape(results["name"]),
         "headline": html.escape(headline(results)),
@@ -133,6 +146,24 @@ def _class_values(results: dict) -> dict[str, str]:
         "classes_shown": shown,
         "confusions": confusion_tables(results),
         "confusions_shown": confusions,
+    }
+
+
+def _certainty_values(results: dict) -> dict[str, str]:
+    """Contents of the template's fields in the sections on how sure the figures are."""
+    methods = results["methods"]
+    base, labels = run_base(results)
+    paired = paired_rows(results.get("paired", ()), base, labels)
+    worth = equivalent_rows([labels[name] for name in methods], [*methods.values()])
+    caption = equivalent_caption([*methods.values()]) if worth else ""
+    return {
+        "paired": html_table(paired) if paired else "",
+        "paired_over": "",
+        "other_pairs": "All other pairs are in results.json."
+        if len(results.get("paired", ())) > len(paired)
+        else "",
+        "equivalents": html_table(worth) if worth else "",
+        "equivalent_caption": html.escape(caption),
     }
 
 

@@ -16,6 +16,7 @@ from mothernets_jax.data import run_record
 from mothernets_jax.methods import METHODS
 from mothernets_jax.methods.budget import budget_flops
 from mothernets_jax.report import write_report
+from mothernets_jax.report.certainty import paired_lines
 from mothernets_jax.report.tables import comparison_table
 from mothernets_jax.runs import run_folder
 from mothernets_jax.runs.limits import check_batch_norm, check_memory, check_steps
@@ -92,6 +93,10 @@ def run(
     )
     report = multihost.run_on_host0(lambda: str(write_report(results, workdir)))
     console.print(comparison_table(results))
+    if lines := paired_lines(results):
+        console.print("difference of average errors, 95% interval over test images:")
+    for line in lines:
+        console.print(f"  {line}", soft_wrap=True, highlight=False, markup=False)
     console.print(f"report: {report}", soft_wrap=True, highlight=False, markup=False)
     _log.info("finished after %.0f s", time.perf_counter() - started)
     return results
@@ -227,7 +232,8 @@ def _train_methods(
             interruption.check()
             progress.message(outcomes.add(method, entry, settings.combine, task))
     outcomes.check_any()
-    return outcomes
+    methods, failed, paired = multihost.run_on_host0(lambda: outcomes.compared(workdir))
+    return Outcomes(methods, failed, paired)
 
 
 def _compositions(task: Task, settings: Settings) -> dict[str, MethodPlan]:

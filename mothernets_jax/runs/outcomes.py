@@ -5,7 +5,7 @@ left out, and the others go on without it. A method whose every member is left o
 failed; a run in which every method has failed ends with an error.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,12 +13,21 @@ import numpy as np
 
 from mothernets_jax.config.settings import Settings
 from mothernets_jax.data.statistics import class_counts
+from mothernets_jax.ensembles.combine import COMBINATIONS
+from mothernets_jax.ensembles.deep_ensembles import with_equivalent
 from mothernets_jax.ensembles.ensemble import Ensemble, Member, write_ensemble
+from mothernets_jax.ensembles.image_scores import (
+    image_scores,
+    paired_differences,
+    read_scores,
+    write_scores,
+)
 from mothernets_jax.ensembles.places import ENSEMBLES_FOLDER
 from mothernets_jax.ensembles.record import failure_to_json
 from mothernets_jax.metrics.class_balance import is_imbalanced
 from mothernets_jax.runs.results import (
     Predictions,
+    deep_ensemble_figures,
     predict_all,
     predictions_of,
     summarise,
@@ -34,6 +43,9 @@ from mothernets_jax.stages.task import Task
 from mothernets_jax.storage import checkpoints
 from mothernets_jax.utils.messages import in_short
 
+# The method that trains every network independently, from scratch on all data.
+_INDEPENDENT = "full_data"
+
 
 class Outcomes(NamedTuple):
     """Sections of `results.json` on the methods that succeeded and those that failed.
@@ -42,10 +54,13 @@ class Outcomes(NamedTuple):
         methods: entries of the methods that have an ensemble, by method.
         failed: entries of the methods that have none, by method: the reasons why
             members were `left_out`, and the costs.
+        paired: differences between the methods on the same test images, from
+            `image_scores.paired_differences`.
     """
 
     methods: dict[str, dict[str, Any]]
     failed: dict[str, dict[str, Any]]
+    paired: Sequence[dict[str, Any]] = ()
 
     def add(self, method: str, entry: dict[str, Any], combine: str, task: Task) -> str:
         """Files a method's entry under `methods` or `failed`.
@@ -64,6 +79,18 @@ class Outcomes(NamedTuple):
             return f"{method} has no member: {in_short(entry['left_out'])}"
         self.methods[method] = entry
         return f"{method}: {_errors_in_words(entry['ensemble'][combine], task)}"
+
+    def compared(self, workdir: Path) -> "Outcomes":
+        """The outcomes, with all that takes several methods to tell.
+
+        Args:
+            workdir: the run's folder, in which each method's scores are.
+        """
+        found = {name: read_scores(workdir, name) for name in self.methods}
+        scores = {name: own for name, own in found.items() if own is not None}
+        reference = self.methods.get(_INDEPENDENT, {}).get("deep_ensembles", {})
+        methods = {n: with_equivalent(m, reference) for n, m in self.methods.items()}
+        return self._replace(methods=methods, paired=paired_differences(scores))
 
     def check_any(self) -> None:
         """Raises ValueError if every method has failed."""
@@ -113,23 +140,25 @@ def evaluate_method(
         were `left_out`, by name.
     """
     assert context.workdir is not None
-    folder = context.workdir / ENSEMBLES_FOLDER / method
+    workdir = context.workdir
     return multihost.run_on_host0(
         lambda: _evaluate(
-            composition, trained, task, settings, context, ood_images, folder
+            method, composition, trained, task, settings, context, ood_images, workdir
         )
     )
 
 
 def _evaluate(
+    method: str,
     composition: MethodPlan,
     trained: Trained,
     task: Task,
     settings: Settings,
     context: RunContext,
     ood_images: np.ndarray,
-    folder: Path,
+    workdir: Path,
 ) -> dict[str, Any]:
+    folder = workdir / ENSEMBLES_FOLDER / method
     executables, interruption = Executables(context.store), context.interruption
     of_costs = {"executables": executables, "prices": settings.prices}
     ensemble, predictions, unusable = _usable(
@@ -145,8 +174,11 @@ def _evaluate(
     labels = task.dataset.calibration_labels
     if len(labels):
         ensemble = ensemble.calibrate(predictions.calibration, labels)
+    averaged = COMBINATIONS["average"](predictions.test)
+    scores = image_scores(averaged, task.dataset.test_labels)
     with interruption.shielded():
         write_ensemble(folder, ensemble)
+        write_scores(workdir, method, scores)
     figures = summarise(
         ensemble,
         predictions,
@@ -156,6 +188,8 @@ def _evaluate(
         ood_name=settings.data.ood_name,
         **of_costs,
     )
+    independent = method == _INDEPENDENT
+    figures |= deep_ensemble_figures(predictions, task, independent=independent)
     return {**figures, "left_out": left_out}
 
 

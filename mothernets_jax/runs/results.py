@@ -10,6 +10,7 @@ import numpy as np
 from mothernets_jax.architectures.costs import forward_flops, num_params
 from mothernets_jax.ensembles import summary
 from mothernets_jax.ensembles.combine import COMBINATIONS
+from mothernets_jax.ensembles.deep_ensembles import averaged_nll, deep_ensembles
 from mothernets_jax.ensembles.ensemble import Ensemble
 from mothernets_jax.metrics import class_errors, classification
 from mothernets_jax.runtime.compilation import Executables
@@ -164,6 +165,34 @@ def summarise(
         "hatching": {k: v for record in records for k, v in record["checks"].items()},
         "stages": list(records),
     }
+
+
+def deep_ensemble_figures(
+    predictions: Predictions, task: Task, *, independent: bool
+) -> dict[str, Any]:
+    """Judges an ensemble at its best temperature, as deep ensembles are compared.
+
+    Args:
+        predictions: the ensemble's predictions.
+        task: the task with the labels.
+        independent: whether its members were trained independently, each from scratch
+            on all data, and so make up deep ensembles.
+
+    Returns:
+        `deep_ensemble_equivalent`, with the averaged ensemble's calibrated `nll` and
+        what its `temperature` was fitted on; for independent members also
+        `deep_ensembles`, the same NLL of ensembles of 1, 2, ... of them.
+    """
+    dataset, held_out = task.dataset, None
+    if len(dataset.calibration_labels):
+        held_out = predictions.calibration, dataset.calibration_labels
+    judged = predictions.test, dataset.test_labels, held_out
+    of = "halves of the test split" if held_out is None else "the calibration split"
+    nll = averaged_nll(*judged)
+    found = {"deep_ensemble_equivalent": {"nll": nll, "temperature": of}}
+    if independent:
+        return {**found, "deep_ensembles": deep_ensembles(*judged)._asdict()}
+    return found
 
 
 def summarise_failure(

@@ -1,5 +1,6 @@
 """A tiny run end to end: its results, its folder, its repetition and its resumption."""
 
+import itertools
 import json
 import logging
 import shutil
@@ -14,6 +15,7 @@ from fake_runs import without_clocks
 from PIL import Image
 from rich.console import Console
 from scipy.special import softmax
+from scipy.stats import ttest_rel
 from sklearn.metrics import (
     accuracy_score,
     balanced_accuracy_score,
@@ -27,6 +29,7 @@ from configs.vgg_ensemble import get_config
 from mothernets_jax import data
 from mothernets_jax.growth import hatching
 from mothernets_jax.methods import METHODS, read_settings
+from mothernets_jax.metrics.calibration import calibrated_nll
 from mothernets_jax.runs import experiment, stage_results
 from mothernets_jax.runtime.compilation import ProgramStore
 
@@ -307,6 +310,72 @@ def test_weights_and_temperatures_are_fitted_on_the_calibration_split(calibrated
     assert set(entry["members"]["A_1"]) >= SCORES
     counts = entry["reliability"]["calibrated"]["count"]
     assert sum(counts) == len(dataset.test_labels)
+
+
+@pytest.mark.parametrize("split", ["finished", "calibrated"])
+def test_an_ensemble_is_worth_so_many_networks(split, request):
+    """Of full data's networks, by the mean over all subsets of them."""
+    workdir, results, *_ = request.getfixturevalue(split)
+    held_out = split == "calibrated"
+    dataset = data.load("digits", calibration_fraction=0.1 if held_out else 0.0)
+    labels, others = dataset.test_labels, dataset.calibration_labels
+
+    def averaged(images, method):
+        ensemble = mn.Ensemble.load(workdir, method)
+        logits = ensemble.member_logits(images, batch_size=512)
+        return softmax(logits.astype(np.float64), axis=-1)
+
+    networks = averaged(dataset.test_images, "full_data")
+    if held_out:
+        known = averaged(dataset.calibration_images, "full_data")
+    curve = []
+    for size in range(1, 5):
+        nlls = []
+        for own in map(list, itertools.combinations(range(4), size)):
+            fitted = (known[own].mean(axis=0), others) if held_out else None
+            nlls.append(calibrated_nll(networks[own].mean(axis=0), labels, fitted))
+        curve.append(np.mean(nlls))
+    entry = results["methods"]["full_data"]
+    assert entry["deep_ensembles"]["nll"] == pytest.approx(curve, abs=1e-5)
+    assert entry["deep_ensembles"]["subsets"] == [4, 6, 4, 1]
+    for method in results["methods"]:
+        found = results["methods"][method]["deep_ensemble_equivalent"]
+        of = "the calibration split" if held_out else "halves of the test split"
+        assert found["temperature"] == of
+        if not held_out:
+            own = averaged(dataset.test_images, method).mean(axis=0)
+            nll = calibrated_nll(own, labels)
+            assert found["nll"] == pytest.approx(nll, abs=1e-5)
+        value, nll = found["networks"]["value"], found["nll"]
+        assert found["networks"]["of"] == 4
+        if isinstance(value, float):
+            there = np.interp(value, [1, 2, 3, 4], entry["deep_ensembles"]["nll"])
+            assert there == pytest.approx(nll, abs=1e-9)
+        else:
+            assert value == ("below 1" if nll > curve[0] else "more than 4")
+    calibrated_figures = entry["ensemble"]["average"].get("calibrated")
+    if held_out:
+        own = entry["deep_ensemble_equivalent"]["nll"]
+        assert own == calibrated_figures["nll"] == entry["deep_ensembles"]["nll"][-1]
+
+
+def test_methods_are_paired_on_the_test_images(finished):
+    workdir, results = finished
+    labels = data.load("digits").test_labels
+    images = data.load("digits").test_images
+    wrong, losses = [], []
+    for method in ("mothernets", "full_data"):
+        scores = mn.Ensemble.load(workdir, method).predict(images).astype(np.float64)
+        wrong.append(scores.argmax(axis=1) != labels)
+        losses.append(-np.log(scores[np.arange(len(labels)), labels]))
+    (pair,) = results["paired"]
+    assert (pair["first"], pair["second"]) == ("mothernets", "full_data")
+    gap = wrong[0].mean() - wrong[1].mean()
+    assert pair["error"]["difference"] == pytest.approx(gap, abs=1e-12)
+    assert pair["error"]["low"] < gap < pair["error"]["high"]
+    interval = ttest_rel(*losses).confidence_interval(0.95)
+    found = pair["nll"]["low"], pair["nll"]["high"]
+    assert found == pytest.approx((interval.low, interval.high), abs=1e-5)
 
 
 def test_other_images_are_told_apart_by_their_doubt(calibrated):

@@ -1,0 +1,179 @@
+"""How many networks ensembles are worth, and how sure the differences between them are.
+
+A key names an ensemble: a method's name, or that and its variant's.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from mothernets_jax.report.columns import AVERAGE, EQUIVALENTS, cells, figure
+from mothernets_jax.report.plots.series import MAIN_METHOD
+from mothernets_jax.report.plots.style import method_label
+
+Key = str | tuple[str, ...]
+_CONFIDENCE = "95% interval"
+
+
+def equivalent_rows(
+    labels: Sequence[str], methods: Sequence[Mapping[str, Any]]
+) -> list[dict[str, str]]:
+    """A row for each ensemble that is measured by independently trained networks.
+
+    Args:
+        labels: names of the rows.
+        methods: the methods' entries in `results.json`, or means of them over seeds.
+
+    Returns:
+        Rows, the text of each cell by its column's name; no rows where there are no
+        such networks.
+    """
+    measured = [
+        (label, method)
+        for label, method in zip(labels, methods, strict=True)
+        if figure(method, EQUIVALENTS[-1].path)
+    ]
+    rows = cells(EQUIVALENTS, [method for _, method in measured])
+    return [
+        {"method": label, **row} for (label, _), row in zip(measured, rows, strict=True)
+    ]
+
+
+def equivalent_caption(methods: Sequence[Mapping[str, Any]]) -> str:
+    """A sentence on how many networks there are, and what temperatures fit.
+
+    Args:
+        methods: the methods' entries in `results.json`, or means of them over seeds.
+    """
+    found = [m["deep_ensemble_equivalent"] for m in methods]
+    found = [each for each in found if "networks" in each]
+    counts = sorted({each["networks"]["of"] for each in found})
+    fitted = {each["temperature"] for each in found if "temperature" in each}
+    on = f", which was fitted on {fitted.pop()}" if len(fitted) == 1 else ""
+    return (
+        f"The calibrated NLL is the NLL at the best temperature{on}. Nothing is "
+        f"extrapolated beyond full data’s {' or '.join(map(str, counts))} networks."
+    )
+
+
+def base_of(errors: Mapping[Key, tuple[str, float]]) -> Key:
+    """The ensemble that others are subtracted from: the best MotherNets, or the best.
+
+    Args:
+        errors: method and average error of each ensemble, by its key.
+    """
+    ours = {key: each for key, each in errors.items() if each[0] == MAIN_METHOD}
+    candidates = ours or errors
+    return min(candidates, key=lambda key: candidates[key][1])
+
+
+def paired_rows(
+    paired: Sequence[Mapping[str, Any]],
+    base: Key,
+    labels: Mapping[Key, str],
+) -> list[dict[str, str]]:
+    """A row for each ensemble that differs from one: by how much, and how surely.
+
+    Args:
+        paired: differences of pairs, `first` less `second`, each with its keys.
+        base: key of the ensemble that is the first in every row.
+        labels: names of the ensembles by their keys.
+
+    Returns:
+        Rows, the text of each cell by its column's name; no rows without differences.
+    """
+    rows = []
+    for pair in paired:
+        keys = [_key(pair["first"]), _key(pair["second"])]
+        if base not in keys:
+            continue
+        sign = 1 if keys[0] == base else -1
+        other = keys[1] if sign == 1 else keys[0]
+        row = {"difference": f"{labels[base]} − {labels[other]}"}
+        for name, label, scale, places in (
+            ("error", "error, points", 100, 2),
+            ("nll", "NLL", 1, 3),
+        ):
+            if name in pair:
+                row[label] = _difference(pair[name], sign * scale, places)
+        if "seeds" in pair:
+            row["seeds"] = str(len(pair["seeds"]))
+        rows.append(row)
+    # The first row has the columns of all.
+    return sorted(rows, key=len, reverse=True)
+
+
+def paired_sentence(results: Mapping[str, Any], first: str, second: str) -> str:
+    """The interval of the difference of two methods' errors in a run, in words.
+
+    Args:
+        results: the content of `results.json`.
+        first: name of a method.
+        second: name of the method whose error is subtracted.
+
+    Returns:
+        A part of a sentence; empty where the run, of an older version, has no interval.
+    """
+    for pair in results.get("paired", ()):
+        if {pair["first"], pair["second"]} == {first, second}:
+            sign = 1 if pair["first"] == first else -1
+            low, high = _bounds(pair["error"], 100 * sign)
+            return (
+                f"the {_CONFIDENCE}, paired over the images, is {signed(low, 2)} to "
+                f"{signed(high, 2)} points"
+            )
+    return ""
+
+
+def paired_lines(results: Mapping[str, Any]) -> list[str]:
+    """Differences from the run's main method for the terminal, a line each.
+
+    Args:
+        results: the content of `results.json`.
+    """
+    rows = paired_rows(results.get("paired", ()), *run_base(results))
+    return [f"{row['difference']}: {row['error, points']} points" for row in rows]
+
+
+def run_base(results: Mapping[str, Any]) -> tuple[Key, dict[Key, str]]:
+    """The method of a run that others are subtracted from, and labels by method.
+
+    Args:
+        results: the content of `results.json`.
+    """
+    methods = results["methods"]
+    errors = {n: (n, figure(m, AVERAGE.path)) for n, m in methods.items()}
+    return base_of(errors), {name: method_label(name) for name in methods}
+
+
+def is_told_apart(results: Mapping[str, Any], first: str, second: str) -> bool:
+    """Tells whether the interval of two methods' errors in a run leaves out 0."""
+    return any(
+        pair["error"]["low"] > 0 or pair["error"]["high"] < 0
+        for pair in results.get("paired", ())
+        if {pair["first"], pair["second"]} == {first, second}
+    )
+
+
+def signed(number: float, places: int) -> str:
+    """A number with its sign: `+0.33`, `−1.20`."""
+    return f"{number:+.{places}f}".replace("-", "−")
+
+
+def _key(name: Any) -> Key:
+    return name if isinstance(name, str) else tuple(name)
+
+
+def _bounds(interval: Mapping[str, float], scale: float) -> tuple[float, float]:
+    low, high = sorted((scale * interval["low"], scale * interval["high"]))
+    return low, high
+
+
+def _difference(found: Mapping[str, float], scale: float, places: int) -> str:
+    """`−1.20 [−1.90, −0.50]`, of several seeds with the deviation in a second line."""
+    text = signed(scale * found["difference"], places)
+    if "low" in found:
+        low, high = (signed(bound, places) for bound in _bounds(found, scale))
+        text += f" [{low}, {high}]"
+    if "std" in found:
+        text += f"\n± {abs(scale) * found['std']:.{places}f}"
+    return text
