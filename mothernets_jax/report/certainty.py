@@ -44,7 +44,7 @@ def equivalent_caption(methods: Sequence[Mapping[str, Any]]) -> str:
     Args:
         methods: the methods' entries in `results.json`, or means of them over seeds.
     """
-    found = [m["deep_ensemble_equivalent"] for m in methods]
+    found = [m.get("deep_ensemble_equivalent", {}) for m in methods]
     found = [each for each in found if "networks" in each]
     counts = sorted({each["networks"]["of"] for each in found})
     fitted = {each["temperature"] for each in found if "temperature" in each}
