@@ -135,7 +135,7 @@ def train_stage(
         "label",
         names,
         dataclasses.replace(RECIPE, **recipe),
-        step_spec(task, mlp((1,)), optimizer="sgd"),
+        step_spec(task, mlp((1,)), recipe=Recipe()),
         lambda trained, executables: Start(states, {}),
         epoch_end=epoch_end,
     )
