@@ -33,12 +33,12 @@ from ml_collections import config_flags
 from benchmarks import frontier_plot
 from benchmarks.turns import write_results
 from mothernets_jax import methods
-from mothernets_jax.config.settings import (
-    Settings,
+from mothernets_jax.config.identity import (
     digest_of,
     identifying,
     without_other_methods,
 )
+from mothernets_jax.config.settings import Settings
 from mothernets_jax.config.validation import from_config
 from mothernets_jax.runs import experiment
 from mothernets_jax.runtime import compilation

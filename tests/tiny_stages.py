@@ -19,6 +19,7 @@ from mothernets_jax.stages.task import make_task, step_spec
 from mothernets_jax.training.member_step import new_state
 
 # Of one member's epoch: 6 x (4 pixels x 1 unit + 1 unit x 2 classes) x 16 images.
+NETWORK = mlp((1,))
 EPOCH_FLOPS = 6 * 6 * 16
 RECIPE = Recipe(
     epochs=12,
@@ -113,6 +114,7 @@ def train_stage(
     work=None,
     interruption=None,
     epoch_end=None,
+    architecture=NETWORK,
     **recipe,
 ):
     """Trains members of a stage.
@@ -130,12 +132,13 @@ def train_stage(
         batch_size=4,
     )
     states = {n: new_state(s, OPTIMIZER) for n, s in zip(names, starts, strict=True)}
+    own = dataclasses.replace(RECIPE, **recipe)
     stage = Stage(
         "method",
         "label",
         names,
-        dataclasses.replace(RECIPE, **recipe),
-        step_spec(task, mlp((1,)), optimizer="sgd"),
+        own,
+        step_spec(task, architecture, recipe=own),
         lambda trained, executables: Start(states, {}),
         epoch_end=epoch_end,
     )

@@ -19,6 +19,13 @@ _EARLIER = {
     "data.test_fraction": 0.2,  # there was no run without a test set of its own
     "train.class_weights": "none",
     "train.optimizer": "sgd",
+    "train.average": "none",
+    "train.average_epochs": 1.0,
+    "mother.average": "",
+    "hatch.average": "none",
+    "hatch.average_epochs": 1.0,
+    "snapshot.average": "",
+    "fge.average": "",
 }
 
 

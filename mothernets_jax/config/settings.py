@@ -25,6 +25,7 @@ from mothernets_jax.data.crops import CROPS
 from mothernets_jax.data.resizing import RESIZES
 from mothernets_jax.ensembles.combine import NAMES
 from mothernets_jax.growth.mothernet import ALIGNMENTS
+from mothernets_jax.training.averaging import AVERAGES
 from mothernets_jax.training.schedules import SCHEDULES
 
 # What one method alone reads.
@@ -89,6 +90,9 @@ class Recipe:
     # balanced: all classes count alike in the loss.
     class_weights: str = choice("none", ("none", "balanced"))
     optimizer: str = choice("sgd", OPTIMIZERS)
+    # Of the weights, to predict with: `averaging.average_weights`.
+    average: str = choice("none", AVERAGES)
+    average_epochs: float = field(1.0, Above(EPOCHS))  # its length
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,6 +101,7 @@ class MotherSettings:
 
     schedule: str = choice("", ("", *SCHEDULES))  # empty: train.schedule
     cycles: int = field(1, Range(1, EPOCHS))  # of a cosine schedule
+    average: str = choice("", ("", *AVERAGES))  # empty: train.average
     # Of a budget, for the MotherNets; None: the less the larger it is.
     budget_share: float | None = field(None, Share())
 
@@ -113,6 +118,8 @@ class HatchSettings:
     split: str = choice("random", ("random", "equal"))
     momentum: bool = False  # whether the optimiser's state is hatched, too
     bags: bool = False  # each member its own, drawn with replacement
+    average: str = choice("none", AVERAGES)
+    average_epochs: float = field(1.0, Above(EPOCHS))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -145,6 +152,7 @@ class SnapshotSettings:
 
     cycle_epochs: int = field(10, Range(1, EPOCHS))
     learning_rate: float = field(0.2, Range(0, RATE))
+    average: str = choice("", ("", *AVERAGES))  # empty: train.average
 
 
 @dataclasses.dataclass(frozen=True)
@@ -155,6 +163,7 @@ class FgeSettings:
     cycle_epochs: int | None = field(None, Range(2, EPOCHS))
     largest_rate: float = field(0.05, Range(0, RATE))
     smallest_rate: float = field(1e-4, Range(0, RATE))
+    average: str = choice("", ("", *AVERAGES))  # empty: train.average
 
 
 @dataclasses.dataclass(frozen=True)
@@ -212,8 +221,11 @@ class Settings:
     @property
     def mother_recipe(self) -> Recipe:
         """The recipe of MotherNets."""
-        schedule = self.mother.schedule or self.train.schedule
-        return dataclasses.replace(self.train, schedule=schedule)
+        return dataclasses.replace(
+            self.train,
+            schedule=self.mother.schedule or self.train.schedule,
+            average=self.mother.average or self.train.average,
+        )
 
     @property
     def hatch_recipe(self) -> Recipe:
@@ -224,6 +236,8 @@ class Settings:
             learning_rate=self.hatch.learning_rate,
             schedule=self.hatch.schedule,
             warmup_epochs=self.hatch.warmup_epochs,
+            average=self.hatch.average,
+            average_epochs=self.hatch.average_epochs,
         )
 
     def to_json(self) -> dict[str, Any]:

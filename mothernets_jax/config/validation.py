@@ -70,6 +70,17 @@ def _check_together(settings: Settings) -> None:
                 f"config.{group}.warmup_epochs is {warmup}: expected at most "
                 f"config.{group}.epochs, which is {epochs}"
             )
+    averages = {
+        f"{group}.average": getattr(settings, group).average
+        for group in ("train", "mother", "hatch")
+    }
+    tails = [name for name, average in averages.items() if average == "tail"]
+    if settings.train.stop == "plateau" and tails:
+        raise ValueError(
+            f"config.{tails[0]} is 'tail', the mean of the last epochs, and "
+            "config.train.stop is 'plateau', which does not tell beforehand which "
+            "these are: use 'ema', or stop after config.train.epochs"
+        )
     if settings.mother.cycles > 1 and settings.mother.schedule not in ("", "cosine"):
         raise ValueError(
             f"config.mother.cycles is {settings.mother.cycles}: expected 1 with "

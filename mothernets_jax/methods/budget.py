@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from mothernets_jax.architectures import Architecture
 from mothernets_jax.architectures.costs import num_params, train_flops
 from mothernets_jax.config.settings import Recipe, Settings
-from mothernets_jax.stages.task import Task, epoch_images
+from mothernets_jax.stages.task import Task, average_flops, epoch_images
 
 
 def single_network(
@@ -40,6 +40,13 @@ def epoch_cost(
     shape, classes = task.input_shape, task.num_classes
     flops = sum(train_flops(a, shape, classes) for a in architectures)
     return epoch_images(recipe, task) * flops
+
+
+def ends_cost(
+    task: Task, recipe: Recipe, architectures: Iterable[Architecture]
+) -> float:
+    """Training FLOPs of what these networks do once, after their last epoch."""
+    return sum(average_flops(task, recipe, a) for a in architectures)
 
 
 def with_epochs(recipe: Recipe, epochs: int) -> Recipe:
@@ -81,7 +88,12 @@ def whole_epochs(budget: float, flops: float) -> int:
 
 
 def affordable_recipe(
-    method: str, recipe: Recipe, budget: float | None, flops: float
+    method: str,
+    recipe: Recipe,
+    budget: float | None,
+    flops: float,
+    *,
+    once: float = 0.0,
 ) -> Recipe:
     """The recipe with the epochs that a budget pays for; unchanged without a budget.
 
@@ -90,31 +102,36 @@ def affordable_recipe(
         recipe: the recipe of all networks that are trained.
         budget: training FLOPs; None for no limit.
         flops: training FLOPs of one epoch of all these networks.
+        once: training FLOPs of what they do once.
 
     Raises:
         ValueError: a budget that does not pay for one epoch.
     """
     if budget is None:
         return recipe
-    return with_epochs(recipe, affordable_epochs(method, budget, flops))
+    epochs = affordable_epochs(method, budget, flops, once=once)
+    return with_epochs(recipe, epochs)
 
 
-def affordable_epochs(method: str, budget: float, flops: float) -> int:
+def affordable_epochs(
+    method: str, budget: float, flops: float, *, once: float = 0.0
+) -> int:
     """Whole epochs that a budget pays for, at least one.
 
     Args:
         method: words for what is trained, for the message.
         budget: training FLOPs.
         flops: training FLOPs of one epoch of all that is trained.
+        once: training FLOPs of what is done once, whatever the number of epochs.
 
     Raises:
         ValueError: a budget that does not pay for one epoch.
     """
-    epochs = whole_epochs(budget, flops)
+    epochs = whole_epochs(budget - once, flops)
     if epochs < 1:
         raise ValueError(
             f"config.budget.epochs pays for {max(0.0, budget):.3g} training FLOPs, but "
-            f"one epoch of {method} takes {flops:.3g}: raise it, or leave the method "
-            "out of config.methods"
+            f"one epoch of {method} takes {flops + once:.3g}: raise it, or leave the "
+            "method out of config.methods"
         )
     return epochs

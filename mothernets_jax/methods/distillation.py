@@ -24,7 +24,7 @@ from mothernets_jax.methods.scratch import (
     same_architecture,
     start_at_random,
 )
-from mothernets_jax.stages.stage import MethodPlan, Stage, epoch_flops
+from mothernets_jax.stages.stage import MethodPlan, Stage, end_flops, epoch_flops
 from mothernets_jax.stages.task import Task, step_spec
 from mothernets_jax.training.losses import cross_entropy
 from mothernets_jax.training.step_spec import Targets
@@ -83,13 +83,13 @@ def compose(
 
     largest = max(members.values(), key=size)
     recipe, own = settings.train, settings.distillation
-    spec = step_spec(task, largest, optimizer=recipe.optimizer)
+    spec = step_spec(task, largest, recipe=recipe)
     start = start_at_random(task, NAME, spec, (TEACHER,))
     teacher = Stage(NAME, TEACHER, (TEACHER,), recipe, spec, start)
     students = []
     loss = DistillationLoss(largest, own.temperature, own.share)
     for architecture, names in same_architecture(members, members).items():
-        spec = step_spec(task, architecture, optimizer=recipe.optimizer, loss=loss)
+        spec = step_spec(task, architecture, recipe=recipe, loss=loss)
         students.append(
             Stage(
                 NAME,
@@ -126,13 +126,14 @@ def _recipes(
     recipe = settings.train
     if budget is None:
         return recipe, recipe
-    teacher_flops = epoch_flops(teacher, task)
+    teacher_flops, teacher_end = epoch_flops(teacher, task), end_flops(teacher, task)
     students_flops = sum(len(s.members) * epoch_flops(s, task) for s in students)
-    share = settings.distillation.budget_share * budget
+    students_ends = sum(len(s.members) * end_flops(s, task) for s in students)
+    share = settings.distillation.budget_share * budget - teacher_end
     epochs = max(1, whole_epochs(share, teacher_flops))
-    rest = budget - epochs * teacher_flops
+    rest = budget - epochs * teacher_flops - teacher_end
     what = f"{NAME}, after {epochs} of the teacher,"
     return (
         with_epochs(recipe, epochs),
-        affordable_recipe(what, recipe, rest, students_flops),
+        affordable_recipe(what, recipe, rest, students_flops, once=students_ends),
     )

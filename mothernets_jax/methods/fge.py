@@ -18,6 +18,7 @@ from mothernets_jax.config.settings import FgeSettings, Settings
 from mothernets_jax.methods.budget import (
     affordable_epochs,
     budget_flops,
+    ends_cost,
     epoch_cost,
     single_network,
 )
@@ -41,10 +42,15 @@ def compose(
         ValueError: a budget that does not pay for the cycles and an epoch before them.
     """
     network, architecture = single_network(task, members)
+    before_cycles = dataclasses.replace(settings.train, stop="epochs", average="none")
+    recipe = dataclasses.replace(
+        before_cycles, average=settings.fge.average or settings.train.average
+    )
     budget, affordable = budget_flops(task, settings, members), None
     if budget is not None:
-        flops = epoch_cost(task, settings.train, [architecture])
-        affordable = affordable_epochs(NAME, budget, flops)
+        flops = epoch_cost(task, recipe, [architecture])
+        ends = ends_cost(task, recipe, [architecture] * len(members))
+        affordable = affordable_epochs(NAME, budget, flops, once=ends)
     cycle = settings.fge.cycle_epochs or _cycle_epochs(affordable, len(members))
     in_cycles = _epochs_in_cycles(cycle, len(members))
     total = affordable or settings.train.epochs + in_cycles
@@ -62,16 +68,16 @@ def compose(
         rates = learning_rates("hold_linear", peak, total_steps=total * steps)
         return rates[: before * steps]
 
-    recipe = dataclasses.replace(settings.train, stop="epochs")
-    spec = step_spec(task, architecture, optimizer=recipe.optimizer)
-    start = start_at_random(task, NAME, spec, (network,))
+    first_spec = step_spec(task, architecture, recipe=before_cycles)
+    spec = step_spec(task, architecture, recipe=recipe)
+    start = start_at_random(task, NAME, first_spec, (network,))
     stages = [
         Stage(
             NAME,
             network,
             (network,),
-            dataclasses.replace(recipe, epochs=before),
-            spec,
+            dataclasses.replace(before_cycles, epochs=before),
+            first_spec,
             start,
             rates=rates_before,
         )

@@ -75,7 +75,7 @@ def start_hatched(
     """
     architecture, optimizer = spec.architecture, spec.optimizer
     mother, mother_state = parent.architecture, trained[parent.name]
-    expected = _checked_logits(mother, mother_state.variables, task, executables)
+    expected = _checked_logits(mother, mother_state.predictor, task, executables)
     statistics_batch = normalise(
         jnp.asarray(task.dataset.train_images[:EVALUATION_BATCH]),
         jnp.asarray(task.dataset.mean),
@@ -86,7 +86,7 @@ def start_hatched(
     states, checks, left_out = {}, {}, {}
     for name in names:
         key = named_key(task.key, method, name)  # see `hatch`
-        args = (mother_state.variables, key, statistics_batch)
+        args = (mother_state.predictor, key, statistics_batch)
         hatched = executables.get(hatching, *args)(*args)
         logits = _checked_logits(architecture, hatched, task, executables)
         with np.errstate(invalid="ignore"):  # of infinities

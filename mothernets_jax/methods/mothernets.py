@@ -17,6 +17,7 @@ from mothernets_jax.growth.clustering import Cluster, cluster
 from mothernets_jax.methods.budget import (
     affordable_recipe,
     budget_flops,
+    ends_cost,
     epoch_cost,
     whole_epochs,
     with_epochs,
@@ -70,7 +71,7 @@ def compose(
     for number, found in enumerate(clusters, start=1):
         name, mother = mothernet_name(number), found.mothernet
         rates = _mother_rates(mother_recipe, settings.mother.cycles)
-        spec = step_spec(task, mother, optimizer=mother_recipe.optimizer)
+        spec = step_spec(task, mother, recipe=mother_recipe)
         start = start_at_random(task, NAME, spec, (name,))
         stages.append(
             Stage(NAME, name, (name,), mother_recipe, spec, start, rates=rates)
@@ -92,7 +93,7 @@ def _members_stage(
     recipe: Recipe,
 ) -> Stage:
     """The stage of the members of one architecture that one MotherNet hatches."""
-    spec = step_spec(task, architecture, optimizer=recipe.optimizer)
+    spec = step_spec(task, architecture, recipe=recipe)
     return Stage(
         NAME,
         # A cluster may part the replicas of one architecture, hence its number.
@@ -127,17 +128,20 @@ def _recipes(
     budget = budget_flops(task, settings, members)
     if budget is None:
         return mother, member
-    mothers_flops = epoch_cost(task, mother, [found.mothernet for found in clusters])
+    mothers = [found.mothernet for found in clusters]
+    mothers_flops = epoch_cost(task, mother, mothers)
+    mothers_ends = ends_cost(task, mother, mothers)
     members_flops = epoch_cost(task, member, members.values())
+    members_ends = ends_cost(task, member, members.values())
     mothers_share = settings.mother.budget_share
     if mothers_share is None:
         mothers_share = usual_share(budget / members_flops)
-    members_budget = (1 - mothers_share) * budget
+    members_budget = (1 - mothers_share) * budget - members_ends
     member_epochs = max(1, whole_epochs(members_budget, members_flops))
-    rest = budget - member_epochs * members_flops
+    rest = budget - member_epochs * members_flops - members_ends
     what = f"{NAME}, beside {member_epochs} of its members,"
     return (
-        affordable_recipe(what, mother, rest, mothers_flops),
+        affordable_recipe(what, mother, rest, mothers_flops, once=mothers_ends),
         with_epochs(member, member_epochs),
     )
 

@@ -7,6 +7,7 @@ from mothernets_jax.config.settings import Settings
 from mothernets_jax.methods.budget import (
     affordable_recipe,
     budget_flops,
+    ends_cost,
     epoch_cost,
 )
 from mothernets_jax.models.variables import init
@@ -44,12 +45,13 @@ def from_scratch(
         settings.train,
         budget_flops(task, settings, members),
         epoch_cost(task, settings.train, members.values()),
+        once=ends_cost(task, settings.train, members.values()),
     )
     if with_replacement:
         check_bags(task, f"the method {method!r}")
     stages = []
     for architecture, names in same_architecture(members, members).items():
-        spec = step_spec(task, architecture, optimizer=recipe.optimizer)
+        spec = step_spec(task, architecture, recipe=recipe)
         start = start_at_random(task, method, spec, names)
         stages.append(
             Stage(

@@ -11,6 +11,7 @@ from mothernets_jax.config.settings import Settings
 from mothernets_jax.methods.budget import (
     affordable_epochs,
     budget_flops,
+    ends_cost,
     epoch_cost,
     single_network,
 )
@@ -33,20 +34,26 @@ def compose(
         ValueError: a budget too small.
     """
     network, architecture = single_network(task, members)
-    epochs = settings.snapshot.cycle_epochs
-    budget = budget_flops(task, settings, members)
-    if budget is not None:
-        flops = len(members) * epoch_cost(task, settings.train, [architecture])
-        epochs = affordable_epochs(NAME, budget, flops)
     recipe = dataclasses.replace(
         settings.train,
-        epochs=epochs,
+        epochs=settings.snapshot.cycle_epochs,
         learning_rate=settings.snapshot.learning_rate,
         schedule="cosine",
         warmup_epochs=0.0,
         stop="epochs",
+        average=settings.snapshot.average or settings.train.average,
     )
-    spec = step_spec(task, architecture, optimizer=recipe.optimizer)
+    budget = budget_flops(task, settings, members)
+    if budget is not None:
+        cycles = [architecture] * len(members)
+        epochs = affordable_epochs(
+            NAME,
+            budget,
+            epoch_cost(task, recipe, cycles),
+            once=ends_cost(task, recipe, cycles),
+        )
+        recipe = dataclasses.replace(recipe, epochs=epochs)
+    spec = step_spec(task, architecture, recipe=recipe)
     names = [f"{network}_cycle_{i}" for i in range(1, len(members) + 1)]
     stages = []
     for i, name in enumerate(names):

@@ -15,7 +15,7 @@ from mothernets_jax.methods.budget import (
 )
 from mothernets_jax.methods.scratch import start_at_random
 from mothernets_jax.runtime.compilation import Executables
-from mothernets_jax.stages.stage import MethodPlan, Stage, Start, epoch_flops
+from mothernets_jax.stages.stage import MethodPlan, Stage, Start, end_flops, epoch_flops
 from mothernets_jax.stages.task import Task, step_spec
 from mothernets_jax.training.branching_step import (
     SharedTrunk,
@@ -43,7 +43,7 @@ def compose(
     spec = step_spec(
         task,
         architecture,
-        optimizer=settings.train.optimizer,
+        recipe=settings.train,
         members=len(names),
         coupling=SharedTrunk(cut),
     )
@@ -66,6 +66,7 @@ def compose(
         settings.train,
         budget_flops(task, settings, members),
         len(names) * epoch_flops(stage, task),
+        once=len(names) * end_flops(stage, task),
     )
     return MethodPlan(
         (stage._replace(recipe=recipe),), dict.fromkeys(names, architecture)

@@ -36,7 +36,12 @@ _AT_ONCE_BYTES, _AT_ONCE_IMAGES = 2**19, 8
 
 NORM_EPSILON = 1e-5
 
-BatchNorm = functools.partial(nn.BatchNorm, momentum=0.9, epsilon=NORM_EPSILON)
+# What a step in training keeps of the running statistics.
+STATISTICS_DECAY = 0.9
+
+BatchNorm = functools.partial(
+    nn.BatchNorm, momentum=STATISTICS_DECAY, epsilon=NORM_EPSILON
+)
 
 
 def same_padding(filter_size: int) -> tuple[int, int]:

@@ -229,7 +229,7 @@ def _ensemble(
     dataset = task.dataset
     return Ensemble(
         {
-            name: Member(composition.members[name], trained.states[name].variables)
+            name: Member(composition.members[name], trained.states[name].predictor)
             for name in names
         },
         mean=dataset.mean,

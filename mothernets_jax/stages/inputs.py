@@ -40,7 +40,10 @@ def epoch_inputs_of(stage: Stage, task: Task) -> Callable[..., EpochInputs]:
 
 
 def member_rates(
-    recipe: Recipe, learning_rates: jax.Array, active: jax.Array
+    recipe: Recipe,
+    learning_rates: jax.Array,
+    active: jax.Array,
+    average_weights: np.ndarray | None,
 ) -> MemberRates:
     """The traced hyper-parameters of a group.
 
@@ -48,11 +51,16 @@ def member_rates(
         recipe: the recipe that all members share.
         learning_rates: the learning rate of every step, float32 [members, steps].
         active: true for the members that train, bool [members].
+        average_weights: the weight of every step in the running average, float32
+            [steps]; None where none is kept.
     """
     members = len(active)
     decay = jnp.full(members, recipe.weight_decay, jnp.float32)
     smoothing = jnp.full(members, recipe.label_smoothing, jnp.float32)
-    return MemberRates(learning_rates, decay, smoothing, active)
+    average = None
+    if average_weights is not None:
+        average = jnp.broadcast_to(average_weights, learning_rates.shape)
+    return MemberRates(learning_rates, decay, smoothing, active, average)
 
 
 def class_weights(recipe: Recipe, task: Task) -> np.ndarray | None:

@@ -20,8 +20,9 @@ from mothernets_jax.stages.stage import Stage, strategy_without_trial
 from mothernets_jax.stages.task import Task, steps_per_epoch
 from mothernets_jax.training.epoch_inputs import MemberKeys
 from mothernets_jax.training.group_step import make_steps, new_group
-from mothernets_jax.training.member_step import new_state
+from mothernets_jax.training.member_step import blank_state
 from mothernets_jax.training.sharding import place
+from mothernets_jax.training.statistics import make_statistics
 
 
 def prepare_stage(stage: Stage, task: Task, strategy: str, store: ProgramStore) -> None:
@@ -56,16 +57,17 @@ def prepare_training(
     steps = steps_per_epoch(stage.recipe, task)
     key: Any = jax.ShapeDtypeStruct((members,), task.key.dtype)
     keys, epoch = MemberKeys(key, key, key), np.asarray(0, np.int32)
+    average = np.zeros(steps, np.float32) if stage.spec.averaged else None
     rates = jax.eval_shape(
         lambda: member_rates(
-            stage.recipe, jnp.zeros((members, steps)), jnp.ones(members, bool)
+            stage.recipe, jnp.zeros((members, steps)), jnp.ones(members, bool), average
         )
     )
     draw = epoch_inputs_of(stage, task)
     store.prepare(draw, keys, epoch, rates)
     inputs = jax.eval_shape(draw, keys, epoch, rates)
     state = jax.eval_shape(
-        lambda v: new_group([new_state(v, stage.spec.optimizer)] * members), variables
+        lambda v: new_group([blank_state(v, stage.spec)] * members), variables
     )
     placement = place(task.devices[:1], members, stage.recipe.batch_size)
     data = make_chunks(stage, task, placement).shapes
@@ -77,3 +79,8 @@ def prepare_training(
     divided = task.dataset.streamed
     function = make_steps(stage.spec, strategy, divided_data=divided)
     store.prepare(function, state, data, inputs, *call_bounds(0, 1), often_run=True)
+    if stage.spec.averaged:
+        average = state.members.average
+        of_average = {"params": average["params"], "sums": average["batch_stats"]}
+        function = make_statistics(stage.spec, strategy, divided_data=divided)
+        store.prepare(function, of_average, data, inputs, *call_bounds(0, 1))

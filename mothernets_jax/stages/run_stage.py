@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 
 from mothernets_jax.ensembles.prediction import validation_error
+from mothernets_jax.models.variables import Variables
 from mothernets_jax.runtime import multihost
 from mothernets_jax.runtime.compilation import Executables
 from mothernets_jax.runtime.devices import describe_speed
@@ -23,7 +24,7 @@ from mothernets_jax.stages.divergence import (
     roll_back,
     unpredictable,
 )
-from mothernets_jax.stages.stage import Stage, epoch_flops, stage_flops
+from mothernets_jax.stages.stage import Stage, end_flops, epoch_flops, stage_flops
 from mothernets_jax.stages.state import (
     StageState,
     beginning,
@@ -33,7 +34,7 @@ from mothernets_jax.stages.state import (
 from mothernets_jax.stages.strategy import choose_strategy
 from mothernets_jax.stages.task import Task, epoch_images
 from mothernets_jax.stages.trainer import GroupTrainer
-from mothernets_jax.training.member_step import MemberState, Metrics
+from mothernets_jax.training.member_step import MemberState, Metrics, begin_average
 
 
 class StageResult(NamedTuple):
@@ -95,7 +96,7 @@ class _StageRun:
         self._autosave = autosave
         self._executables = executables = Executables(context.store)
         self._flops = epoch_flops(stage, task)
-        reference = trained[stage.reference].variables if stage.reference else None
+        reference = trained[stage.reference].predictor if stage.reference else None
         saved = autosave.latest(
             saved_states.unfinished_outline,
             lambda found: saved_states.unfinished_template(stage, task, found),
@@ -142,7 +143,9 @@ class _StageRun:
         hatching = StageClock(task, executables, zero).stopwatch()
         start = stage.start(trained, executables)
         seconds = hatching()
-        starts = [start.states[name] for name in stage.members]
+        starts = [
+            begin_average(start.states[name], stage.spec) for name in stage.members
+        ]
         # Hosts of several kinds may round differently.
         starts = multihost.arrays_from_host0(lambda: starts, starts)
         strategy = "loop"
@@ -205,6 +208,7 @@ class _StageRun:
     def result(self) -> StageResult:
         """The members as they are now, without those left out, and the record."""
         stage, state, trainer = self._stage, self._state, self._trainer
+        average = {} if trainer is None else self._end_averages(trainer)
         self._context.progress.end_stage(stage.name)
         epochs = state.epochs()
         total = sum(epochs.values())
@@ -222,6 +226,7 @@ class _StageRun:
             "retried": state.retried(),
             "left_out": state.left_out,
             "checks": state.checks,
+            **({"average": average} if average else {}),
             "clocks": {
                 **state.clocks,
                 **self._clock.compilation(),
@@ -230,6 +235,30 @@ class _StageRun:
         }
         kept = {n: s for n, s in self._states().items() if n not in state.left_out}
         return StageResult(kept, record)
+
+    def _end_averages(self, trainer: GroupTrainer) -> dict[str, dict]:
+        """Gives running averages their statistics, where they are kept.
+
+        Returns:
+            The validation error of each member's average, by the member's name.
+        """
+        stage, state = self._stage, self._state
+        if not stage.spec.averaged:
+            return {}
+        estimating = self._clock.stopwatch()
+        trainer.estimate_statistics()
+        state.clocks["train_seconds"] += estimating()
+        flops = end_flops(stage, self._task) * len(stage.members)
+        self._context.progress.work(flops)
+        ended = trainer.states()
+        kept = {name: own for name, own in ended.items() if name not in state.left_out}
+        errors = self._validation_errors({n: s.predictor for n, s in kept.items()})
+        reasons = multihost.run_on_host0(lambda: unpredictable(errors))
+        state.left_out |= {
+            name: f"of its averaged weights {reason}"
+            for name, reason in reasons.items()
+        }
+        return {name: {"validation_error": error} for name, error in errors.items()}
 
     def _states(self) -> dict[str, MemberState]:
         """The members' states as they are, by name."""
@@ -247,7 +276,8 @@ class _StageRun:
         reasons = divergence_reasons(trained, metrics, self._task.num_classes)
         fine = {name: own for name, own in trained.items() if name not in reasons}
         changed = self._at_epoch_end(fine)
-        errors = self._validation_errors({**fine, **changed})
+        to_judge = {**fine, **changed}.items()
+        errors = self._validation_errors({n: own.variables for n, own in to_judge})
         # Hosts of several kinds may round differently.
         reasons |= multihost.run_on_host0(lambda: unpredictable(errors))
         if stage.spec.coupling.tied and reasons:
@@ -284,19 +314,19 @@ class _StageRun:
         progress.skip(self._flops * (-trained if was_retry else idle))
 
     def _validation_errors(
-        self, states: Mapping[str, MemberState]
+        self, networks: Mapping[str, Variables]
     ) -> dict[str, float | None]:
-        """Validation errors of members after an epoch, as fractions, by name."""
+        """Validation errors of networks, as fractions, by name."""
         evaluating = self._clock.stopwatch()
         errors = {
             name: validation_error(
                 self._stage.architecture,
-                state.variables,
+                variables,
                 self._task.dataset,
                 batch_size=self._task.evaluation_batch,
                 executables=self._executables,
             )
-            for name, state in states.items()
+            for name, variables in networks.items()
         }
         self._state.clocks["eval_seconds"] += evaluating()
         return errors

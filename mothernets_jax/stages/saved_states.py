@@ -17,7 +17,7 @@ from mothernets_jax.models.variables import abstract_variables
 from mothernets_jax.stages.stage import Stage
 from mothernets_jax.stages.task import Task
 from mothernets_jax.storage.files import DamagedError
-from mothernets_jax.training.member_step import MemberState, new_state
+from mothernets_jax.training.member_step import MemberState, blank_state
 
 _NOW, _GOOD = "now", "good"
 _MOMENTUM, _TRACE = "momentum", "trace"
@@ -25,7 +25,7 @@ _MOMENTUM, _TRACE = "momentum", "trace"
 
 def finished_to_saved(states: Mapping[str, MemberState]) -> dict[str, Any]:
     """The arrays to save of finished members, by name."""
-    return {name: state._asdict() for name, state in states.items()}
+    return {name: _fields(state) for name, state in states.items()}
 
 
 def unfinished_to_saved(
@@ -124,12 +124,17 @@ def unfinished_from_saved(
 
 def _state_template(stage: Stage, task: Task, fields: Any) -> dict[str, Any]:
     shapes = abstract_variables(stage.architecture, task.input_shape, task.num_classes)
-    optimizer = stage.spec.optimizer
-    state = jax.eval_shape(lambda v: new_state(v, optimizer), shapes)._asdict()
+    state = _fields(jax.eval_shape(lambda v: blank_state(v, stage.spec), shapes))
     is_earlier = isinstance(fields, Mapping) and _MOMENTUM in fields
     if is_earlier and state["opt_state"].keys() == {_TRACE}:
         state[_MOMENTUM] = state.pop("opt_state")[_TRACE]
     return state
+
+
+def _fields(state: MemberState) -> dict[str, Any]:
+    """The fields of a state that there are, by name."""
+    fields = state._asdict().items()
+    return {name: value for name, value in fields if value is not None}
 
 
 def _from_saved(state: Mapping[str, Any]) -> MemberState:

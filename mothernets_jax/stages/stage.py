@@ -15,7 +15,13 @@ from mothernets_jax.architectures import Architecture
 from mothernets_jax.config.settings import Recipe
 from mothernets_jax.growth.clustering import Cluster
 from mothernets_jax.runtime.compilation import Executables, ProgramStore
-from mothernets_jax.stages.task import Task, epoch_images, steps_per_epoch
+from mothernets_jax.stages.task import (
+    Task,
+    average_flops,
+    epoch_images,
+    steps_per_epoch,
+)
+from mothernets_jax.training.averaging import average_weights
 from mothernets_jax.training.member_step import MemberState
 from mothernets_jax.training.schedules import learning_rates
 from mothernets_jax.training.step_spec import StepSpec
@@ -70,6 +76,9 @@ class Stage(NamedTuple):
         rates: a function from the number of steps in an epoch to the learning rate of
             every step of the stage, float32 [epochs * steps]; None for the recipe's
             schedule.
+        average_weights: a function from the number of steps in an epoch to the weight
+            of every step's parameters in their running average, float32 [epochs *
+            steps]; None for the recipe's average. Read where `spec` keeps one.
         with_replacement: true if each member draws its own bag of the images.
         reference: the earlier network whose variables the step's loss refers to; empty
             where it refers to none.
@@ -87,6 +96,7 @@ class Stage(NamedTuple):
     needs: tuple[str, ...] = ()
     prepare: Callable[[ProgramStore], None] = lambda store: None
     rates: Callable[[int], np.ndarray] | None = None
+    average_weights: Callable[[int], np.ndarray] | None = None
     with_replacement: bool = False
     reference: str = ""
     epoch_end: EpochEnd | None = None
@@ -132,6 +142,23 @@ def stage_rates(stage: Stage, task: Task) -> np.ndarray:
     ).reshape(recipe.epochs, steps)
 
 
+def stage_average_weights(stage: Stage, task: Task) -> np.ndarray | None:
+    """The weight of every step in the running average, float32 [epochs, steps].
+
+    None for a stage whose step keeps no average.
+    """
+    recipe, steps = stage.recipe, steps_per_epoch(stage.recipe, task)
+    if not stage.spec.averaged:
+        return None
+    if stage.average_weights is not None:
+        return stage.average_weights(steps).reshape(recipe.epochs, steps)
+    return average_weights(
+        recipe.average,
+        horizon_steps=max(1, round(steps * recipe.average_epochs)),
+        total_steps=steps * recipe.epochs,
+    ).reshape(recipe.epochs, steps)
+
+
 def strategy_without_trial(requested: str, stage: Stage) -> str | None:
     """A stage's strategy if it is known without a trial, else None.
 
@@ -156,11 +183,19 @@ def stage_flops(stage: Stage, task: Task, epochs: int) -> float:
     """Training FLOPs of a stage.
 
     Args:
-        stage: the stage, whose members are started once each.
+        stage: the stage, whose members are started and ended once each.
         task: the task, whose training images are counted.
         epochs: number of epochs that all members train, added up.
     """
-    return epoch_flops(stage, task) * epochs + stage.start_flops * len(stage.members)
+    once = stage.start_flops + end_flops(stage, task)
+    return epoch_flops(stage, task) * epochs + once * len(stage.members)
+
+
+def end_flops(stage: Stage, task: Task) -> float:
+    """Training FLOPs that the end of the stage spends on a member."""
+    if not stage.spec.averaged or not stage.recipe.epochs:
+        return 0.0
+    return average_flops(task, stage.recipe, stage.architecture)
 
 
 def planned_flops(stage: Stage, task: Task) -> float:

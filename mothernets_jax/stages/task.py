@@ -13,6 +13,7 @@ from mothernets_jax.data import Dataset
 from mothernets_jax.ensembles.prediction import filled_size
 from mothernets_jax.runtime.devices import Device
 from mothernets_jax.training.augment import pad_for_crops
+from mothernets_jax.training.averaging import STATISTICS_STEPS
 from mothernets_jax.training.coupling import Independent
 from mothernets_jax.training.losses import CrossEntropy
 from mothernets_jax.training.member_step import TrainingData
@@ -148,25 +149,40 @@ def epoch_images(recipe: Recipe, task: Task) -> int:
     return steps_per_epoch(recipe, task) * recipe.batch_size
 
 
+def statistics_steps(recipe: Recipe, task: Task) -> int:
+    """Number of batches on which the statistics of an average are estimated."""
+    return min(STATISTICS_STEPS, steps_per_epoch(recipe, task))
+
+
+def average_flops(task: Task, recipe: Recipe, architecture: Architecture) -> float:
+    """FLOPs of estimating the statistics of one network's average; 0 without one."""
+    if recipe.average == "none":
+        return 0.0
+    images = statistics_steps(recipe, task) * recipe.batch_size
+    return images * forward_flops(architecture, task.input_shape, task.num_classes)
+
+
 def step_spec(
     task: Task,
     architecture: Architecture,
     *,
-    optimizer: str,
+    recipe: Recipe,
     members: int = 1,
     loss: Loss | None = None,
     coupling: Coupling | None = None,
+    masked: bool = False,
 ) -> StepSpec:
     """Makes the training step of networks of one architecture on a task.
 
     Args:
         task: the task, whose images, augmentation and dtype the step is for.
         architecture: the architecture of every member.
-        optimizer: name of the optimizer, one of `optim.OPTIMIZERS`.
+        recipe: the recipe, of which the optimiser and the average are read.
         members: number of members that are stepped together; the FLOPs of operations
             that they share are divided among them.
         loss: the loss to minimise; None for the cross-entropy of the labels.
         coupling: the coupling of the members; None where they are independent.
+        masked: whether each member keeps some parameters at 0.
     """
     loss, coupling = loss or CrossEntropy(), coupling or Independent()
     shape, classes = task.input_shape, task.num_classes
@@ -180,9 +196,11 @@ def step_spec(
     return StepSpec(
         architecture,
         task.augmentation,
-        OPTIMIZERS[optimizer],
+        OPTIMIZERS[recipe.optimizer],
         loss,
         coupling,
         task.dtype,
         flops,
+        averaged=recipe.average != "none",
+        masked=masked,
     )

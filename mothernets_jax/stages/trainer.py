@@ -3,6 +3,7 @@
 import contextlib
 import time
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -19,12 +20,13 @@ from mothernets_jax.stages.inputs import (
     keys_of,
     member_rates,
 )
-from mothernets_jax.stages.stage import Stage, stage_rates
-from mothernets_jax.stages.task import Task, steps_per_epoch
+from mothernets_jax.stages.stage import Stage, stage_average_weights, stage_rates
+from mothernets_jax.stages.task import Task, statistics_steps, steps_per_epoch
 from mothernets_jax.training.epoch_inputs import EpochInputs
 from mothernets_jax.training.group_step import make_steps, new_group, without_sums
 from mothernets_jax.training.member_step import MemberState, Metrics, TrainingData
 from mothernets_jax.training.sharding import fetch, place, put
+from mothernets_jax.training.statistics import make_statistics
 from mothernets_jax.utils.pytrees import stack, unstack
 
 # A call trains for about this many seconds, after which progress is shown.
@@ -69,6 +71,7 @@ class GroupTrainer:
         recipe = stage.recipe
         self.steps_per_epoch = steps_per_epoch(recipe, task)
         self._rates = stage_rates(stage, task)
+        self._average_weights = stage_average_weights(stage, task)
         self._keys = keys_of(stage, task)
         self._stage, self._task, self._executables = stage, task, executables
         self._size = 1 if strategy == "loop" else len(stage.members)
@@ -81,12 +84,13 @@ class GroupTrainer:
         )
         self.load(states, sums)
         self._call_steps = 1  # until it is known how long a step takes
-        function = make_steps(
-            stage.spec,
-            strategy,
-            self._placement.mesh,
-            divided_data=task.dataset.streamed,
-        )
+        self._of_program: dict[str, Any] = {
+            "spec": stage.spec,
+            "strategy": strategy,
+            "mesh": self._placement.mesh,
+            "divided_data": task.dataset.streamed,
+        }
+        function = make_steps(**self._of_program)
         inputs = self._inputs(0, 0, [True] * len(states), None)
         shapes = self._chunks.shapes._replace(**self._beside_images)
         args = (self._groups[0], shapes, inputs, *call_bounds(0, 1))
@@ -164,6 +168,39 @@ class GroupTrainer:
                         pause(done, now - started - paused)
                         paused += time.perf_counter() - now
         return time.perf_counter() - started - paused
+
+    def estimate_statistics(self) -> None:
+        """Gives the running averages batch statistics of their own.
+
+        They are means over the first batches of the epoch after the last, which are
+        drawn as in training.
+        """
+        recipe = self._stage.recipe
+        epoch, steps = recipe.epochs, statistics_steps(recipe, self._task)
+        for i, group in enumerate(self._groups):
+            average = group.members.average
+            state = {
+                "params": average["params"],
+                "sums": jax.tree.map(jnp.zeros_like, average["batch_stats"]),
+            }
+            inputs = self._inputs(epoch, i, [True] * len(self._keys), None)
+            if self._stage.spec.coupling.tied:  # what members share stays the same
+                inputs = jax.tree.map(
+                    lambda leaf: jnp.broadcast_to(leaf[:1], leaf.shape), inputs
+                )
+            with contextlib.closing(self._chunks.of_epoch(epoch)) as chunks:
+                for begin, last, data in chunks:
+                    if begin < steps:
+                        data = data._replace(**self._beside_images)
+                        args = (state, data, inputs)
+                        args += call_bounds(begin, min(last, steps))
+                        function = make_statistics(**self._of_program)
+                        state = self._executables.get(function, *args)(*args)
+            stats = jax.tree.map(lambda total: total / steps, state["sums"])
+            members = group.members._replace(
+                average={"params": average["params"], "batch_stats": stats}
+            )
+            self._groups[i] = jax.block_until_ready(group._replace(members=members))
 
     def seconds_per_step(self) -> float:
         """Times a few steps, which train the members.
@@ -251,14 +288,17 @@ class GroupTrainer:
         rate_shares: Sequence[float] | None,
     ) -> EpochInputs:
         """Draws the inputs of a group's steps in an epoch."""
-        own = self._own(group, active)
+        own, average = self._own(group, active), self._average_weights
+        # No rate is read after the last epoch, where statistics are estimated.
+        of_recipe = min(epoch, len(self._rates) - 1)
         shares = self._own(group, rate_shares or [1.0] * len(active))
         shares = np.asarray(self._fill(shares), np.float32)
         copies = [False] * (len(shares) - len(own))
         rates = member_rates(
             self._stage.recipe,
-            jnp.asarray(shares[:, None] * self._rates[epoch]),
+            jnp.asarray(shares[:, None] * self._rates[of_recipe]),
             jnp.asarray([*own, *copies]),
+            None if average is None else average[of_recipe],
         )
         keys = jax.tree.map(
             lambda *of_members: jnp.stack(of_members),

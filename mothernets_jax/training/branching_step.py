@@ -99,7 +99,7 @@ def make_branching_step(
     """
     architecture = spec.architecture
     options = {"dtype": spec.dtype, "batch_axis": batch_axis}
-    update = make_update(spec.optimizer)
+    update = make_update(spec)
 
     def branch_loss(params, batch_stats, batch, inputs):
         features, targets = batch

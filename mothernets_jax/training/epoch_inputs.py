@@ -36,12 +36,15 @@ class MemberRates(NamedTuple):
         weight_decay: float32 [members].
         label_smoothing: float32 [members].
         active: bool [members]; others are left as they were, bit for bit.
+        average_weight: float32 [members, steps], weights of the parameters after each
+            step in their running average; None where none is kept.
     """
 
     learning_rate: jax.Array
     weight_decay: jax.Array
     label_smoothing: jax.Array
     active: jax.Array
+    average_weight: jax.Array | None = None
 
 
 class EpochInputs(NamedTuple):
@@ -62,7 +65,7 @@ class EpochInputs(NamedTuple):
 
     def at(self, step: jax.Array) -> StepInputs:
         """One step's inputs, leaves [members, ...]."""
-        rates = self.rates
+        rates, average = self.rates, self.rates.average_weight
         return StepInputs(
             self.indices[:, step],
             self.keys[:, step],
@@ -71,6 +74,7 @@ class EpochInputs(NamedTuple):
             rates.label_smoothing,
             self.sides,
             rates.active,
+            None if average is None else average[:, step],
         )
 
 

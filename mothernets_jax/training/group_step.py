@@ -13,7 +13,7 @@ Axes: everything here has a leading [members] axis.
 
 import functools
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -89,22 +89,32 @@ def _make_steps(
 
         return jax.lax.fori_loop(first, stop, body, state)
 
-    if mesh is not None:
-        by_member, same = P(MEMBERS_AXIS), P()
-        examples = P(BATCH_AXIS) if divided_data else same
-        train_steps = jax.shard_map(
-            train_steps,
-            mesh=mesh,
-            in_specs=(
-                by_member,
-                TrainingData(examples, examples, same, same, same, same),  # type: ignore[arg-type]
-                by_member,
-                same,
-                same,
-            ),
-            out_specs=by_member,
-        )
+    train_steps = on_mesh(train_steps, mesh, divided_data=divided_data)
     return jax.jit(train_steps, donate_argnums=0)
+
+
+def on_mesh(
+    steps: Callable[..., Any], mesh: Mesh | None, *, divided_data: bool
+) -> Callable[..., Any]:
+    """Divides some steps of a group among the devices of a mesh.
+
+    Args:
+        steps: a function of (state, data, inputs, first step, one past the last), of
+            which state, inputs and result have a leading [members] axis.
+        mesh: mesh with the axes `MEMBERS_AXIS` and `BATCH_AXIS`; None for one device.
+        divided_data: whether images and labels are divided as batches are.
+    """
+    if mesh is None:
+        return steps
+    by_member, same = P(MEMBERS_AXIS), P()
+    examples = P(BATCH_AXIS) if divided_data else same
+    data = TrainingData(examples, examples, same, same, same, same)  # type: ignore[arg-type]
+    return jax.shard_map(
+        steps,
+        mesh=mesh,
+        in_specs=(by_member, data, by_member, same, same),
+        out_specs=by_member,
+    )
 
 
 def new_group(states: Sequence[MemberState]) -> GroupState:

@@ -21,16 +21,34 @@ from mothernets_jax.training.step_spec import Augmentation, StepSpec, Targets
 
 
 class MemberState(NamedTuple):
-    """The state of a member: arrays only, so that members can be stacked."""
+    """The state of a member: arrays only, so that members can be stacked.
+
+    Attributes:
+        params: the parameters that are trained.
+        batch_stats: their running batch statistics.
+        opt_state: the optimiser's state.
+        average: variables with the running average of `params`; None where none is
+            kept. Their batch statistics are those of `params` until the training ends,
+            and are then estimated for the average.
+        mask: bool tree like `params`, false where a parameter is kept at 0; None for
+            none.
+    """
 
     params: dict
     batch_stats: dict
     opt_state: OptState
+    average: Variables | None = None
+    mask: dict | None = None
 
     @property
     def variables(self) -> Variables:
-        """Parameters and batch statistics, as `models.apply` takes them."""
+        """Parameters and batch statistics that are trained, for `models.apply`."""
         return {"params": self.params, "batch_stats": self.batch_stats}
+
+    @property
+    def predictor(self) -> Variables:
+        """Variables to predict with: the averages where they are kept."""
+        return self.variables if self.average is None else self.average
 
 
 class TrainingData(NamedTuple):
@@ -67,6 +85,8 @@ class StepInputs(NamedTuple):
         label_smoothing: scalar, the share of a label spread over all classes.
         sides: state of alternating flips.
         active: bool scalar; where False, the member is left as it was.
+        average_weight: scalar, weight of the parameters after the step in their running
+            average; None where none is kept.
     """
 
     indices: jax.Array
@@ -76,6 +96,7 @@ class StepInputs(NamedTuple):
     label_smoothing: jax.Array
     sides: augment.FlipState
     active: jax.Array
+    average_weight: jax.Array | None = None
 
 
 class Metrics(NamedTuple):
@@ -134,6 +155,19 @@ def new_state(
     return MemberState(params, variables["batch_stats"], opt_state)
 
 
+def begin_average(state: MemberState, spec: StepSpec) -> MemberState:
+    """The state with a new average, begun at its parameters, if the spec keeps one."""
+    return state._replace(average=state.variables if spec.averaged else None)
+
+
+def blank_state(variables: Variables, spec: StepSpec) -> MemberState:
+    """A state with every array that a member trained by a spec has, for its shapes."""
+    state = begin_average(new_state(variables, spec.optimizer), spec)
+    if not spec.masked:
+        return state
+    return state._replace(mask=jax.tree.map(lambda p: p != 0, state.params))
+
+
 def make_member_step(spec: StepSpec, *, batch_axis: str | None = None) -> MemberStep:
     """Makes the step that trains one member on one batch.
 
@@ -165,7 +199,7 @@ def make_member_step(spec: StepSpec, *, batch_axis: str | None = None) -> Member
             metrics = jax.lax.pmean(metrics, batch_axis)
         return metrics.loss, Forward(metrics, stats)
 
-    return MemberStep(loss, make_update(spec.optimizer))
+    return MemberStep(loss, make_update(spec))
 
 
 def make_targets(
@@ -215,8 +249,12 @@ def draw(
     return augment.normalise(images, data.mean, data.std), labels
 
 
-def make_update(optimizer: Optimizer) -> Callable[..., MemberState]:
+def make_update(spec: StepSpec) -> Callable[..., MemberState]:
     """Makes the optimiser's step of one member, which leaves inactive ones alone.
+
+    Args:
+        spec: description of the step, of which the optimiser, the average and the mask
+            are read.
 
     Returns:
         A function: (state, gradient, Forward, StepInputs) -> state.
@@ -226,7 +264,7 @@ def make_update(optimizer: Optimizer) -> Callable[..., MemberState]:
         state: MemberState, grads: dict, forward: Forward, inputs: StepInputs
     ) -> MemberState:
         updates, opt_state = optim.update(
-            optimizer,
+            spec.optimizer,
             grads,
             state.opt_state,
             state.params,
@@ -234,9 +272,26 @@ def make_update(optimizer: Optimizer) -> Callable[..., MemberState]:
             weight_decay=inputs.weight_decay,
         )
         params: Any = optax.apply_updates(state.params, updates)
-        new = MemberState(params, forward.batch_stats, opt_state)
+        if spec.masked:
+            params = jax.tree.map(lambda p, kept: p * kept, params, state.mask)
+        new = MemberState(
+            params, forward.batch_stats, opt_state, state.average, state.mask
+        )
+        if spec.averaged:
+            new = new._replace(average=_averaged(new, inputs.average_weight))
         return jax.tree.map(
             lambda after, before: jnp.where(inputs.active, after, before), new, state
         )
 
     return update
+
+
+def _averaged(state: MemberState, weight: jax.Array | None) -> Variables:
+    """The running average with the present parameters at their weight."""
+    assert state.average is not None and weight is not None
+    params = jax.tree.map(
+        lambda mean, new: ((1 - weight) * mean + weight * new).astype(mean.dtype),
+        state.average["params"],
+        state.params,
+    )
+    return {"params": params, "batch_stats": state.batch_stats}

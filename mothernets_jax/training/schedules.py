@@ -19,15 +19,25 @@ def _linear(progress: np.ndarray) -> np.ndarray:
     return 1 - progress
 
 
+def _one_cycle(progress: np.ndarray) -> np.ndarray:
+    step, total = np.arange(len(progress)), len(progress)
+    top = max(0.0, 0.1 * total - 1)  # the step of the peak
+    rise = _cosine(1 - np.minimum(step / (top or 1.0), 1))
+    fall = _cosine(np.maximum(step - top, 0) / max(1.0, total - 1 - top))
+    return np.where(step < top, 0.01 + 0.99 * rise, 1e-6 + (1 - 1e-6) * fall)
+
+
 def _hold_linear(progress: np.ndarray) -> np.ndarray:
     return np.interp(progress, [0.5, 0.9], [1.0, 0.01])
 
 
-# Shares of the peak, given how much of what follows the warm-up is done, 0 to below 1.
+# Shares of the peak, given how much of what follows the warm-up is done, 0 to below 1,
+# in every step.
 SCHEDULES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "cosine": _cosine,
     "linear": _linear,
     "hold_linear": _hold_linear,
+    "one_cycle": _one_cycle,
     "step": _step,
     "constant": np.ones_like,
 }
@@ -45,14 +55,18 @@ def learning_rates(
     A linear warm-up to the peak, then: `cosine` to 0 (`peak / 2 (1 + cos(pi t))` with t
     from 0 to 1 over the steps that remain), `linear` to 0 (`peak (1 - t)`; a triangle,
     with the warm-up), `hold_linear` the peak for a half, then linear to a hundredth of
-    it at nine tenths (Garipov et al. 2018), `step` a tenth after a half of the steps
+    it at nine tenths (Garipov et al. 2018), `one_cycle` from a hundredth of the peak up
+    to it in a tenth of the steps and down to a millionth, both along cosines, with no
+    warm-up besides (Smith and Topin 2018, "Super-Convergence"; PyTorch's `OneCycleLR`
+    with `pct_start=0.1, div_factor=100`), `step` a tenth after a half of the steps
     that remain and another tenth after three quarters, `constant` the peak.
 
     Args:
         schedule: name of the schedule, a key of `SCHEDULES`.
         peak: the largest learning rate.
         total_steps: steps in all, warm-up included.
-        warmup_steps: steps of the warm-up, at most `total_steps`.
+        warmup_steps: steps of the warm-up, at most `total_steps`; `one_cycle` has its
+            own and none of these.
 
     Returns:
         Learning rates, float32 [total_steps].
@@ -73,6 +87,8 @@ def learning_rates(
             f"warmup_steps is {warmup_steps}: expected 0 to {total_steps}, the steps "
             "in all"
         )
+    if schedule == "one_cycle":
+        warmup_steps = 0
     # Step 0 already moves: the ramp takes its values after each of its steps.
     warmup = np.arange(1, warmup_steps + 1) / max(1, warmup_steps)
     decay_steps = total_steps - warmup_steps

@@ -116,6 +116,8 @@ class StepSpec:
         dtype: dtype in which hidden layers compute; None for that of the variables.
         flops_per_image: training FLOPs that a member spends on an image, with its part
             of what is shared and with the predictions that its loss refers to.
+        averaged: whether a running average of the parameters is kept.
+        masked: whether some parameters are kept at 0 by each member's mask.
     """
 
     architecture: Architecture
@@ -125,3 +127,5 @@ class StepSpec:
     coupling: Coupling
     dtype: Any = None
     flops_per_image: float = 0.0
+    averaged: bool = False
+    masked: bool = False

@@ -96,6 +96,14 @@ BAD = [
         {"mother__schedule": "constant", "mother__cycles": 2},
         "config.mother.cycles is 2: expected 1 with config.mother.schedule='constant'",
     ),
+    (
+        {"hatch__average": "tail", "train__stop": "plateau"},
+        "config.hatch.average is 'tail'",
+        "config.train.stop is 'plateau'",
+        "use 'ema'",
+    ),
+    ({"train__average": "swa"}, "config.train.average is 'swa'", "'none', 'ema', 'ta"),
+    ({"train__average_epochs": 0}, "average_epochs is 0.0", "expected more than 0"),
     ({"mother__budget_share": 1.1}, "config.mother.budget_share is 1.1", "from 0 to 1"),
     ({"budget__epochs": -1.0}, "config.budget.epochs is -1.0", "0 or more"),
     ({"distillation__temperature": 0.0}, "temperature is 0.0", "more than 0"),
@@ -361,6 +369,13 @@ OTHERS = {
     "train__stop": "plateau",
     "train__patience_epochs": 16,
     "train__optimizer": "adamw",
+    "train__average": "ema",
+    "train__average_epochs": 2.0,
+    "mother__average": "ema",
+    "hatch__average": "ema",
+    "hatch__average_epochs": 2.0,
+    "snapshot__average": "ema",
+    "fge__average": "ema",
     "hatch__epochs": 7,
     "hatch__learning_rate": 0.2,
     "hatch__schedule": "step",
@@ -405,18 +420,30 @@ def test_the_digest_differs_where_any_field_differs():
     assert all(len(digest) == 8 and int(digest, 16) >= 0 for digest in digests)
 
 
+def as_before(settings):
+    """The values that tell experiments apart, without fields that once were not."""
+    values = settings.to_json()
+    for name in ("prices", "combine", "checkpoint"):
+        values.pop(name)
+    later = {
+        "data": ("workers", "resize", "test_fraction"),
+        "train": ("class_weights", "optimizer", "average", "average_epochs"),
+        "mother": ("average",),
+        "hatch": ("average", "average_epochs"),
+        "snapshot": ("average",),
+        "fge": ("average",),
+    }
+    for group, names in later.items():
+        for name in names:
+            values[group].pop(name)
+    return values
+
+
 def test_the_digest_is_of_the_values_alone():
     """So that every process finds the same folder (`test_launch` tries another)."""
     one = make(train__learning_rate=1)
     assert digest(one) == digest(make(train__learning_rate=1.0))
-    values = one.to_json()
-    for name in ("prices", "combine", "checkpoint"):
-        values.pop(name)
-    for name in ("workers", "resize", "test_fraction"):
-        values["data"].pop(name)
-    for name in ("class_weights", "optimizer"):  # as before there was a choice
-        values["train"].pop(name)
-    canonical = json.dumps(values, sort_keys=True)
+    canonical = json.dumps(as_before(one), sort_keys=True)
     assert digest(one) == hashlib.sha256(canonical.encode()).hexdigest()[:8]
 
 
@@ -427,14 +454,7 @@ def test_the_digest_knows_resizing_where_images_are_resized():
         digests = [digest(make(**size, data__resize=way)) for way in ways]
         assert len(set(digests)) == 3
         # Runs from before there was a choice have no field, and were stretched.
-        values = make(**size).to_json()
-        for name in ("prices", "combine", "checkpoint"):
-            values.pop(name)
-        for name in ("workers", "resize", "test_fraction"):
-            values["data"].pop(name)
-        for name in ("class_weights", "optimizer"):
-            values["train"].pop(name)
-        canonical = json.dumps(values, sort_keys=True)
+        canonical = json.dumps(as_before(make(**size)), sort_keys=True)
         before = hashlib.sha256(canonical.encode()).hexdigest()[:8]
         assert digests[2] == before
     # ImageNet's crops take their own parts.

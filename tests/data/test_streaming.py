@@ -258,7 +258,7 @@ def make_problem(folder, **recipe):
     data = unequal(stream(folder))
     task = make_task(data, **VARIED, seed=3, batch_size=BATCH)
     own = dataclasses.replace(RECIPE, **recipe)
-    spec = step_spec(task, NETWORK, optimizer="sgd")
+    spec = step_spec(task, NETWORK, recipe=Recipe())
     stage = Stage("m", "s", ("a", "b"), own, spec, lambda *_: Start({}, {}))
     keys = jax.random.split(jax.random.key(0), 2)
     starts = [new_state(init(NETWORK, key, data.input_shape, 3), SGD()) for key in keys]

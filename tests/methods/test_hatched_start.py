@@ -8,6 +8,7 @@ import pytest
 
 import mothernets_jax as mn
 from configs.vgg_ensemble import get_config
+from mothernets_jax.config.settings import Recipe
 from mothernets_jax.data import Dataset
 from mothernets_jax.growth.opt_state import hatch_moment
 from mothernets_jax.methods import read_settings
@@ -61,7 +62,7 @@ def test_a_public_call_is_the_runs_member_bit_for_bit(task):
         task,
         settings,
         Parent("mother", MOTHER),
-        step_spec(task, MEMBER, optimizer="sgd"),
+        step_spec(task, MEMBER, recipe=Recipe()),
         ("B_1", "B_2"),
         {"mother": new_state(variables, SGD(), {"trace": momentum})},
         Executables(),

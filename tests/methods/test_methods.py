@@ -8,6 +8,7 @@ from step_specs import OPTIMIZER, plain_spec
 
 from configs.vgg_ensemble import get_config
 from mothernets_jax.architectures.costs import num_params
+from mothernets_jax.config.settings import Recipe
 from mothernets_jax.data import Dataset
 from mothernets_jax.methods import METHODS, read_settings
 from mothernets_jax.methods.budget import budget_flops, single_network
@@ -257,7 +258,7 @@ def test_students_pay_for_their_teacher(task):
     )
     for student in students:
         assert student.needs == ("teacher",)
-        alone = step_spec(task, student.architecture, optimizer="sgd")
+        alone = step_spec(task, student.architecture, recipe=Recipe())
         alone = student._replace(spec=alone)
         looks = epoch_flops(student, task) - epoch_flops(alone, task)
         assert looks == pytest.approx(epoch_flops(teacher, task) / 3)

@@ -10,6 +10,7 @@ from tiny_stages import RECIPE, make_dataset
 
 import mothernets_jax as mn
 from mothernets_jax.architectures.costs import norm_positions
+from mothernets_jax.config.settings import Recipe
 from mothernets_jax.methods.scratch import start_at_random
 from mothernets_jax.models.apply import apply_and_update, intermediates
 from mothernets_jax.models.variables import abstract_variables
@@ -76,7 +77,7 @@ def test_a_run_is_refused_before_anything_is_trained(notation, side, batch, refu
     )
     architecture = mn.parse(notation)
     recipe = dataclasses.replace(RECIPE, batch_size=batch)
-    spec = step_spec(task, architecture, optimizer="sgd")
+    spec = step_spec(task, architecture, recipe=Recipe())
     start = start_at_random(task, "method", spec, ("a",))
     stage = Stage("method", "a", ("a",), recipe, spec, start)
     if refused is None:

@@ -18,6 +18,7 @@ from rich.console import Console
 import mothernets_jax as mn
 from configs.vgg_ensemble import get_config
 from mothernets_jax import data
+from mothernets_jax.config.settings import Recipe
 from mothernets_jax.methods import hatched_start, read_settings
 from mothernets_jax.report import comparison_page, run_page
 from mothernets_jax.report.columns import with_shares
@@ -333,7 +334,7 @@ def test_hatching_from_a_mothernet_that_overflows(
         task,
         settings,
         hatched_start.Parent("mothernet_1", mother),
-        step_spec(task, member, optimizer="sgd"),
+        step_spec(task, member, recipe=Recipe()),
         ("B",),
         {"mothernet_1": state},
         Executables(STORE),

@@ -105,7 +105,7 @@ def train(task, members, strategy, devices, **of_stage):
     names = tuple(f"member{i}" for i in range(members))
     starts = starts_of(members)
     of_spec = {k: of_stage.pop(k) for k in ("loss", "coupling") if k in of_stage}
-    spec = step_spec(task, NETWORK, optimizer="sgd", members=members, **of_spec)
+    spec = step_spec(task, NETWORK, recipe=Recipe(), members=members, **of_spec)
     stage = Stage("m", "s", names, RECIPE, spec, lambda *_: Start({}, {}))
     stage = stage._replace(**of_stage)
     if spec.coupling.tied:
@@ -141,7 +141,7 @@ def describe_program(task, members, strategy):
     inputs = draw(MemberKeys(keys, keys, keys), np.int32(0), rates)
     inputs = jax.device_put(inputs, placement.by_member)
     data = jax.device_put(task.training_data, placement.everywhere)
-    spec = step_spec(task, NETWORK, optimizer="sgd")
+    spec = step_spec(task, NETWORK, recipe=Recipe())
     function = make_steps(spec, strategy, placement.mesh)
     program = function.lower(state, data, inputs, np.int32(0), np.int32(1)).compile()
     text = program.as_text()

@@ -18,6 +18,7 @@ from tiny_stages import (
 )
 
 from mothernets_jax.architectures import mlp
+from mothernets_jax.config.settings import Recipe
 from mothernets_jax.runtime.compilation import ProgramStore
 from mothernets_jax.stages.run_stage import run_stage
 from mothernets_jax.stages.stage import EpochEnd, Stage, Start, planned_flops
@@ -110,7 +111,7 @@ def test_a_stage_without_epochs_is_what_its_start_makes(store):
         "mean",
         ("mean",),
         dataclasses.replace(RECIPE, epochs=0),
-        step_spec(task, mlp((1,)), optimizer="sgd"),
+        step_spec(task, mlp((1,)), recipe=Recipe()),
         start,
         ("one", "two"),
         start_flops=7.0,

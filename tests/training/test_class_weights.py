@@ -12,6 +12,7 @@ from step_specs import OPTIMIZER, plain_spec
 from tiny_stages import RECIPE, make_dataset
 
 from mothernets_jax.architectures import mlp
+from mothernets_jax.config.settings import Recipe
 from mothernets_jax.methods.distillation import DistillationLoss
 from mothernets_jax.models.apply import apply
 from mothernets_jax.models.variables import abstract_variables, init
@@ -193,7 +194,7 @@ def train(strategy, weights, executables):
         RECIPE, batch_size=16, learning_rate=0.1, class_weights=weights
     )
     names = ("a", "b")
-    spec = step_spec(task, mlp((3,)), optimizer="sgd")
+    spec = step_spec(task, mlp((3,)), recipe=Recipe())
     stage = Stage("m", "s", names, recipe, spec, lambda *_: Start({}, {}))
     keys = jax.random.split(jax.random.key(0), 2)
     shape, classes = task.input_shape, task.num_classes
