@@ -19,6 +19,8 @@ _EARLIER = {
     "data.test_fraction": 0.2,  # there was no run without a test set of its own
     "train.class_weights": "none",
     "train.optimizer": "sgd",
+    "hatch.growth": "copies",
+    "hatch.layout": "random",
 }
 
 

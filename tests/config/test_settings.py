@@ -129,6 +129,8 @@ BAD = [
     ({"train__optimizer": "adam"}, "train.optimizer is 'adam'", "mean 'adamw'?"),
     ({"train__stop": "never"}, "config.train.stop is 'never'", "'epochs', 'plateau'"),
     ({"hatch__split": "half"}, "config.hatch.split is 'half'", "'random', 'equal'"),
+    ({"hatch__growth": "ones"}, "config.hatch.growth is 'ones'", "'copies', 'pairs', "),
+    ({"hatch__layout": "ring"}, "config.hatch.layout is 'ring'", "'random', 'opposi"),
     ({"methods": ()}, "config.methods is empty", "mothernets, full_data"),
     ({"methods": ("mothernet",)}, "config.methods[0] is 'mothernet'", "mean 'mothern"),
     ({"methods": METHODS[:1] * 2}, "config.methods[1] is 'mothernets'", "most once"),
@@ -367,6 +369,8 @@ OTHERS = {
     "hatch__warmup_epochs": 0.75,
     "hatch__noise": 0.01,
     "hatch__split": "equal",
+    "hatch__growth": "pairs",
+    "hatch__layout": "opposite",
     "hatch__momentum": True,
     "hatch__bags": True,
     "mother__schedule": "cosine",
@@ -416,6 +420,8 @@ def test_the_digest_is_of_the_values_alone():
         values["data"].pop(name)
     for name in ("class_weights", "optimizer"):  # as before there was a choice
         values["train"].pop(name)
+    for name in ("growth", "layout"):
+        values["hatch"].pop(name)
     canonical = json.dumps(values, sort_keys=True)
     assert digest(one) == hashlib.sha256(canonical.encode()).hexdigest()[:8]
 
@@ -434,6 +440,8 @@ def test_the_digest_knows_resizing_where_images_are_resized():
             values["data"].pop(name)
         for name in ("class_weights", "optimizer"):
             values["train"].pop(name)
+        for name in ("growth", "layout"):
+            values["hatch"].pop(name)
         canonical = json.dumps(values, sort_keys=True)
         before = hashlib.sha256(canonical.encode()).hexdigest()[:8]
         assert digests[2] == before
