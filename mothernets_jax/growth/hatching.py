@@ -24,7 +24,7 @@ from mothernets_jax.growth.channels import (
     grow_vector,
     paired,
 )
-from mothernets_jax.growth.layouts import Layout
+from mothernets_jax.growth.layouts import Layout, check_layout
 from mothernets_jax.growth.norms import fill_statistics, grow_norms
 from mothernets_jax.growth.walk import (
     Origin,
@@ -105,7 +105,7 @@ def hatch(
     Raises:
         ValueError: the member cannot be grown from the mother, variables of another
             network, no batch of finite images, too few of them for the statistics of a
-            normalisation, or an unknown split or growth.
+            normalisation, an unknown split or growth, or another member's layout.
 
     References:
         MotherNets (MLSys 2020), section on hatching; Net2Net; Network Morphism.
@@ -120,6 +120,7 @@ def hatch(
         raise ValueError(f"noise is {noise}: expected 0 or more")
     for role, architecture in (("mother", mother), ("member", member)):
         check_architecture(architecture, f"the {role}")
+    check_layout(layout, mother, member)
     check_variables(mother, variables)
     check_key(key)
     if images is not None:

@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -11,6 +11,7 @@ from mothernets_jax.architectures import Architecture
 from mothernets_jax.architectures.operations import Weight
 from mothernets_jax.growth.walk import walk_along
 from mothernets_jax.models.variables import abstract_variables
+from mothernets_jax.utils.messages import short_repr
 from mothernets_jax.utils.pytrees import named_key
 
 
@@ -86,6 +87,22 @@ def opposite_layouts(
             np.float32(-1 if partner else 1),
         )
     return layouts
+
+
+def check_layout(layout: Any, mother: Architecture, member: Architecture) -> None:
+    """Raises ValueError unless a layout is one of such a member, or None."""
+    if layout is None:
+        return
+    expected = "expected the member's own entry of mn.opposite_layouts, or None"
+    if not isinstance(layout, Layout):
+        raise ValueError(f"layout is {short_repr(layout)}: {expected}")
+    found, wider = layout.starts, _copies(mother, member)
+    if found is not None and found.keys() != wider.keys():
+        names = short_repr(sorted(found)), short_repr(sorted(wider))
+        raise ValueError(
+            f"layout is that of another member: it is for channels {names[0]}, and "
+            f"those that get wider are {names[1]}: {expected}"
+        )
 
 
 @functools.cache

@@ -134,7 +134,8 @@ def fill_statistics(
     else:
         _check_values(member, list(maps), images)
         moments = measured_moments(member, grown, images)
-    reads = {op.name: op.reads for op in member.operations()}
+    norms = [op for op in member.operations() if isinstance(op, Norm)]
+    reads = {norm.name: norm.reads for norm in norms}
     stats = dict(grown["batch_stats"])
     for name, channel_map in maps.items():
         found = moments[reads[name]]

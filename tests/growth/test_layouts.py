@@ -105,3 +105,21 @@ def test_noise_is_in_opposite_pairs():
     chex.assert_trees_all_equal(
         hatch(*args, layout=layout, noise=0.1), hatch(*args, noise=0.1)
     )
+
+
+@pytest.mark.parametrize(
+    "layout, message",
+    [
+        (
+            "opposite",
+            "layout is 'opposite': expected the member's own entry of mn.oppo",
+        ),
+        ("N1", r"another member: it is for channels \['dense1'\], and those .* \[\]"),
+    ],
+)
+def test_refused(layout, message):
+    mother, members = parse("mlp 3"), {"N0": parse("mlp 3"), "N1": parse("mlp 4")}
+    layout = opposite_layouts(mother, members, KEY).get(layout, layout)
+    variables = init(mother, jax.random.key(0), (2, 2, 1), 2)
+    with pytest.raises(ValueError, match=message):
+        hatch(variables, mother, members["N0"], KEY, layout=layout)
