@@ -19,6 +19,7 @@ from mothernets_jax.architectures.costs import num_params, train_flops
 from mothernets_jax.ensembles.ensemble import Ensemble, Member
 from mothernets_jax.growth.clustering import Cluster, cluster
 from mothernets_jax.growth.hatching import hatch
+from mothernets_jax.growth.layouts import opposite_layouts
 from mothernets_jax.growth.mothernet import mothernet
 from mothernets_jax.models.apply import apply
 from mothernets_jax.models.training_pass import apply_train
@@ -40,6 +41,7 @@ __all__ = [
     "mothernet",
     "named_key",
     "num_params",
+    "opposite_layouts",
     "parse",
     "presets",
     "resnet",

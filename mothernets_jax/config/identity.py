@@ -26,6 +26,8 @@ _EARLIER = {
     "hatch.average_epochs": 1.0,
     "snapshot.average": "",
     "fge.average": "",
+    "hatch.growth": "copies",
+    "hatch.layout": "random",
 }
 
 

@@ -116,6 +116,9 @@ class HatchSettings:
     warmup_epochs: float = field(0.5, Range(0, EPOCHS))
     noise: float = field(0.0, Range(0, RATE))
     split: str = choice("random", ("random", "equal"))
+    growth: str = choice("copies", ("copies", "pairs", "zeros"))
+    # opposite: the members of a MotherNet overlap least, noise is in opposite pairs.
+    layout: str = choice("random", ("random", "opposite"))
     momentum: bool = False  # whether the optimiser's state is hatched, too
     bags: bool = False  # each member its own, drawn with replacement
     average: str = choice("none", AVERAGES)

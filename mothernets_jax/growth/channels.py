@@ -7,6 +7,11 @@ is read from the copies together is what was read from the original:
 
     K'[.., i, o] = share[i, o] * K[.., incoming.source[i], outgoing.source[o]]
 
+A channel that copies nothing is *fresh*, and no copied output reads it: its share is 0.
+Or two fresh channels are a *pair*, which computes one value twice, v and v, of which
+each copied output reads z v and -z v. That adds nothing, and parts in training, since
+the gradients of the two have opposite signs.
+
 Axes: `mother` and `member` channels; kernels are [height, width, in, out] or [in, out].
 Everything here is pure and can be traced; sizes are static.
 
@@ -26,6 +31,8 @@ import jax.numpy as jnp
 FRESH = -1  # the source of a channel that copies nothing
 
 Split = Literal["random", "equal"]
+# What the new channels of wider layers are: see `widened_map`.
+Growth = Literal["copies", "pairs", "zeros"]
 
 
 class ChannelMap(NamedTuple):
@@ -35,10 +42,14 @@ class ChannelMap(NamedTuple):
         source: int32 [member channels], indices of the mother's channels; `FRESH` for a
             channel that copies nothing.
         mother_channels: number of the mother's channels, each with at least one copy.
+        sign: int32 [member channels], 1 for the first channel of a pair and -1 for the
+            second, which comes next to it; 0 for all others. None where no channels are
+            pairs.
     """
 
     source: jax.Array
     mother_channels: int
+    sign: jax.Array | None = None
 
 
 def identity_map(channels: int) -> ChannelMap:
@@ -46,8 +57,49 @@ def identity_map(channels: int) -> ChannelMap:
     return ChannelMap(jnp.arange(channels), channels)
 
 
+def widened_map(
+    growth: Growth,
+    key: jax.Array,
+    mother_channels: int,
+    member_channels: int,
+    start: jax.typing.ArrayLike | None = None,
+) -> ChannelMap:
+    """The map of a layer that gets wider; its first channels copy themselves.
+
+    Args:
+        growth: what the others are: `"copies"`, by `widening_map`; `"pairs"` of fresh
+            channels, by `paired_map`; or `"zeros"`, fresh channels that no copied
+            output reads.
+        key: a typed key, which decides which channels are copied.
+        mother_channels: number of the mother's channels, at most `member_channels`.
+        member_channels: number of the member's channels.
+        start: the first channel that is copied; None draws it.
+    """
+    if growth == "copies":
+        return widening_map(key, mother_channels, member_channels, start)
+    return fresh_channels_map(growth, mother_channels, member_channels)
+
+
+def fresh_channels_map(
+    growth: Growth, mother_channels: int, member_channels: int
+) -> ChannelMap:
+    """The map of a layer whose new channels are fresh, in pairs where growth says so.
+
+    Args:
+        growth: `"pairs"` for pairs; anything else for channels that are not read.
+        mother_channels: number of the mother's channels, at most `member_channels`.
+        member_channels: number of the member's channels.
+    """
+    if growth == "pairs":
+        return paired_map(mother_channels, member_channels)
+    return appended_map(mother_channels, member_channels)
+
+
 def widening_map(
-    key: jax.Array, mother_channels: int, member_channels: int
+    key: jax.Array,
+    mother_channels: int,
+    member_channels: int,
+    start: jax.typing.ArrayLike | None = None,
 ) -> ChannelMap:
     """Draws a map whose first channels copy themselves, the others a random run.
 
@@ -59,11 +111,13 @@ def widening_map(
         key: a typed key.
         mother_channels: number of the mother's channels, at most `member_channels`.
         member_channels: number of the member's channels.
+        start: the channel at which the run starts; None draws it.
     """
     assert member_channels >= mother_channels, (member_channels, mother_channels)
     if member_channels == mother_channels:
         return identity_map(mother_channels)
-    start = jax.random.randint(key, (), 0, mother_channels)
+    if start is None:
+        start = jax.random.randint(key, (), 0, mother_channels)
     copies = (start + jnp.arange(member_channels - mother_channels)) % mother_channels
     source = jnp.concatenate([jnp.arange(mother_channels), copies])
     return ChannelMap(source, mother_channels)
@@ -82,12 +136,51 @@ def appended_map(mother_channels: int, member_channels: int) -> ChannelMap:
     )
 
 
+def paired_map(mother_channels: int, member_channels: int) -> ChannelMap:
+    """The map whose first channels copy themselves, and whose others are fresh pairs.
+
+    A channel that is left over is fresh by itself.
+    """
+    unpaired = appended_map(mother_channels, member_channels)
+    pairs = (member_channels - mother_channels) // 2
+    if not pairs:
+        return unpaired
+    number = jnp.arange(member_channels) - mother_channels
+    in_pair = (number >= 0) & (number < 2 * pairs)
+    return unpaired._replace(sign=jnp.where(in_pair, 1 - 2 * (number % 2), 0))
+
+
+def paired(values: jax.Array, channel_map: ChannelMap, axis: int = -1) -> jax.Array:
+    """Gives the second channel of each pair what the first one has.
+
+    Args:
+        values: an array with one axis of the member's channels.
+        channel_map: map of these channels.
+        axis: that axis, -1 or -2.
+    """
+    if channel_map.sign is None:
+        return values
+    second = channel_map.sign == -1
+    second = second if axis == -1 else second[:, None]
+    return jnp.where(second, jnp.roll(values, 1, axis), values)
+
+
 def concatenate(first: ChannelMap, second: ChannelMap) -> ChannelMap:
     """The map of two groups of channels side by side, in the mother and the member."""
     offset = first.mother_channels
     moved = jnp.where(second.source == FRESH, FRESH, second.source + offset)
     source = jnp.concatenate([first.source, moved])
-    return ChannelMap(source, offset + second.mother_channels)
+    sign = None
+    if first.sign is not None or second.sign is not None:
+        sign = jnp.concatenate([_signs(first), _signs(second)])
+    return ChannelMap(source, offset + second.mother_channels, sign)
+
+
+def _signs(channel_map: ChannelMap) -> jax.Array:
+    """The map's signs, zeros where it has none."""
+    if channel_map.sign is None:
+        return jnp.zeros_like(channel_map.source)
+    return channel_map.sign
 
 
 def restrict(channel_map: ChannelMap, mother_channels: int) -> ChannelMap:
@@ -100,7 +193,8 @@ def restrict(channel_map: ChannelMap, mother_channels: int) -> ChannelMap:
     if channel_map.mother_channels == mother_channels:
         return channel_map
     heard = channel_map.source < mother_channels
-    return ChannelMap(jnp.where(heard, channel_map.source, FRESH), mother_channels)
+    source = jnp.where(heard, channel_map.source, FRESH)
+    return channel_map._replace(source=source, mother_channels=mother_channels)
 
 
 def draw_shares(
@@ -163,14 +257,20 @@ def grow_kernel(
         outgoing: map of the channels that the layer writes.
         shares: [member in, member out], from `draw_shares`; for a convolution with two
             leading axes of length 1.
-        fresh: [.., member in, member out], the weights of fresh outputs; None where
-            there are none.
+        fresh: [.., member in, member out], the weights of fresh outputs, and those with
+            which copied outputs read pairs; None where there are neither, or where both
+            are 0. The second of a pair takes what is drawn for the first.
 
     Returns:
         [.., member in, member out].
     """
     grown = shares * kernel[..., incoming.source, :][..., outgoing.source]
-    return grown if fresh is None else jnp.where(outgoing.source == FRESH, fresh, grown)
+    if fresh is None:
+        return grown
+    if incoming.sign is not None:
+        drawn, sign = paired(fresh, incoming, axis=-2), incoming.sign[:, None]
+        grown = jnp.where(sign == 1, drawn, jnp.where(sign == -1, -drawn, grown))
+    return jnp.where(outgoing.source == FRESH, paired(fresh, outgoing), grown)
 
 
 def grow_vector(

@@ -15,29 +15,24 @@ from mothernets_jax.architectures import Architecture
 from mothernets_jax.architectures.checks import (
     check_architecture,
     check_images,
-    check_values,
 )
-from mothernets_jax.architectures.costs import norm_positions
-from mothernets_jax.architectures.operations import (
-    Norm,
-    Weight,
-)
+from mothernets_jax.architectures.operations import Weight
 from mothernets_jax.growth.channels import (
+    Growth,
     Split,
     draw_shares,
     grow_vector,
-    identity_map,
-    restrict,
+    paired,
 )
-from mothernets_jax.growth.moments import Moments, estimated_moments, measured_moments
+from mothernets_jax.growth.layouts import Layout, check_layout
+from mothernets_jax.growth.norms import fill_statistics, grow_norms
 from mothernets_jax.growth.walk import (
     Origin,
-    Walk,
     grown_kernel,
+    he_deviation,
     kernel_shape,
     walk_along,
 )
-from mothernets_jax.models.layers import NORM_EPSILON
 from mothernets_jax.models.variables import Variables, check_key, check_variables
 from mothernets_jax.utils.messages import short_repr
 from mothernets_jax.utils.pytrees import named_key
@@ -52,23 +47,27 @@ def hatch(
     images: jax.Array | None = None,
     noise: float = 0.0,
     split: Split = "random",
+    growth: Growth = "copies",
+    layout: Layout | None = None,
 ) -> Variables:
     """Grows a member's variables, which compute exactly what its MotherNet computes.
 
-    Wider layers copy channels, larger filters are padded with zeros, new layers start
-    as identities, new residual units add nothing, and the channels that new layers of a
-    DenseNet append are not read at first. The function is pure, can be jitted with
-    `mother`, `member` and `split` static, and computes in the dtype of the variables.
+    Wider layers copy channels or get fresh ones that cancel, larger filters are padded
+    with zeros, new layers start as identities, new residual units add nothing, and the
+    channels that new layers of a DenseNet append are not read at first, or cancel. The
+    function is pure, can be jitted with `mother`, `member`, `split` and `growth`
+    static, and computes in the dtype of the variables.
 
     A run hatches its members in the same way. Given the MotherNet's variables and the
     images that the run took (the first 512 that it trains on, normalised), the run's
-    noise and split, and the key
+    noise, split and growth, and the key
 
         named_key(jax.random.key(seed), method, name)
 
     made from its seed, with method and name as in `("mothernets", "V13_1")`, the result
     is the run's member: bit for bit on a CPU, unless this call is part of a larger
-    jitted program, which may round otherwise.
+    jitted program, which may round otherwise. (With the setting `hatch.layout` of
+    `"opposite"` it also takes the member's layout, from `opposite_layouts`.)
 
     Args:
         variables: the MotherNet's `{"params": ..., "batch_stats": ...}`.
@@ -84,7 +83,21 @@ def hatch(
         noise: standard deviation of Gaussian noise on every parameter, relative to that
             of each tensor's entries; 0.0 keeps the function.
         split: rule by which copies share a channel's outgoing weight: `"random"` draws
-            the shares, `"equal"` gives each copy the same.
+            the shares, `"equal"` gives each copy the same. Without copies it has no
+            effect.
+        growth: rule by which new channels are filled. `"copies"` copies those that the
+            MotherNet has. `"pairs"` draws incoming weights v for two new channels at a
+            time and outgoing weights z and -z, so that they cancel until training parts
+            them; one that is left over is filled as by `"zeros"`, which draws the
+            incoming weights, and outgoing ones are 0. This holds for all channels that
+            get more: of layers, residual streams, and what the layers of a DenseNet
+            append. v is He-normal, z Gaussian with the deviation of the layer's own
+            weights. The new channels' running statistics are measured on the images, or
+            estimated without them. The inner channels of new residual units are drawn
+            one by one in any case.
+        layout: the member's entry of `opposite_layouts`, by which the members of one
+            MotherNet copy different channels and get noise in opposite pairs; None
+            draws both from the key.
 
     Returns:
         The member's `{"params": ..., "batch_stats": ...}`.
@@ -92,25 +105,33 @@ def hatch(
     Raises:
         ValueError: the member cannot be grown from the mother, variables of another
             network, no batch of finite images, too few of them for the statistics of a
-            normalisation, or an unknown split.
+            normalisation, an unknown split or growth, or another member's layout.
 
     References:
         MotherNets (MLSys 2020), section on hatching; Net2Net; Network Morphism.
     """
     if split not in ("random", "equal"):
         raise ValueError(f"split is {short_repr(split)}: expected 'random' or 'equal'")
+    if growth not in ("copies", "pairs", "zeros"):
+        raise ValueError(
+            f"growth is {short_repr(growth)}: expected 'copies', 'pairs' or 'zeros'"
+        )
     if isinstance(noise, float | int) and not 0 <= noise < math.inf:
         raise ValueError(f"noise is {noise}: expected 0 or more")
     for role, architecture in (("mother", mother), ("member", member)):
         check_architecture(architecture, f"the {role}")
+    check_layout(layout, mother, member)
     check_variables(mother, variables)
     check_key(key)
     if images is not None:
         check_images(images)
         _check_finite(images)
-    grown = _jitted_grow(variables, mother, member, key, images, split)
+    starts = None if layout is None else layout.starts
+    grown = _jitted_grow(variables, mother, member, key, images, split, growth, starts)
     if isinstance(noise, float | int) and noise == 0:
         return grown
+    if layout is not None:
+        return perturb(grown, layout.noise_key, layout.noise_sign * noise)
     return perturb(grown, key, noise)
 
 
@@ -121,6 +142,8 @@ def grow(
     key: jax.Array,
     images: jax.Array | None,
     split: Split,
+    growth: Growth = "copies",
+    starts: Mapping[str, jax.typing.ArrayLike] | None = None,
 ) -> Variables:
     """Grows a member's variables without noise, from arguments that were checked.
 
@@ -133,6 +156,9 @@ def grow(
             statistics are measured; None estimates them.
         split: rule by which copies share a channel's outgoing weight, `"random"` or
             `"equal"`.
+        growth: rule by which new channels are filled, `"copies"`, `"pairs"` or
+            `"zeros"`.
+        starts: the first channel that is copied, see `Layout.starts`; None draws it.
 
     Returns:
         The member's `{"params": ..., "batch_stats": ...}`.
@@ -142,7 +168,8 @@ def grow(
     """
     key = named_key(key, "hatch")
     params, dtype = variables["params"], jax.tree.leaves(variables["params"])[0].dtype
-    walk = walk_along(params, mother, member, named_key(key, "copies"))
+    copies_key = named_key(key, "copies")
+    walk = walk_along(params, mother, member, copies_key, growth=growth, starts=starts)
     shares = draw_shares(
         named_key(key, "shares"),
         {
@@ -150,11 +177,11 @@ def grow(
             for name, origin in walk.origins.items()
             if origin.layer is not None
         },
-        split,
+        split if growth == "copies" else "equal",  # nothing to draw for one copy
         dtype,
     )
     weights = [op for op in member.operations() if isinstance(op, Weight)]
-    fresh = _draw_fresh(named_key(key, "fresh"), weights, walk.origins, dtype)
+    fresh = _draw_fresh(named_key(key, "fresh"), weights, walk.origins, growth, dtype)
     grown = {
         weight.name: _grow_layer(
             weight,
@@ -165,15 +192,18 @@ def grow(
         )
         for weight in weights
     }
-    grown_norms = _grow_norms(variables, mother, member, walk, images, dtype)
-    return {
+    grown_norms = grow_norms(variables, mother, member, walk, images, dtype)
+    hatched = {
         "params": grown | {name: scale for name, (scale, _) in grown_norms.items()},
         "batch_stats": {name: stats for name, (_, stats) in grown_norms.items()},
     }
+    if growth == "copies":
+        return hatched
+    return fill_statistics(hatched, variables, member, walk, images)
 
 
 # Jitted as in a run: operation by operation, image statistics would round otherwise.
-_jitted_grow = jax.jit(grow, static_argnames=("mother", "member", "split"))
+_jitted_grow = jax.jit(grow, static_argnames=("mother", "member", "split", "growth"))
 
 
 def _check_finite(images: jax.Array) -> None:
@@ -202,7 +232,7 @@ def perturb(
         variables: the member's `{"params": ..., "batch_stats": ...}`.
         key: the typed key that the member was hatched with.
         noise: standard deviation of the noise, relative to that of each tensor's
-            entries.
+            entries; with a minus the opposite of the same noise.
     """
     key = named_key(key, "noise")
     flat, unravel = ravel_pytree(variables["params"])
@@ -219,18 +249,22 @@ def _draw_fresh(
     key: jax.Array,
     weights: list[Weight],
     origins: Mapping[str, Origin],
+    growth: Growth,
     dtype: jax.typing.DTypeLike,
 ) -> dict[str, jax.Array]:
-    """He-normal kernels for the layers with fresh outputs, by name.
+    """He-normal kernels for the layers with fresh outputs or pairs to read, by name.
 
     They come from one draw, since each draw costs the compiler a third of a second.
     """
     shapes = {}
     for weight in weights:
-        layer, _, outgoing = origins[weight.name]
-        afresh = layer is None and weight.inserted_as == "fresh"
-        appended = outgoing.source.shape[0] > outgoing.mother_channels
-        if afresh or (weight.widened_by == "fresh" and appended and layer is not None):
+        layer, incoming, outgoing = origins[weight.name]
+        drawn = weight.inserted_as == "fresh"
+        if layer is not None:
+            wider = outgoing.source.shape[0] > outgoing.mother_channels
+            appended = wider and (growth != "copies" or weight.widened_by == "fresh")
+            drawn = appended or incoming.sign is not None
+        if drawn:
             shape = kernel_shape(weight, origins[weight.name])
             shapes[weight.name] = jax.ShapeDtypeStruct(shape, dtype)
     if not shapes:
@@ -238,10 +272,7 @@ def _draw_fresh(
     zeros = jax.tree.map(lambda shape: jnp.zeros(shape.shape, dtype), shapes)
     flat, unravel = ravel_pytree(zeros)
     draws = unravel(jax.random.normal(key, flat.shape, dtype))
-    return {
-        name: draw * math.sqrt(2 / math.prod(draw.shape[:-1]))
-        for name, draw in draws.items()
-    }
+    return {name: draw * he_deviation(draw.shape) for name, draw in draws.items()}
 
 
 def _grow_layer(
@@ -255,7 +286,8 @@ def _grow_layer(
     layer, _, outgoing = origin
     if layer is None:
         shape = kernel_shape(weight, origin)
-        grown = {"kernel": jnp.zeros(shape, dtype) if fresh is None else fresh}
+        kernel = jnp.zeros(shape, dtype) if fresh is None else paired(fresh, outgoing)
+        grown = {"kernel": kernel}
         if weight.bias:
             grown["bias"] = jnp.zeros(shape[-1], dtype)
         return grown
@@ -264,67 +296,3 @@ def _grow_layer(
     if "bias" in layer:
         grown["bias"] = grow_vector(layer["bias"].astype(dtype), outgoing)
     return grown
-
-
-def _grow_norms(
-    variables: Variables,
-    mother: Architecture,
-    member: Architecture,
-    walk: Walk,
-    images: jax.Array | None,
-    dtype: jax.typing.DTypeLike,
-) -> dict[str, tuple[dict, dict]]:
-    """Parameters and running statistics of the member's normalisations, by name."""
-    norms = [op for op in member.operations() if isinstance(op, Norm)]
-    inserted = [norm for norm in norms if norm.name not in walk.counterparts]
-    if images is not None:
-        positions = norm_positions(member, images.shape[1:])
-        for norm in inserted:
-            if norm.inserted_as == "undone":  # by statistics of these images
-                check_values(norm.name, len(images) * positions[norm.name])
-    moments: Mapping[str, Moments] = {}
-    if any(norm.inserted_as == "undone" for norm in inserted):
-        moments = (
-            estimated_moments(mother, variables)
-            if images is None
-            else measured_moments(mother, variables, images)
-        )
-    grown = {}
-    for norm in norms:
-        channel_map = walk.maps[norm.name]
-        if norm not in inserted:
-            name = walk.counterparts[norm.name]
-            source = variables["params"][name], variables["batch_stats"][name]
-        elif norm.inserted_as == "undone":
-            source = _undone(moments[walk.places[norm.name]])
-        else:
-            size = channel_map.source.shape[0]
-            channel_map, source = identity_map(size), _fresh_norm(size, dtype)
-            if norm.inserted_as == "zero":
-                source[0]["scale"] = jnp.zeros(size, dtype)
-        channel_map = restrict(channel_map, source[0]["scale"].shape[0])
-        fresh = {"scale": 1.0, "bias": 0.0}, {"mean": 0.0, "var": 1.0}
-        grown[norm.name] = jax.tree.map(
-            lambda leaf, value, channel_map=channel_map: grow_vector(
-                leaf.astype(dtype), channel_map, value
-            ),
-            source,
-            fresh,
-        )
-    return grown
-
-
-def _undone(moments: Moments) -> tuple[dict, dict]:
-    """A normalisation that undoes itself.
-
-    With scale sqrt(variance + epsilon) and bias mean,
-    (x - mean) / sqrt(variance + epsilon) * scale + bias = x.
-    """
-    mean, variance = moments
-    scale = jnp.sqrt(variance + NORM_EPSILON)
-    return {"scale": scale, "bias": mean}, {"mean": mean, "var": variance}
-
-
-def _fresh_norm(size: int, dtype: jax.typing.DTypeLike) -> tuple[dict, dict]:
-    zeros, ones = jnp.zeros(size, dtype), jnp.ones(size, dtype)
-    return {"scale": ones, "bias": zeros}, {"mean": zeros, "var": ones}

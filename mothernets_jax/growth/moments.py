@@ -10,6 +10,7 @@ from mothernets_jax.architectures.operations import (
     Join,
     Map,
     Norm,
+    Weight,
 )
 from mothernets_jax.models.apply import intermediates, misfits_explained
 from mothernets_jax.models.variables import Variables
@@ -28,7 +29,7 @@ class Moments(NamedTuple):
 
 
 def estimated_moments(
-    architecture: Architecture, variables: Variables
+    architecture: Architecture, variables: Variables, *, of_layers: bool = False
 ) -> dict[str, Moments]:
     """Estimates the moments of values from the parameters of normalisations.
 
@@ -39,6 +40,9 @@ def estimated_moments(
     Args:
         architecture: the network.
         variables: the network's `{"params": ..., "batch_stats": ...}`.
+        of_layers: whether weight layers have moments, too. What they read is taken for
+            independent, borders are left out, and where nothing is known of what a
+            layer reads, as of images, it has mean 0 and variance 1.
 
     Returns:
         Moments of each operation's output, by the operation's name, without those that
@@ -50,6 +54,9 @@ def estimated_moments(
             case Norm(name=name):
                 norm = variables["params"][name]
                 found[name] = Moments(norm["bias"], norm["scale"] ** 2)
+            case Weight(name=name) if of_layers:
+                read = found.get(operation.reads)
+                found[name] = _of_layer(variables["params"][name], read)
             case Map(kind="relu") if operation.reads in found:
                 found[operation.name] = _rectified(found[operation.reads])
             case Map(kind=kind) if operation.reads in found and kind != "flatten":
@@ -62,6 +69,17 @@ def estimated_moments(
 
 def _side_by_side(one: jax.Array, other: jax.Array) -> jax.Array:
     return jnp.concatenate([one, other])
+
+
+def _of_layer(layer: dict, read: Moments | None) -> Moments:
+    """Moments of what a layer makes; None for inputs of mean 0 and variance 1."""
+    kernel = layer["kernel"]
+    taps = tuple(range(kernel.ndim - 2))
+    sums, squares = kernel.sum(taps), (kernel**2).sum(taps)
+    if read is None:
+        read = Moments(jnp.zeros_like(sums[:, 0]), jnp.ones_like(sums[:, 0]))
+    mean = read.mean @ sums
+    return Moments(mean + layer.get("bias", 0), read.variance @ squares)
 
 
 def _rectified(moments: Moments) -> Moments:

@@ -21,7 +21,13 @@ import jax.numpy as jnp
 
 from mothernets_jax.architectures import Architecture
 from mothernets_jax.architectures.operations import Norm, Weight
-from mothernets_jax.growth.channels import FRESH, ChannelMap, grow_vector, restrict
+from mothernets_jax.growth.channels import (
+    FRESH,
+    ChannelMap,
+    Growth,
+    grow_vector,
+    restrict,
+)
 from mothernets_jax.growth.walk import (
     Origin,
     Walk,
@@ -45,6 +51,9 @@ def hatch_opt_state(
     mother: Architecture,
     member: Architecture,
     key: jax.Array,
+    *,
+    growth: Growth = "copies",
+    starts: Mapping[str, jax.typing.ArrayLike] | None = None,
 ) -> dict[str, Any]:
     """Grows a member's optimiser state from its MotherNet's.
 
@@ -56,6 +65,9 @@ def hatch_opt_state(
         member: the architecture to grow.
         key: the typed key that the member is hatched with, so that the same channels
             are copied.
+        growth: what the new channels are, as the member is hatched.
+        starts: the first channel that is copied, by the name of the channels, as the
+            member is hatched; None draws them.
 
     Returns:
         For each slot, a tree like the member's parameters, or a scalar.
@@ -71,7 +83,9 @@ def hatch_opt_state(
             hatched[name] = value
         elif kind in _POWERS:
             power = _POWERS[kind]
-            hatched[name] = hatch_moment(value, mother, member, key, power=power)
+            hatched[name] = hatch_moment(
+                value, mother, member, key, power=power, growth=growth, starts=starts
+            )
         else:
             raise ValueError(
                 f"the optimiser's state has the slot {name!r}, whose kind is {kind!r}: "
@@ -88,6 +102,8 @@ def hatch_moment(
     key: jax.Array,
     *,
     power: int = 1,
+    growth: Growth = "copies",
+    starts: Mapping[str, jax.typing.ArrayLike] | None = None,
 ) -> dict:
     """Grows a member's moment of the gradients from its MotherNet's.
 
@@ -109,6 +125,9 @@ def hatch_moment(
             are copied.
         power: power of the gradients in which the moment is linear: 1, or 2 for
             squares.
+        growth: what the new channels are, as the member is hatched.
+        starts: the first channel that is copied, by the name of the channels, as the
+            member is hatched; None draws them.
 
     Returns:
         A tree like the member's parameters.
@@ -117,7 +136,8 @@ def hatch_moment(
         ValueError: the member cannot be grown from the mother.
     """
     dtype = jax.tree.leaves(moment)[0].dtype
-    walk = walk_along(moment, mother, member, named_key(key, "hatch", "copies"))
+    key = named_key(key, "hatch", "copies")
+    walk = walk_along(moment, mother, member, key, growth=growth, starts=starts)
     grown = {}
     for operation in member.operations():
         if isinstance(operation, Weight):

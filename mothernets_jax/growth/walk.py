@@ -6,7 +6,9 @@ the state that its family has chosen for inserted units. See `channels` for the 
 and `architectures.operations` for these states.
 """
 
-from collections.abc import Mapping
+import functools
+import math
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import jax
@@ -21,15 +23,17 @@ from mothernets_jax.architectures.operations import (
     read_by,
 )
 from mothernets_jax.growth.channels import (
+    FRESH,
     ChannelMap,
-    appended_map,
+    Growth,
     concatenate,
     enlarge_filter,
+    fresh_channels_map,
     fresh_map,
     grow_kernel,
     identity_map,
     restrict,
-    widening_map,
+    widened_map,
 )
 from mothernets_jax.growth.mothernet import Match, matched_units
 from mothernets_jax.utils.pytrees import named_key
@@ -64,6 +68,11 @@ def kernel_shape(weight: Weight, origin: Origin) -> tuple[int, ...]:
     return *taps, origin.incoming.source.shape[0], origin.outgoing.source.shape[0]
 
 
+def he_deviation(shape: tuple[int, ...]) -> float:
+    """Standard deviation of He-normal weights of a kernel, [.., in, out]."""
+    return math.sqrt(2 / math.prod(shape[:-1]))
+
+
 def grown_kernel(
     weight: Weight, origin: Origin, shares: jax.Array, fresh: jax.Array | None = None
 ) -> jax.Array:
@@ -73,14 +82,19 @@ def grown_kernel(
         weight: the member's layer.
         origin: the source that the layer grows from, which has a kernel.
         shares: [member in, member out]; the kernel takes on their dtype.
-        fresh: [.., member in, member out], the weights of fresh outputs; None where
-            there are none.
+        fresh: [.., member in, member out], He-normal, the weights of fresh outputs;
+            scaled to the deviation of the layer's own weights, those with which copied
+            outputs read pairs; None where there are neither, or where both are 0.
     """
     layer, incoming, outgoing = origin
     assert layer is not None
     kernel = layer["kernel"].astype(shares.dtype)
     if weight.filter_size is not None:
         kernel = enlarge_filter(kernel, weight.filter_size)
+    if fresh is not None and incoming.sign is not None:
+        # He-normal is too large beside trained weights: pairs would drown them.
+        scale = jnp.sqrt(jnp.mean(kernel**2)) / he_deviation(fresh.shape)
+        fresh = jnp.where(outgoing.source == FRESH, fresh, scale * fresh)
     shares = shares.reshape((1,) * (kernel.ndim - 2) + shares.shape)
     return grow_kernel(kernel, incoming, outgoing, shares, fresh)
 
@@ -103,7 +117,13 @@ class Walk(NamedTuple):
 
 
 def walk_along(
-    params: dict, mother: Architecture, member: Architecture, key: jax.Array
+    params: dict,
+    mother: Architecture,
+    member: Architecture,
+    key: jax.Array,
+    *,
+    growth: Growth = "copies",
+    starts: Mapping[str, jax.typing.ArrayLike] | None = None,
 ) -> Walk:
     """Follows the member's operations and the channels that they hand on.
 
@@ -112,6 +132,9 @@ def walk_along(
         mother: architecture of the MotherNet.
         member: the architecture to grow.
         key: a typed key, which decides which channels are copied.
+        growth: what the new channels of wider layers are, see `widened_map`.
+        starts: the first channel that is copied, by the name of the channels (see
+            `Weight.channels`); None draws them.
 
     Raises:
         ValueError: the member cannot be grown from the mother.
@@ -133,13 +156,12 @@ def walk_along(
                 maps[IMAGES] = identity_map(params[name]["kernel"].shape[-2])
                 maps |= {value: maps[IMAGES] for value in places}
             channels = operation.channels or operation.name
+            start = None if starts is None else starts.get(channels)
+            widen = functools.partial(
+                _widened, operation, growth, named_key(key, channels), start
+            )
             origin = _origin(
-                operation,
-                layer,
-                first,
-                maps[read[0]],
-                written.get(channels),
-                named_key(key, channels),
+                operation, layer, first, maps[read[0]], written.get(channels), widen
             )
             origins[operation.name] = origin
             maps[operation.name] = written[channels] = origin.outgoing
@@ -170,7 +192,7 @@ def _origin(
     first: int,
     incoming: ChannelMap,
     outgoing: ChannelMap | None,
-    key: jax.Array,
+    widen: Callable[[int], ChannelMap],
 ) -> Origin:
     """Finds the source that a weight layer grows from.
 
@@ -181,25 +203,38 @@ def _origin(
         incoming: map of the channels that it reads.
         outgoing: map of the channels that it writes, if others have written them; None
             for channels of its own.
-        key: a typed key, which decides which channels are copied.
+        widen: makes the map of its channels, given the number of the mother's.
     """
     if layer is None and weight.inserted_as != "identity":
-        assert weight.width is not None
-        return Origin(None, incoming, outgoing or fresh_map(weight.width))
+        if outgoing is None and weight.widened_by == "fresh":
+            outgoing = widen(0)  # that matched layers will read
+        elif outgoing is None:
+            assert weight.width is not None
+            outgoing = fresh_map(weight.width)
+        return Origin(None, incoming, outgoing)
     if layer is None:
         layer = _identity(weight, incoming.mother_channels)
     incoming = restrict(incoming, layer["kernel"].shape[-2])
     if weight.widened_by == "fresh":  # it may make a part of the mother's channels
         layer = {n: leaf[..., first:][..., : weight.width] for n, leaf in layer.items()}
     if outgoing is None:
-        channels = layer["kernel"].shape[-1]
-        if weight.width is None:
-            outgoing = identity_map(channels)
-        elif weight.widened_by == "fresh":
-            outgoing = appended_map(channels, weight.width)
-        else:
-            outgoing = widening_map(key, channels, weight.width)
+        outgoing = widen(layer["kernel"].shape[-1])
     return Origin(layer, incoming, outgoing)
+
+
+def _widened(
+    weight: Weight,
+    growth: Growth,
+    key: jax.Array,
+    start: jax.typing.ArrayLike | None,
+    mother_channels: int,
+) -> ChannelMap:
+    """The map of the channels that a layer writes, given the number of the mother's."""
+    if weight.width is None:
+        return identity_map(mother_channels)
+    if weight.widened_by == "fresh":
+        return fresh_channels_map(growth, mother_channels, weight.width)
+    return widened_map(growth, key, mother_channels, weight.width, start)
 
 
 def _identity(weight: Weight, channels: int) -> dict:

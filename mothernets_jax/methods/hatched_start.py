@@ -3,7 +3,7 @@
 import functools
 import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import jax
@@ -13,8 +13,9 @@ import numpy as np
 from mothernets_jax.architectures import Architecture
 from mothernets_jax.config.settings import Settings
 from mothernets_jax.ensembles.prediction import predict_logits, prepare_prediction
-from mothernets_jax.growth.channels import Split
+from mothernets_jax.growth.channels import Growth, Split
 from mothernets_jax.growth.hatching import grow, perturb
+from mothernets_jax.growth.layouts import Layout, opposite_layouts
 from mothernets_jax.growth.opt_state import hatch_opt_state
 from mothernets_jax.models.variables import Variables, abstract_variables
 from mothernets_jax.runtime.compilation import Executables, ProgramStore
@@ -36,10 +37,18 @@ LARGEST_LOGIT = 1e6
 
 
 class Parent(NamedTuple):
-    """A cluster's MotherNet."""
+    """A cluster's MotherNet.
+
+    Attributes:
+        name: name of the MotherNet.
+        architecture: architecture of the MotherNet.
+        members: architectures of all the members that it hatches, by name, among which
+            layouts are chosen.
+    """
 
     name: str
     architecture: Architecture
+    members: Mapping[str, Architecture]
 
 
 def start_hatched(
@@ -81,12 +90,13 @@ def start_hatched(
         jnp.asarray(task.dataset.mean),
         jnp.asarray(task.dataset.std),
     )
-    hatching = _make_hatch(mother, architecture, settings.hatch.split)  # type: ignore[arg-type]
+    hatching = _hatching_of(settings, mother, architecture)
+    layouts = _layouts(settings, parent, named_key(task.key, method), names)
     largest = float(np.abs(expected).max())  # NaN where one of them is
     states, checks, left_out = {}, {}, {}
     for name in names:
-        key = named_key(task.key, method, name)  # see `hatch`
-        args = (mother_state.predictor, key, statistics_batch)
+        key, layout = named_key(task.key, method, name), layouts[name]  # see `hatch`
+        args = (mother_state.predictor, key, statistics_batch, layout.starts)
         hatched = executables.get(hatching, *args)(*args)
         logits = _checked_logits(architecture, hatched, task, executables)
         with np.errstate(invalid="ignore"):  # of infinities
@@ -111,12 +121,13 @@ def start_hatched(
             "relative_logit_difference": relative,
         }
         if settings.hatch.noise:
-            args = (hatched, key, np.float32(settings.hatch.noise))
+            noise = np.float32(settings.hatch.noise) * layout.noise_sign
+            args = (hatched, layout.noise_key, noise)
             hatched = executables.get(perturb, *args)(*args)
         opt_state = None
         if settings.hatch.momentum:
-            args = (mother_state.opt_state, key)
-            grow_state = _make_hatch_opt_state(mother, architecture, optimizer)
+            args = (mother_state.opt_state, key, layout.starts)
+            grow_state = _opt_state_hatching_of(settings, mother, spec)
             opt_state = executables.get(grow_state, *args)(*args)
         states[name] = new_state(hatched, optimizer, opt_state)
     return Start(states, checks, left_out)
@@ -161,34 +172,66 @@ def prepare_hatching(
     shapes = abstract_variables(parent.architecture, task.input_shape, task.num_classes)
     examples = min(EVALUATION_BATCH, len(task.dataset.train_labels))
     images = jax.ShapeDtypeStruct((examples, *task.input_shape), jnp.float32)
-    hatching = _make_hatch(parent.architecture, architecture, settings.hatch.split)  # type: ignore[arg-type]
-    store.prepare(hatching, shapes, task.key, images)
+    hatching = _hatching_of(settings, parent.architecture, architecture)
+    names = [n for n, own in parent.members.items() if own == architecture]
+    starts = _layouts(settings, parent, task.key, names)[names[0]].starts
+    store.prepare(hatching, shapes, task.key, images, starts)
     hatched = abstract_variables(architecture, task.input_shape, task.num_classes)
     for network, variables in ((parent.architecture, shapes), (architecture, hatched)):
         of_check = task.input_shape, task.evaluation_batch, store
         prepare_prediction(network, variables, *of_check, exact=True)
     if settings.hatch.momentum:
         optimizer = spec.optimizer
-        grow_state = _make_hatch_opt_state(parent.architecture, architecture, optimizer)
+        grow_state = _opt_state_hatching_of(settings, parent.architecture, spec)
         mothers = jax.eval_shape(lambda v: new_state(v, optimizer).opt_state, shapes)
-        store.prepare(grow_state, mothers, task.key)
+        store.prepare(grow_state, mothers, task.key, starts)
     if settings.hatch.noise:
         store.prepare(perturb, hatched, task.key, np.float32(0))
 
 
+def _layouts(
+    settings: Settings, parent: Parent, key: jax.Array, names: Sequence[str]
+) -> dict[str, Layout]:
+    """What members copy, and their noise, by name; `key` is that of the method."""
+    if settings.hatch.layout == "opposite":
+        return opposite_layouts(parent.architecture, parent.members, key)
+    return {name: Layout(None, named_key(key, name), np.float32(1)) for name in names}
+
+
+def _hatching_of(settings: Settings, mother: Architecture, member: Architecture):
+    """The program that hatches a member, by the settings."""
+    return _make_hatch(mother, member, settings.hatch.split, settings.hatch.growth)  # type: ignore[arg-type]
+
+
+def _opt_state_hatching_of(settings: Settings, mother: Architecture, spec: StepSpec):
+    """The program that hatches a member's optimiser state, by the settings."""
+    growth = settings.hatch.growth
+    return _make_hatch_opt_state(mother, spec.architecture, spec.optimizer, growth)  # type: ignore[arg-type]
+
+
 @functools.cache
-def _make_hatch(mother: Architecture, member: Architecture, split: Split):
-    def hatch_member(variables, key, images):
-        return grow(variables, mother, member, key, images, split)
+def _make_hatch(
+    mother: Architecture, member: Architecture, split: Split, growth: Growth
+):
+    def hatch_member(variables, key, images, starts):
+        return grow(variables, mother, member, key, images, split, growth, starts)
 
     return jax.jit(hatch_member)
 
 
 @functools.cache
 def _make_hatch_opt_state(
-    mother: Architecture, member: Architecture, optimizer: Optimizer
+    mother: Architecture, member: Architecture, optimizer: Optimizer, growth: Growth
 ):
-    def grow_opt_state(opt_state, key):
-        return hatch_opt_state(opt_state, optimizer.slots, mother, member, key)
+    def grow_opt_state(opt_state, key, starts):
+        return hatch_opt_state(
+            opt_state,
+            optimizer.slots,
+            mother,
+            member,
+            key,
+            growth=growth,
+            starts=starts,
+        )
 
     return jax.jit(grow_opt_state)

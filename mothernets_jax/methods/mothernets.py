@@ -76,7 +76,8 @@ def compose(
         stages.append(
             Stage(NAME, name, (name,), mother_recipe, spec, start, rates=rates)
         )
-        parent = Parent(name, mother)
+        own = {member: members[member] for member in found.members}
+        parent = Parent(name, mother, own)
         stages += [
             _members_stage(task, settings, parent, architecture, names, member_recipe)
             for architecture, names in same_architecture(found.members, members).items()

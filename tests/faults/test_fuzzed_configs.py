@@ -117,6 +117,8 @@ WORDS = {
     "hatch.schedule": ["cosine", "linear", "hold_linear", "step", "constant"],
     "train.stop": ["epochs", "plateau"],
     "hatch.split": ["random", "equal"],
+    "hatch.growth": ["copies", "pairs", "zeros"],
+    "hatch.layout": ["random", "opposite"],
     "budget.reference": ["V13", "V19_2", ""],
 }
 

@@ -8,11 +8,15 @@ import pytest
 from mothernets_jax.growth.channels import (
     FRESH,
     ChannelMap,
+    concatenate,
     draw_shares,
     enlarge_filter,
     grow_kernel,
     grow_vector,
     identity_map,
+    paired,
+    paired_map,
+    restrict,
     widening_map,
 )
 
@@ -30,8 +34,8 @@ def all_maps(seed):
 
 @pytest.mark.parametrize(("mother", "member"), WIDENINGS)
 def test_widening_copies_evenly(mother, member, seed):
-    source, channels = widening_map(jax.random.key(seed), mother, member)
-    assert channels == mother and source.shape == (member,)
+    source, channels, sign = widening_map(jax.random.key(seed), mother, member)
+    assert channels == mother and source.shape == (member,) and sign is None
     # The first are themselves, so that all are there; none is fresh.
     np.testing.assert_array_equal(source[:mother], np.arange(mother))
     counts = np.bincount(source, minlength=mother)
@@ -47,7 +51,7 @@ def test_widening_copies_other_channels_with_another_key():
 
 
 def test_identity_map():
-    source, channels = identity_map(4)
+    source, channels, _ = identity_map(4)
     assert source.tolist() == [0, 1, 2, 3] and channels == 4
 
 
@@ -137,6 +141,46 @@ def test_grown_kernel_computes_the_mothers_outputs(x64, taps, split, seed):
         loud = flat_copied @ grow(kernel, incoming, outgoing, 1.0).reshape(-1, 9)
         widened = len(source) > channels
         assert (np.abs(loud - expected).max() > 1e-3) == widened
+
+
+def test_pairs_by_hand():
+    channel_map = paired_map(2, 7)
+    assert channel_map.source.tolist() == [0, 1, *[FRESH] * 5]
+    assert channel_map.sign.tolist() == [0, 0, 1, -1, 1, -1, 0]
+    values = jnp.array([1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0])
+    assert paired(values, channel_map).tolist() == [1, 2, 3, 3, 5, 5, 7]
+    # Where one channel is left there is no pair.
+    assert paired_map(2, 3).sign is None
+    assert paired(values[:3], paired_map(2, 3)).tolist() == [1, 2, 3]
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_pairs_beside_others(turned):
+    maps = [paired_map(1, 4), identity_map(2)]
+    both = concatenate(*maps[:: -1 if turned else 1])
+    found = both.source.tolist(), both.sign.tolist()
+    expected = [0, FRESH, FRESH, FRESH, 1, 2], [0, 1, -1, 0, 0, 0]
+    if turned:
+        expected = [0, 1, 2, FRESH, FRESH, FRESH], [0, 0, 0, 1, -1, 0]
+    assert found == expected and both.mother_channels == 3
+    # A reader of the first only hears fresh channels that are no pair, too.
+    heard = restrict(both, 1)
+    assert heard.source.tolist() == [0, *[FRESH] * 5]
+    assert heard.sign.tolist() == expected[1] and heard.mother_channels == 1
+
+
+def test_kernel_with_pairs_by_hand():
+    """Rows are a channel, a pair and one left over; so are the columns."""
+    channel_map = paired_map(1, 4)
+    shares = jnp.array([[1.0], [0.0], [0.0], [0.0]]) * jnp.ones(4)[None]
+    fresh = jnp.arange(1.0, 17).reshape(4, 4)
+    grown = grow_kernel(jnp.array([[50.0]]), channel_map, channel_map, shares, fresh)
+    assert grown.tolist() == [
+        [50, 2, 2, 4],
+        [5, 6, 6, 8],
+        [-5, 10, 10, 12],
+        [0, 14, 14, 16],
+    ]
 
 
 def test_grow_kernel_by_hand():

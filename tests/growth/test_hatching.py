@@ -25,7 +25,7 @@ from mothernets_jax.architectures import (
     resnet,
     vgg,
 )
-from mothernets_jax.growth import hatching
+from mothernets_jax.growth import channels, hatching
 from mothernets_jax.growth.hatching import hatch
 from mothernets_jax.growth.mothernet import ALIGNMENTS, mothernet
 from mothernets_jax.growth.walk import walk_along
@@ -121,12 +121,12 @@ def is_live(architecture, variables) -> bool:
     return True
 
 
-def check_preserved(mother: Mother, member, key, *, use_images=True, split="random"):
+def check_preserved(mother: Mother, member, key, *, use_images=True, **options):
     """Raises AssertionError where a hatched member does not compute the same."""
     dtype = mother.images.dtype
     images = mother.images if use_images else None
     args = (mother.variables, mother.architecture, member, key)
-    hatched = hatch(*args, images=images, split=split)
+    hatched = hatch(*args, images=images, **options)
     shapes = jax.tree.map(
         lambda leaf: jax.ShapeDtypeStruct(leaf.shape, dtype), shapes_of(member)
     )
@@ -254,15 +254,19 @@ def test_random_clusters(family, one_draw, monkeypatch):
         mother = make_mother(architecture, variables)
         for number, member in enumerate(members, start=seed):
             key, split = jax.random.key(number), ("equal", "random")[number % 2]
+            growth = ("pairs", "zeros")[number % 2]
             check_preserved(mother, member, key, split=split)
             if widens(architecture, member):
                 with shares_left_out(monkeypatch):
                     check_preserved(mother, member, key)
             if MORE or number == seed:  # each is compiled anew
                 check_preserved(mother, member, key, split=split, use_images=False)
+                check_preserved(mother, member, key, growth=growth)
             if MORE:
+                check_preserved(mother, member, key, growth=growth, use_images=False)
                 single = make_mother(architecture, variables, jnp.float32)
                 check_preserved(single, member, key, split=split)
+                check_preserved(single, member, key, growth=growth)
 
     check_cluster()
 
@@ -286,8 +290,67 @@ def test_float32(family, one_draw, monkeypatch):
     assert widens(architecture, member)
     mother = make_mother(architecture, live_variables(architecture, 0), jnp.float32)
     check_preserved(mother, member, jax.random.key(0))
+    check_preserved(mother, member, jax.random.key(0), growth="pairs")
     with shares_left_out(monkeypatch):
         check_preserved(mother, member, jax.random.key(0))
+
+
+# By three and by one, so that a channel is left over or alone, too.
+FRESH = {
+    "mlp": ("mlp 3 5", "mlp 6 6 9"),
+    "mlp with batch_norm": ("mlp 3 5; batch_norm", "mlp 6 6 9; batch_norm"),
+    "vgg": ("vgg (1:3) | (3:5); dense 3", "vgg (3:6)x2 | (3:6); dense 6 6"),
+    "basic": ("resnet 3 (3:3) | 3 (3:3)", "resnet 6 (3:6)x2 | 6 (3:6)x2"),
+    "an identity becomes a projection": (
+        "resnet 3 (3:3) | 3 (3:3); shortcuts identity identity",
+        "resnet 6 (3:6) | 6 (3:6)x2; shortcuts identity projection",
+    ),
+    "bottleneck": (
+        "resnet 3 (3:3); unit bottleneck; stem imagenet",
+        "resnet 6 (3:6)x2; unit bottleneck; stem imagenet",
+    ),
+    "preact": (
+        "resnet 3 (3:3) | 6 (3:3); unit preact",
+        "resnet 6 (3:6)x2 | 9 (3:5)x2; unit preact",
+    ),
+    "densenet": (
+        "densenet (1:2) | (3:2); stem 2; transitions 3",
+        "densenet (3:5)x2 | (3:4) (3:3); stem 5; transitions 6",
+    ),
+    "densenet with bottleneck": (
+        "densenet (1:2) | (3:2); stem 2; bottleneck 1; transitions 3",
+        "densenet (3:5)x2 | (3:4); stem 5; bottleneck 2; transitions 6",
+    ),
+    "one layer becomes two": (
+        "densenet (3:4) (3:2); stem 3",
+        "densenet (3:2)x2 (3:5); stem 6",
+    ),
+}
+
+
+# Random clusters have much of the others, too.
+QUICK = [("mlp with batch_norm", "pairs"), ("densenet", "pairs")]
+REST = [
+    pytest.param(family, growth, marks=pytest.mark.slow)
+    for family in FRESH
+    for growth in ("pairs", "zeros")
+    if (family, growth) not in QUICK
+]
+
+
+@pytest.mark.parametrize("family, growth", [*QUICK, *REST])
+def test_fresh_channels(family, growth, one_draw, monkeypatch):
+    architecture, member = map(parse, FRESH[family])
+    mother = make_mother(architecture, live_variables(architecture, 0))
+    key = jax.random.key(0)
+    check_preserved(mother, member, key, growth=growth)
+    check_preserved(mother, member, key, growth=growth, use_images=False)
+    # The control: the second of a pair computes something else than the first.
+    if growth == "pairs":
+        for module in (channels, hatching):
+            monkeypatch.setattr(module, "paired", lambda values, *_, **__: values)
+        with pytest.raises(AssertionError, match="logits differ by"):
+            check_preserved(mother, member, key, growth=growth)
 
 
 # By hand: each kind of growth alone, on the sizes of the random clusters.
@@ -371,5 +434,7 @@ def test_refused():
     variables = live_variables(SMALL, 0)
     with pytest.raises(ValueError, match="split is 'fair': expected 'random' or 'eq"):
         hatch(variables, SMALL, LARGE, jax.random.key(0), split="fair")
+    with pytest.raises(ValueError, match="growth is 'odd': expected 'copies', 'pairs'"):
+        hatch(variables, SMALL, LARGE, jax.random.key(0), growth="odd")
     with pytest.raises(ValueError, match="cannot be hatched from"):
         hatch(live_variables(LARGE, 0), LARGE, SMALL, jax.random.key(0))

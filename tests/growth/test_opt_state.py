@@ -56,9 +56,9 @@ def gradients(architecture, variables, images, labels):
 PARTS = {"one layer becomes two": ("block1_layer1_norm1", "block1_layer2_norm1")}
 
 jitted = functools.partial(jax.jit, static_argnums=(1, 2))
-hatch_jitted = jitted(functools.partial(hatch, split="equal"))
+hatch_jitted = jitted(functools.partial(hatch, split="equal"), static_argnames="growth")
 hatch_moment_jitted = jax.jit(
-    hatch_moment, static_argnums=(1, 2), static_argnames="power"
+    hatch_moment, static_argnums=(1, 2), static_argnames=("power", "growth")
 )
 
 
@@ -67,10 +67,22 @@ SLOW = ("mlp", "basic", "preact")
 
 
 @pytest.mark.parametrize(
-    "name",
-    [pytest.param(n, marks=pytest.mark.slow if n in SLOW else ()) for n in PAIRS],
+    "name, growth",
+    [
+        *(
+            pytest.param(n, "copies", marks=pytest.mark.slow if n in SLOW else ())
+            for n in PAIRS
+        ),
+        ("mlp", "pairs"),
+        *(
+            pytest.param(n, growth, marks=pytest.mark.slow)
+            for n in PAIRS
+            for growth in ("pairs", "zeros")
+            if (n, growth) != ("mlp", "pairs")
+        ),
+    ],
 )
-def test_gradients_and_their_squares_grow_like_the_moments(name, seed):
+def test_gradients_and_their_squares_grow_like_the_moments(name, growth, seed):
     mother, member = map(parse, PAIRS[name])
     rng = np.random.default_rng(seed)
     key = jax.random.key(seed)
@@ -81,14 +93,14 @@ def test_gradients_and_their_squares_grow_like_the_moments(name, seed):
         jax.device_get(init(mother, key, SHAPE, CLASSES)),
     )
     grads = jax.device_get(gradients(mother, start, images, labels))
-    hatched = hatch_jitted(start, mother, member, key)
+    hatched = hatch_jitted(start, mother, member, key, growth=growth)
     expected = gradients(member, hatched, images, labels)
-    found = hatch_moment_jitted(grads, mother, member, key)
+    found = hatch_moment_jitted(grads, mother, member, key, growth=growth)
     # What is not new carries a share of the mother's, which that of ones shows.
     ones = jax.tree.map(np.ones_like, grads)
-    shares = hatch_moment_jitted(ones, mother, member, key)
+    shares = hatch_moment_jitted(ones, mother, member, key, growth=growth)
     squares = hatch_moment_jitted(
-        jax.tree.map(np.square, grads), mother, member, key, power=2
+        jax.tree.map(np.square, grads), mother, member, key, power=2, growth=growth
     )
     expected, found, shares, squares = jax.device_get(
         (expected, found, shares, squares)

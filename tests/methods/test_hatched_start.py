@@ -24,6 +24,11 @@ MEMBER = mn.parse("vgg (3:5)x2; dense 6; batch_norm")
 SEED, SHAPE, CLASSES = 3, (6, 6, 1), 3
 
 
+hatch_moment_jitted = jax.jit(
+    hatch_moment, static_argnums=(1, 2), static_argnames="growth"
+)
+
+
 @pytest.fixture(scope="module")
 def task():
     rng = np.random.default_rng(0)
@@ -50,18 +55,25 @@ def settings_of(**overrides):
     return read_settings(config)
 
 
-def test_a_public_call_is_the_runs_member_bit_for_bit(task):
+@pytest.mark.parametrize(
+    "growth, layout",
+    [("copies", "random"), ("pairs", "random"), ("copies", "opposite")],
+)
+def test_a_public_call_is_the_runs_member_bit_for_bit(growth, layout, task):
     noise, split = 0.6, "random"
+    values = {"noise": noise, "split": split, "growth": growth, "layout": layout}
     settings = settings_of(
-        **{"hatch.noise": noise, "hatch.split": split, "hatch.momentum": True}
+        **{f"hatch.{name}": value for name, value in values.items()},
+        **{"hatch.momentum": True},
     )
+    members = {"B_1": MEMBER, "B_2": MEMBER}
     variables = mn.init(MOTHER, jax.random.key(7), SHAPE, CLASSES)
     momentum = jax.tree.map(jnp.sin, variables["params"])
     start = start_hatched(
         "mothernets",
         task,
         settings,
-        Parent("mother", MOTHER),
+        Parent("mother", MOTHER, members),
         step_spec(task, MEMBER, recipe=Recipe()),
         ("B_1", "B_2"),
         {"mother": new_state(variables, SGD(), {"trace": momentum})},
@@ -70,13 +82,19 @@ def test_a_public_call_is_the_runs_member_bit_for_bit(task):
 
     images = task.dataset.train_images[:512]
     images = normalise(jnp.asarray(images), task.dataset.mean, task.dataset.std)
-    for name in ("B_1", "B_2"):
+    layouts = {}
+    if layout == "opposite":
+        shared = mn.named_key(jax.random.key(SEED), "mothernets")
+        layouts = mn.opposite_layouts(MOTHER, members, shared)
+    for name in members:
         key = mn.named_key(jax.random.key(SEED), "mothernets", name)
         args = (variables, MOTHER, MEMBER, key)
-        expected = mn.hatch(*args, images=images, noise=noise, split=split)
+        own = layouts.get(name)
+        options = {"split": split, "growth": growth, "layout": own}
+        expected = mn.hatch(*args, images=images, noise=noise, **options)
         chex.assert_trees_all_equal(start.states[name].variables, expected)
-        expected = jax.jit(hatch_moment, static_argnums=(1, 2))(
-            momentum, MOTHER, MEMBER, key
+        expected = hatch_moment_jitted(
+            momentum, MOTHER, MEMBER, key, growth=growth, starts=own and own.starts
         )
         chex.assert_trees_all_equal(start.states[name].opt_state["trace"], expected)
     # The control: another member's noise and shares are others.

@@ -333,7 +333,7 @@ def test_hatching_from_a_mothernet_that_overflows(
         "mothernets",
         task,
         settings,
-        hatched_start.Parent("mothernet_1", mother),
+        hatched_start.Parent("mothernet_1", mother, {}),
         step_spec(task, member, recipe=Recipe()),
         ("B",),
         {"mothernet_1": state},
