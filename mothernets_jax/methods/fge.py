@@ -14,7 +14,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from mothernets_jax.architectures import Architecture
-from mothernets_jax.config.settings import FgeSettings, Settings
+from mothernets_jax.config.settings import FgeSettings, Recipe, Settings
 from mothernets_jax.methods.budget import (
     affordable_epochs,
     budget_flops,
@@ -46,22 +46,8 @@ def compose(
     recipe = dataclasses.replace(
         before_cycles, average=settings.fge.average or settings.train.average
     )
-    budget, affordable = budget_flops(task, settings, members), None
-    if budget is not None:
-        flops = epoch_cost(task, recipe, [architecture])
-        ends = ends_cost(task, recipe, [architecture] * len(members))
-        affordable = affordable_epochs(NAME, budget, flops, once=ends)
-    cycle = settings.fge.cycle_epochs or _cycle_epochs(affordable, len(members))
-    in_cycles = _epochs_in_cycles(cycle, len(members))
-    total = affordable or settings.train.epochs + in_cycles
-    before = total - in_cycles
-    if before < 1:
-        raise ValueError(
-            f"config.budget.epochs pays for {total} epochs of {network}, but its "
-            f"{len(members)} cycles of {cycle} epochs take {in_cycles}, and something "
-            "must be trained before them: raise it, lower config.fge.cycle_epochs, or "
-            "leave 'fge' out of config.methods"
-        )
+    cycle, before = _epochs(task, settings, members, recipe)
+    total = before + _epochs_in_cycles(cycle, len(members))
 
     def rates_before(steps: int) -> np.ndarray:
         peak = settings.train.learning_rate
@@ -99,6 +85,37 @@ def compose(
             )
         )
     return MethodPlan(tuple(stages), dict.fromkeys(names, architecture))
+
+
+def _epochs(
+    task: Task,
+    settings: Settings,
+    members: Mapping[str, Architecture],
+    recipe: Recipe,
+) -> tuple[int, int]:
+    """Epochs of a cycle, and those before the first.
+
+    Raises:
+        ValueError: a budget that does not pay for the cycles and an epoch before them.
+    """
+    network, architecture = single_network(task, members)
+    budget, affordable = budget_flops(task, settings, members), None
+    if budget is not None:
+        flops = epoch_cost(task, recipe, [architecture])
+        ends = ends_cost(task, recipe, [architecture] * len(members))
+        affordable = affordable_epochs(NAME, budget, flops, once=ends)
+    cycle = settings.fge.cycle_epochs or _cycle_epochs(affordable, len(members))
+    in_cycles = _epochs_in_cycles(cycle, len(members))
+    total = affordable or settings.train.epochs + in_cycles
+    before = total - in_cycles
+    if before < 1:
+        raise ValueError(
+            f"config.budget.epochs pays for {total} epochs of {network}, but its "
+            f"{len(members)} cycles of {cycle} epochs take {in_cycles}, and something "
+            "must be trained before them: raise it, lower config.fge.cycle_epochs, or "
+            "leave 'fge' out of config.methods"
+        )
+    return cycle, before
 
 
 def _cycle_epochs(total: int | None, members: int) -> int:
