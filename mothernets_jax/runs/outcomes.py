@@ -139,6 +139,7 @@ def _evaluate(
     left_out |= unusable
     if ensemble is None or predictions is None:
         with interruption.shielded():
+            context.guard(folder)
             checkpoints.save(folder, {}, failure_to_json(left_out))
         figures = summarise_failure(predictions, task, trained.records, **of_costs)
         return {**figures, "left_out": left_out}
@@ -146,6 +147,7 @@ def _evaluate(
     if len(labels):
         ensemble = ensemble.calibrate(predictions.calibration, labels)
     with interruption.shielded():
+        context.guard(folder)
         write_ensemble(folder, ensemble)
     figures = summarise(
         ensemble,
