@@ -86,6 +86,9 @@ def mend_files(
     if has_settings(workdir) and not broken:
         return
     _log.warning("%s lacks some of its settings or metrics: they are added", workdir)
-    owner.acquire(settings)
+    if has_settings(workdir):
+        owner.reserve(settings)
+    else:
+        owner.acquire(settings)
     for name in broken:
         log.mend(name, wanted[name])

@@ -47,13 +47,20 @@ def find_results(workdir: Path, settings: Settings) -> dict[str, Any] | None:
         if not path.exists():
             return None
         found = _read_object(path, *_SECTIONS)
-        expected = seals.read(workdir).get(seals.RESULTS)
-        if expected is not None and expected != seals.of_file(path):
+        sums = seals.read(workdir)
+        if sums.get(seals.RESULTS, seals.of_file(path)) != seals.of_file(path):
             raise checkpoints.DamagedError("it is not what its checksum says")
-        return found
     except checkpoints.DamagedError:
         _log.warning("%s is damaged: it is made again", path)
         return None
+    own = seals.of_content(files.json_bytes(settings.to_json()))
+    if not has_settings(workdir) and sums.get(_CONFIG, own) != own:
+        raise ValueError(
+            f"{workdir} is a finished run that lost its {_CONFIG}, of other settings "
+            f"than these: give the command that {path} has under provenance, or choose "
+            "another --workdir"
+        )
+    return found
 
 
 def has_settings(workdir: Path) -> bool:
@@ -187,9 +194,9 @@ class RunLock:
         self.check(self._workdir / seals.RESULTS)
         content = files.json_bytes(results)
         sums = {seals.RESULTS: seals.of_content(content)}
-        for method in (*results["methods"], *results["failed"]):
-            record = record_of(method)
-            sums[record] = seals.of_file(self._workdir / record)
+        records = map(record_of, (*results["methods"], *results["failed"]))
+        for name in (_CONFIG, *records):
+            sums[name] = seals.of_file(self._workdir / name)
         seals.write(self._workdir, sums)
         files.write_whole(self._workdir / seals.RESULTS, content)
 

@@ -154,6 +154,19 @@ def test_what_is_small_is_written_again_and_nothing_evaluated(
     assert metrics_of(copy) == metrics_of(top / "run")
 
 
+def test_without_its_settings_a_finished_run_is_not_taken_for_another(copy):
+    (copy / "config.json").unlink()
+    faster = settings_of(
+        methods=METHODS, **{**EPOCHS, "train.learning_rate": 0.5, "seed": 0}
+    )
+    with pytest.raises(ValueError, match=r"lost its config\.json, of other settings"):
+        run(copy, faster)
+    assert not (copy / "config.json").exists()
+    run(copy, SETTINGS)
+    with pytest.raises(ValueError, match="another experiment: config.train.learning_"):
+        run(copy, faster)
+
+
 def test_a_run_of_an_earlier_version_is_done_and_mended(finished, copy, trained):
     """Its results have their bare checksum."""
     path = copy / ".results.sha256"
