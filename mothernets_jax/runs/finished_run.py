@@ -27,6 +27,11 @@ def whole_methods(workdir: Path, results: Mapping[str, Any]) -> list[str]:
     Raises:
         OSError: an ensemble cannot be read, which may be whole.
     """
+    try:
+        _histories(results)
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        _log.warning("The results of %s are damaged (%r): made again", workdir, error)
+        return []
     failed = results.get("failed", {})  # none in older runs
     found = []
     for method in (*results["methods"], *failed):
@@ -59,6 +64,17 @@ def _check(workdir: Path, method: str, *, failed: bool) -> None:
         raise ValueError(f"{folder} is not what this run has made")
 
 
+def _histories(results: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
+    """Figures of every epoch, by stage, as they are in the log of metrics."""
+    methods = (results["methods"], results.get("failed", {}))
+    return {
+        stage["name"]: list(epochs_of(stage["history"]))
+        for entries in methods
+        for entry in entries.values()
+        for stage in entry["stages"]
+    }
+
+
 def mend_files(
     workdir: Path, settings: Settings, results: Mapping[str, Any], owner: RunLock
 ) -> None:
@@ -74,14 +90,7 @@ def mend_files(
         ValueError: the folder cannot be written, or another process works in it.
         OSError: a file cannot be read or written.
     """
-    methods = (results["methods"], results.get("failed", {}))
-    wanted = {
-        stage["name"]: list(epochs_of(stage["history"]))
-        for entries in methods
-        for entry in entries.values()
-        for stage in entry["stages"]
-    }
-    log = MetricsLog(workdir / METRICS)
+    wanted, log = _histories(results), MetricsLog(workdir / METRICS)
     broken = [name for name, entries in wanted.items() if not log.has(name, entries)]
     if has_settings(workdir) and not broken:
         return

@@ -154,6 +154,17 @@ def test_what_is_small_is_written_again_and_nothing_evaluated(
     assert metrics_of(copy) == metrics_of(top / "run")
 
 
+@pytest.mark.parametrize("methods", [None, [], {"mothernets": {"stages": 3}}])
+def test_results_without_a_checksum_that_cannot_be_are_made_again(
+    finished, copy, trained, methods
+):
+    results = json.loads((copy / "results.json").read_text())
+    (copy / "results.json").write_text(json.dumps({**results, "methods": methods}))
+    (copy / ".results.sha256").unlink()
+    assert without_clocks(run(copy, SETTINGS)) == finished[1]
+    assert not trained
+
+
 def test_without_its_settings_a_finished_run_is_not_taken_for_another(copy):
     (copy / "config.json").unlink()
     faster = settings_of(
