@@ -133,14 +133,9 @@ def train_and_evaluate(
         stack.callback(owner.release)
         before, kept = multihost.run_on_host0(lambda: _find(workdir, settings))
         if before and kept.keys() >= set(settings.methods):
-            multihost.run_on_host0(
-                lambda: _check_and_mend(workdir, settings, before, owner)
-            )
-            console.print(
-                f"Everything in {workdir} is done already.",
-                soft_wrap=True,
-                markup=False,
-            )
+            _check_and_mend(workdir, settings, before, owner)
+            done = f"Everything in {workdir} is done already."
+            console.print(done, soft_wrap=True, markup=False)
             return before
         stack.enter_context(interruption.watch())
         multihost.run_on_host0(
@@ -159,17 +154,8 @@ def train_and_evaluate(
         multihost.run_on_host0(lambda: _begin(owner, workdir, settings, described))
         if store is None:
             store = stack.enter_context(contextlib.closing(ProgramStore()))
-        context = RunContext(
-            workdir,
-            settings.strategy,
-            StrategyMemory(workdir / STRATEGIES),
-            store,
-            RunProgress(_remaining(workdir, compositions, kept, task), console),
-            MetricsLog(workdir / METRICS),
-            interruption,
-            settings.checkpoint.interval_seconds,
-            owner.check,
-        )
+        progress = RunProgress(_remaining(workdir, compositions, kept, task), console)
+        context = _context(workdir, settings, store, progress, interruption, owner)
         outcomes = _train_methods(
             task, ood_images, settings, compositions, kept, context
         )
@@ -183,6 +169,28 @@ def train_and_evaluate(
         results = files.without_nonfinite(results)
         multihost.run_on_host0(lambda: owner.finish(results))
     return results
+
+
+def _context(
+    workdir: Path,
+    settings: Settings,
+    store: ProgramStore,
+    progress: RunProgress,
+    interruption: Interruption,
+    owner: run_folder.RunLock,
+) -> RunContext:
+    """The context of a run whose folder is there and is its own."""
+    return RunContext(
+        workdir,
+        settings.strategy,
+        StrategyMemory(workdir / STRATEGIES),
+        store,
+        progress,
+        MetricsLog(workdir / METRICS),
+        interruption,
+        settings.checkpoint.interval_seconds,
+        owner.check,
+    )
 
 
 def _begin(
@@ -214,9 +222,7 @@ def _find(
     found = run_folder.find_results(workdir, settings)
     if found is None:
         return None, {}
-    entries = {**found["methods"], **found.get("failed", {})}
-    whole = finished_run.whole_methods(workdir, found)
-    return found, {name: entries[name] for name in whole}
+    return found, finished_run.whole_entries(workdir, found)
 
 
 def _check_and_mend(
@@ -226,8 +232,12 @@ def _check_and_mend(
     owner: run_folder.RunLock,
 ) -> None:
     """Checks the data of a finished run, then mends what is small of its files."""
-    check_finished(workdir, settings)
-    finished_run.mend_files(workdir, settings, results, owner)
+
+    def check_and_mend() -> None:
+        check_finished(workdir, settings)
+        finished_run.mend_files(workdir, settings, results, owner)
+
+    multihost.run_on_host0(check_and_mend)
 
 
 def _remaining(

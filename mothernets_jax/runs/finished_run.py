@@ -17,12 +17,15 @@ from mothernets_jax.storage.metrics_log import MetricsLog
 _log = logging.getLogger(__name__)
 
 
-def whole_methods(workdir: Path, results: Mapping[str, Any]) -> list[str]:
-    """Names of the methods whose ensembles are there and whole; the log names others.
+def whole_entries(workdir: Path, results: Mapping[str, Any]) -> dict[str, Any]:
+    """Entries of the methods whose ensembles are there and whole; the log names others.
 
     Args:
         workdir: the folder of a finished run.
-        results: the content of its `results.json`, whole.
+        results: the content of its `results.json`.
+
+    Returns:
+        The methods' entries in the results, by method.
 
     Raises:
         OSError: an ensemble cannot be read, which may be whole.
@@ -31,14 +34,14 @@ def whole_methods(workdir: Path, results: Mapping[str, Any]) -> list[str]:
         _histories(results)
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         _log.warning("The results of %s are damaged (%r): made again", workdir, error)
-        return []
+        return {}
     failed = results.get("failed", {})  # none in older runs
-    found = []
-    for method in (*results["methods"], *failed):
+    found = {}
+    for method, entry in {**results["methods"], **failed}.items():
         folder = workdir / places.ENSEMBLES_FOLDER / method
         try:
             _check(workdir, method, failed=method in failed)
-            found.append(method)
+            found[method] = entry
         except FileNotFoundError:
             _log.warning("%s is missing: it is made again", folder)
         except ValueError as error:
