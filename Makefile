@@ -33,7 +33,7 @@ test-extras: .venv/.installed-extras ## the tests that need extras: streaming wi
 
 test-all: lint .venv/.installed-extras ## the slow tests too, with more random clusters and faults: half a day
 	XLA_FLAGS= MOTHERNETS_JAX_CLUSTERS=200 MOTHERNETS_JAX_FUZZ=2000 MOTHERNETS_JAX_KILLS=100 \
-	MOTHERNETS_JAX_EVERY_WRITE=1 MOTHERNETS_JAX_DAMAGES=500 $(VENV_PYTHON) -m pytest --complete $(TESTS) -m "not gpu"
+	MOTHERNETS_JAX_EVERY_WRITE=1 MOTHERNETS_JAX_DAMAGES=1000 $(VENV_PYTHON) -m pytest --complete $(TESTS) -m "not gpu"
 
 lint: .venv/.installed-dev ## ruff and pyright alone
 	$(VENV_PYTHON) -m ruff check .

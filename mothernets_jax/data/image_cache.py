@@ -16,13 +16,18 @@ than a second (`benchmarks/folder_check.py`).
 A cache is a convenience: whatever is wrong with it is a warning, never an error.
 """
 
+import contextlib
+import fcntl
 import hashlib
 import logging
+import math
 import os
 import tempfile
+import zipfile
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import IO, BinaryIO
 
 import numpy as np
 
@@ -33,6 +38,9 @@ _log = logging.getLogger(__name__)
 
 # Raise whenever the same files would decode to other arrays.
 _VERSION = 3
+_ARRAYS = ("fingerprint", "images", "notes")
+_MOST_TEXT = 2**20  # bytes of the fingerprint, or of all notes
+_TEMPORARY = ".tmp"
 _READ_BYTES, _CHUNK_FILES = 2**17, 256
 
 
@@ -98,31 +106,90 @@ def _digest(path: str) -> bytes:
     return digest.digest()
 
 
-def read(path: Path, fingerprint: str) -> Decoded | None:
+def read(
+    path: Path, fingerprint: str, num_images: int, image_size: int | None
+) -> Decoded | None:
     """Reads cached images; None where they must be decoded.
+
+    What is said to be in the file is compared with its size and with what is expected
+    before memory is taken for it.
 
     Args:
         path: the cache file, from `path_for`.
         fingerprint: hash of the image files as they are now, from `fingerprint`.
+        num_images: the number of images that there are.
+        image_size: their height and width, in pixels; None where any will do.
 
     Returns:
         The images and the notes on their decoding; None where there is no cache, it was
         made from other files, or it is damaged (which is logged).
     """
     try:
+        if not path.exists():
+            return None
+        if not path.is_file():
+            raise ValueError("it is no plain file")
         # Opened here: np.load leaves a damaged file open.
-        with open(path, "rb") as file, np.load(file, allow_pickle=False) as arrays:
-            if str(arrays["fingerprint"]) != fingerprint:
-                return None
-            return Decoded(arrays["images"], tuple(map(str, arrays["notes"])))
-    except FileNotFoundError:
-        return None
+        with open(path, "rb") as file:
+            _check_content(file, num_images, image_size)
+            file.seek(0)
+            with np.load(file, allow_pickle=False) as arrays:
+                if str(arrays["fingerprint"]) != fingerprint:
+                    return None
+                return Decoded(arrays["images"], tuple(map(str, arrays["notes"])))
     # By the bytes that are damaged: BadZipFile, ValueError, KeyError, EOFError, ...
     except Exception as error:  # noqa: BLE001
         _log.warning(
             "Cannot read the cache %s (%s); decoding the images again.", path, error
         )
         return None
+
+
+def _check_content(file: BinaryIO, num_images: int, image_size: int | None) -> None:
+    """Verifies, from what a cache file says of its arrays, that it holds them.
+
+    Raises:
+        ValueError: it does not; the message says why.
+        BadZipFile, KeyError, EOFError: the file is damaged.
+    """
+    size = os.fstat(file.fileno()).st_size
+    with zipfile.ZipFile(file) as archive:
+        for name in _ARRAYS:
+            entry = archive.getinfo(f"{name}.npy")
+            with archive.open(entry) as member:
+                shape, dtype = _header(member)
+                length = math.prod(shape) * dtype.itemsize + member.tell()
+            if entry.compress_type != zipfile.ZIP_STORED or entry.file_size != length:
+                raise ValueError(f"{name} is not as it was written")
+            if entry.file_size > size:
+                raise ValueError(f"{name} is larger than the file")
+            if name == "images":
+                _check_images(shape, dtype, num_images, image_size)
+            elif dtype.kind != "U" or length > _MOST_TEXT:
+                raise ValueError(f"{name} is {dtype} of shape {shape}: expected texts")
+
+
+def _header(member: IO[bytes]) -> tuple[tuple[int, ...], np.dtype]:
+    """Shape and dtype that an array file is said to have."""
+    major, _ = np.lib.format.read_magic(member)
+    if major != 1:  # the others are for headers of more than 64 KiB
+        raise ValueError(f"an array is in version {major} of its format: expected 1")
+    shape, _, dtype = np.lib.format.read_array_header_1_0(member)
+    return shape, dtype
+
+
+def _check_images(
+    shape: tuple[int, ...], dtype: np.dtype, num_images: int, image_size: int | None
+) -> None:
+    """Refuses arrays that cannot be the images of a folder."""
+    expected = "height, width" if image_size is None else f"{image_size}, {image_size}"
+    sizes = shape[1:3] if image_size is None else (image_size, image_size)
+    fits = shape in [(num_images, *sizes, channels) for channels in (1, 3)]
+    if dtype != np.uint8 or not fits or 0 in shape:
+        raise ValueError(
+            f"images are {dtype} of shape {shape}: expected uint8 of shape "
+            f"({num_images}, {expected}, 1 or 3)"
+        )
 
 
 def write(path: Path, fingerprint: str, decoded: Decoded) -> None:
@@ -140,11 +207,13 @@ def write(path: Path, fingerprint: str, decoded: Decoded) -> None:
     }
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        _remove_leftovers(path.parent)
         # In the same folder, so that moving it into place is atomic: another run
         # reads the old file or the new one, never half of one.
-        descriptor, temporary = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
+        descriptor, temporary = tempfile.mkstemp(dir=path.parent, suffix=_TEMPORARY)
         try:
             with os.fdopen(descriptor, "wb") as file:
+                _lock(descriptor)  # that others see that it is being written
                 np.savez(file, **content)  # type: ignore[arg-type]
             os.replace(temporary, path)
         except BaseException:  # An interrupt too must not leave it behind.
@@ -156,3 +225,27 @@ def write(path: Path, fingerprint: str, decoded: Decoded) -> None:
             path,
             error,
         )
+
+
+def _remove_leftovers(folder: Path) -> None:
+    """Deletes what processes have left that were killed while they wrote a cache.
+
+    A file that is being written is locked, which ends with its process.
+    """
+    for path in folder.glob(f"tmp*{_TEMPORARY}"):
+        with contextlib.suppress(OSError):
+            descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK)
+            try:
+                if _lock(descriptor):
+                    path.unlink()
+            finally:
+                os.close(descriptor)
+
+
+def _lock(descriptor: int) -> bool:
+    """Locks an open file; tells whether that was possible."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True

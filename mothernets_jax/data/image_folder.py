@@ -180,7 +180,7 @@ def _decode(found: FoundImages, image_size: int | None, resize: str) -> Decoded:
     files = found.root, found.paths
     fingerprint = image_cache.fingerprint(*files)
     if fingerprint is not None:
-        cached = image_cache.read(cache_file, fingerprint)
+        cached = image_cache.read(cache_file, fingerprint, len(found.paths), image_size)
         if cached is not None:
             for note in cached.notes:
                 _log.info("%s.", note)

@@ -1,15 +1,17 @@
 """A run's `data.json`: a record of the data it was begun on and must go on with.
 
-It is written once, before anything is trained. Besides the data it names what the run
-computes with, such as versions; a change of these is told, not refused.
+It is begun before anything is trained. Besides the data it names what the run computes
+with: settings of random numbers, which must stay, and such as versions, a change of
+which is told and added to the record, not refused.
 """
 
 import hashlib
+import itertools
 import json
 import logging
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from mothernets_jax.data import identity
 from mothernets_jax.storage import files
@@ -17,12 +19,28 @@ from mothernets_jax.utils.argument_errors import Argument, ArgumentError
 
 _log = logging.getLogger(__name__)
 
-_NAME = "data.json"
+NAME = "data.json"
+_FIELDS = {"data", "made_with", "sha256"}
+# Not in records of earlier versions.
+_LATER_FIELDS = {"random_numbers", "went_on_with"}
+
+
+class Computation(NamedTuple):
+    """What a run computes with.
+
+    Attributes:
+        made_with: versions and the like by name, which may change within a run.
+        random_numbers: values, as text, of the environment's variables by which random
+            numbers are drawn, by name.
+    """
+
+    made_with: Mapping[str, str]
+    random_numbers: Mapping[str, str]
 
 
 def exists(workdir: Path) -> bool:
     """Tells whether a run's folder holds a record, be it damaged."""
-    return (workdir / _NAME).exists()
+    return (workdir / NAME).exists()
 
 
 def is_ours(workdir: Path) -> bool:
@@ -34,46 +52,86 @@ def is_ours(workdir: Path) -> bool:
 
 
 def begin(
-    workdir: Path, described: Mapping[str, Any], made_with: Mapping[str, str]
+    workdir: Path, described: Mapping[str, Any], computation: Computation
 ) -> None:
-    """Writes the record of a run, unless something was trained in its folder already.
+    """Writes the record of a run, or adds to it what the run goes on with.
+
+    A run in whose folder something was trained already, and that has no record, gets
+    none.
 
     Args:
         workdir: the run's folder.
         described: the data, from `identity.describe`.
-        made_with: versions and other things that the run computes with, by name.
+        computation: what the run computes with from here on.
 
     Raises:
+        ValueError: the record is damaged.
         OSError: the record could not be written.
     """
     if not _holds_work(workdir):
-        content = {"data": described, "made_with": made_with}
-        sealed = {**content, "sha256": _checksum(content)}
-        files.write_json(workdir / _NAME, sealed)
+        _write(workdir, {"data": described, **computation._asdict()})
+        return
+    record, made_with = read(workdir), dict(computation.made_with)
+    if record is None:
+        return
+    others = record.get("went_on_with", [])
+    if made_with != (others[-1] if others else record["made_with"]):
+        _write(workdir, {**record, "went_on_with": [*others, made_with]})
+
+
+def changes_of(workdir: Path) -> str:
+    """Describes how what a run was made with has changed on the way; empty if not.
+
+    Raises:
+        ValueError: the record is damaged.
+    """
+    record = read(workdir)
+    if record is None:
+        return ""
+    steps = [record["made_with"], *record.get("went_on_with", [])]
+    return ", then ".join(
+        "; ".join(_changes(before, after))
+        for before, after in itertools.pairwise(steps)
+    )
+
+
+def _changes(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:
+    """Clauses on the values of `before` that are others in `after`."""
+    return [
+        f"{name} was {was} and is {after.get(name)}"
+        for name, was in before.items()
+        if was != after.get(name)
+    ]
+
+
+def _write(workdir: Path, content: Mapping[str, Any]) -> None:
+    sealed = {**content, "sha256": _checksum(content)}
+    files.write_json(workdir / NAME, sealed)
 
 
 def check(
     workdir: Path,
     described: Mapping[str, Any],
-    made_with: Mapping[str, str],
+    computation: Computation,
     *,
     finished: bool = False,
 ) -> None:
-    """Compares data with those that a run was begun on, without writing anything.
+    """Compares data and random numbers with a run's, without writing anything.
 
     Nothing is compared where a run has no record, as those of earlier versions, or has
     not trained anything yet. Training images that were in memory and are streamed now
     are other data to a run that goes on, as their mean and order differ; a finished one
-    is compared in the rest.
+    is compared in the rest, and draws no random numbers any more.
 
     Args:
         workdir: the run's folder.
         described: the data as they are, from `identity.describe`.
-        made_with: versions and other things that the run computes with, by name.
+        computation: what the run computes with from here on.
         finished: whether the run is finished, so that nothing more is trained.
 
     Raises:
-        ValueError: the data are others, or the record is damaged.
+        ValueError: the data are others, random numbers are drawn otherwise, or the
+            record is damaged.
     """
     if not finished and not _holds_work(workdir):
         return
@@ -83,11 +141,7 @@ def check(
         return
     before = record["data"]
     found = identity.differences(before, described)
-    changed = [
-        f"{name} was {was} and is {made_with.get(name)}"
-        for name, was in record["made_with"].items()
-        if was != made_with.get(name)
-    ]
+    changed = _changes(record["made_with"], computation.made_with)
     why: tuple[str, ...] = ()
     if before["streamed"] != described["streamed"]:
         was, is_ = (_kept(each["streamed"]) for each in (before, described))
@@ -105,7 +159,17 @@ def check(
             *why,
             f"{hint}. Restore the data as they were, or choose another --workdir",
         )
-    if changed and not finished:
+    if finished:
+        return
+    drawn = record.get("random_numbers", {})
+    if others := _changes(drawn, computation.random_numbers):
+        wanted = " ".join(f"{name}={value}" for name, value in drawn.items())
+        raise ValueError(
+            f"{workdir} holds a run that draws other random numbers: "
+            f"{'; '.join(others)}. Set the environment as it was ({wanted}), or choose "
+            "another --workdir"
+        )
+    if changed:
         _log.warning(
             "The run in %s was begun otherwise: %s. What is trained from here on may "
             "differ by more than rounding from what an uninterrupted run trains",
@@ -121,12 +185,12 @@ def warn_of_no_record(workdir: Path) -> None:
         "version began it, or the file was deleted. Make sure that its images and "
         "labels are those that it was begun on",
         workdir,
-        _NAME,
+        NAME,
     )
 
 
 def read(workdir: Path) -> dict[str, Any] | None:
-    """Reads the record, `data` and `made_with`; None where there is none.
+    """Reads the record, `data`, `made_with` and the like; None where there is none.
 
     Raises:
         ValueError: the record is damaged; the message says what to do.
@@ -141,12 +205,12 @@ def read(workdir: Path) -> dict[str, Any] | None:
 
 
 def _read(workdir: Path) -> dict[str, Any] | None:
-    path = workdir / _NAME
+    path = workdir / NAME
     if not path.exists():
         return None
     found = files.read_json(path)
-    if isinstance(found, dict) and found.keys() == {"data", "made_with", "sha256"}:
-        content = {"data": found["data"], "made_with": found["made_with"]}
+    if isinstance(found, dict) and _FIELDS <= found.keys() <= _FIELDS | _LATER_FIELDS:
+        content = {name: own for name, own in found.items() if name != "sha256"}
         if found["sha256"] == _checksum(content):
             return content
     raise files.DamagedError(f"{path} is damaged (it is not what its checksum says)")

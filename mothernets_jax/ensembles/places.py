@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mothernets_jax.ensembles.record import from_json, is_failure
-from mothernets_jax.storage import checkpoints, manifest
+from mothernets_jax.storage import checkpoints, manifest, seals
 from mothernets_jax.storage.files import DamagedError
 from mothernets_jax.utils.messages import short_repr
 
@@ -90,7 +90,9 @@ def find(path: Any, method: str | None) -> Path:
 
     Raises:
         ValueError: there is no ensemble, none of that method, or several and no method
-            is named; or a method is named for an ensemble's own folder.
+            is named; or a method is named for an ensemble's own folder; or the run in
+            whose folder it is has not made it.
+        OSError: a file cannot be read.
     """
     folder = as_path(path)
     if checkpoints.is_finished(folder):
@@ -124,7 +126,46 @@ def find(path: Any, method: str | None) -> Path:
             f"{folder} holds no ensemble of {short_repr(method)}: found "
             f"{', '.join(finished)}"
         )
-    return ensembles / (method or finished[0])
+    found = method or finished[0]
+    if not is_own(folder, found) and _is_whole(ensembles / found):
+        raise ValueError(
+            f"{ensembles / found} is not what the run in {folder} has made: give its "
+            "command again, which replaces it, or load it by its own path"
+        )
+    return ensembles / found
+
+
+def record_of(method: str) -> str:
+    """The path, in a run's folder, of the record of a method's ensemble."""
+    return f"{ENSEMBLES_FOLDER}/{method}/{_RECORD}"
+
+
+def is_own(workdir: Path, method: str) -> bool:
+    """Tells whether an ensemble is the one that the run in whose folder it is has made.
+
+    It is taken for that one where the run is not finished, is one of an earlier
+    version, or has checksums that are damaged.
+
+    Args:
+        workdir: the run's folder.
+        method: the method's name.
+
+    Raises:
+        OSError: a file cannot be read.
+    """
+    try:
+        expected = seals.read(workdir).get(record_of(method))
+    except DamagedError:
+        return True
+    return expected in (None, seals.of_file(workdir / record_of(method)))
+
+
+def _is_whole(folder: Path) -> bool:
+    """Tells whether a record is as it was written; if not, loading says what is not."""
+    try:
+        return checkpoints.read_record(folder) is not None
+    except DamagedError:
+        return False
 
 
 def _has_failed(folder: Path) -> bool:

@@ -90,6 +90,25 @@ def read(folder: Path) -> tuple[EnsembleRecord, dict[str, Variables]]:
             JAX has not enabled.
         OSError: a file cannot be read.
     """
+    record, template = _verified(folder)
+    return record, checkpoints.read(folder, template)
+
+
+def verify(folder: Path) -> None:
+    """Verifies that `read` would succeed, before memory is taken for any variable.
+
+    Args:
+        folder: folder of the ensemble alone.
+
+    Raises:
+        ValueError: the ensemble is damaged or cannot be one.
+        OSError: a file cannot be read.
+    """
+    _verified(folder)
+
+
+def _verified(folder: Path) -> tuple[EnsembleRecord, dict[str, Variables]]:
+    """The record of a saved ensemble, and the shapes of its variables, all verified."""
     try:
         record = from_json(checkpoints.read_record(folder))
         saved = checkpoints.saved_shapes(folder)
@@ -109,7 +128,7 @@ def read(folder: Path) -> tuple[EnsembleRecord, dict[str, Variables]]:
         _template(record),
     )
     checkpoints.compare(folder, saved, template)
-    return record, checkpoints.read(folder, template)
+    return record, template
 
 
 def _as_saved(leaf: jax.ShapeDtypeStruct, dtype: Any) -> jax.ShapeDtypeStruct:

@@ -45,6 +45,7 @@ from mothernets_jax.report.tables import (
     with_failed,
 )
 from mothernets_jax.storage.files import write_whole
+from mothernets_jax.storage.links import refuse_links
 
 
 def write_report(results: dict, workdir: Path) -> Path:
@@ -55,12 +56,15 @@ def write_report(results: dict, workdir: Path) -> Path:
         workdir: the run's folder; made where it does not exist.
 
     Returns:
-        The page's path. Every file is replaced whole or not at all.
+        The page's path. Every file is replaced whole or not at all; a link, too.
+
+    Raises:
+        LinkError: `plots` is a link.
     """
-    plots = Path(workdir) / "plots"
+    plots, path = Path(workdir) / "plots", Path(workdir) / "report.html"
+    refuse_links(Path(workdir), plots)
     plots.mkdir(parents=True, exist_ok=True)
     pictures = draw_pictures(_drawings(results), plots)
-    path = Path(workdir) / "report.html"
     write_whole(path, _page(results, pictures).encode("utf-8"))
     return path
 

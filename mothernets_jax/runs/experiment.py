@@ -3,7 +3,7 @@
 import contextlib
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from mothernets_jax.methods.budget import budget_flops
 from mothernets_jax.report import write_report
 from mothernets_jax.report.certainty import paired_lines
 from mothernets_jax.report.tables import comparison_table
-from mothernets_jax.runs import run_folder
+from mothernets_jax.runs import finished_run, run_folder
 from mothernets_jax.runs.limits import check_batch_norm, check_memory, check_steps
 from mothernets_jax.runs.load_task import (
     check_data,
@@ -38,7 +38,7 @@ from mothernets_jax.runtime.compilation import ProgramStore
 from mothernets_jax.runtime.devices import device_name
 from mothernets_jax.runtime.interruption import Interruption
 from mothernets_jax.runtime.progress import RunProgress
-from mothernets_jax.stages.context import RunContext
+from mothernets_jax.stages.context import METRICS, STRATEGIES, RunContext
 from mothernets_jax.stages.stage import MethodPlan, planned_flops
 from mothernets_jax.stages.strategy import StrategyMemory
 from mothernets_jax.stages.task import Task
@@ -133,17 +133,16 @@ def train_and_evaluate(
     """
     console = console or Console(quiet=True)
     multihost.check_same("the settings", digest(settings))
-    done = multihost.run_on_host0(lambda: run_folder.find_results(workdir, settings))
-    if done is not None:
-        multihost.run_on_host0(lambda: check_finished(workdir, settings))
-        console.print(
-            f"Everything in {workdir} is done already.", soft_wrap=True, markup=False
-        )
-        return done
     owner, interruption = run_folder.RunLock(workdir, command), Interruption()
     with contextlib.ExitStack() as stack:
-        stack.enter_context(interruption.watch())
         stack.callback(owner.release)
+        before, kept = multihost.run_on_host0(lambda: _find(workdir, settings))
+        if before and kept.keys() >= set(settings.methods):
+            _check_and_mend(workdir, settings, before, owner)
+            done = f"Everything in {workdir} is done already."
+            console.print(done, soft_wrap=True, markup=False)
+            return before
+        stack.enter_context(interruption.watch())
         multihost.run_on_host0(
             lambda: owner.reserve(settings) if workdir.exists() else None
         )
@@ -160,26 +159,43 @@ def train_and_evaluate(
         multihost.run_on_host0(lambda: _begin(owner, workdir, settings, described))
         if store is None:
             store = stack.enter_context(contextlib.closing(ProgramStore()))
+        progress = RunProgress(_remaining(workdir, compositions, kept, task), console)
+        context = _context(workdir, settings, store, progress, interruption, owner)
         outcomes = _train_methods(
-            task,
-            ood_images,
-            settings,
-            compositions,
-            workdir,
-            console,
-            store,
-            interruption,
+            task, ood_images, settings, compositions, kept, context
         )
         results = {
             "name": name,
-            "provenance": provenance(command, device_name()),
+            "provenance": provenance(command, device_name()) | _changes(workdir),
             "data": describe_data(settings, task),
             "plan": _describe_plan(task, settings, compositions),
             **outcomes._asdict(),
         }
         results = files.without_nonfinite(results)
-        multihost.run_on_host0(lambda: run_folder.finish(workdir, results))
+        multihost.run_on_host0(lambda: owner.finish(results))
     return results
+
+
+def _context(
+    workdir: Path,
+    settings: Settings,
+    store: ProgramStore,
+    progress: RunProgress,
+    interruption: Interruption,
+    owner: run_folder.RunLock,
+) -> RunContext:
+    """The context of a run whose folder is there and is its own."""
+    return RunContext(
+        workdir,
+        settings.strategy,
+        StrategyMemory(workdir / STRATEGIES),
+        store,
+        progress,
+        MetricsLog(workdir / METRICS),
+        interruption,
+        settings.checkpoint.interval_seconds,
+        owner.check,
+    )
 
 
 def _begin(
@@ -193,43 +209,80 @@ def _begin(
     run_record.begin(workdir, described, computation(settings))
 
 
+def _changes(workdir: Path) -> dict[str, str]:
+    """Changes, on the way, of what the run is made with, for the provenance."""
+    found = multihost.run_on_host0(lambda: run_record.changes_of(workdir))
+    return {"changed on the way": found} if found else {}
+
+
+def _find(
+    workdir: Path, settings: Settings
+) -> tuple[dict[str, Any] | None, dict[str, Any]]:
+    """Results of a finished run, and the entries of methods whose ensembles are whole.
+
+    Returns:
+        The content of `results.json`, None if the run is not finished; and of its
+        methods the entries that are kept, by method.
+    """
+    found = run_folder.find_results(workdir, settings)
+    if found is None:
+        return None, {}
+    return found, finished_run.whole_entries(workdir, found)
+
+
+def _check_and_mend(
+    workdir: Path,
+    settings: Settings,
+    results: Mapping[str, Any],
+    owner: run_folder.RunLock,
+) -> None:
+    """Checks the data of a finished run, then mends what is small of its files."""
+
+    def check_and_mend() -> None:
+        check_finished(workdir, settings)
+        finished_run.mend_files(workdir, settings, results, owner)
+
+    multihost.run_on_host0(check_and_mend)
+
+
+def _remaining(
+    workdir: Path,
+    compositions: Mapping[str, MethodPlan],
+    kept: Collection[str],
+    task: Task,
+) -> float:
+    """Training FLOPs of the stages that are not done, of methods that are not kept."""
+    every = [
+        s for name, c in compositions.items() if name not in kept for s in c.stages
+    ]
+    done = read_records(workdir, every)
+    return sum(planned_flops(s, task) for s in every if s.name not in done)
+
+
 def _train_methods(
     task: Task,
     ood_images: np.ndarray,
     settings: Settings,
     compositions: Mapping[str, MethodPlan],
-    workdir: Path,
-    console: Console,
-    store: ProgramStore,
-    interruption: Interruption,
+    kept: Mapping[str, dict[str, Any]],
+    context: RunContext,
 ) -> Outcomes:
-    """Trains what is not done yet and evaluates every method.
+    """Trains what is not done yet and evaluates every method that is not kept.
 
     Raises:
         ValueError: no method has a member; what was trained is saved.
     """
-    every = [stage for c in compositions.values() for stage in c.stages]
-    done = read_records(workdir, every)
-    remaining = sum(planned_flops(s, task) for s in every if s.name not in done)
-    outcomes = Outcomes({}, {})
-    with RunProgress(remaining, console) as progress:
-        context = RunContext(
-            workdir,
-            settings.strategy,
-            StrategyMemory(workdir / "strategies.json"),
-            store,
-            progress,
-            MetricsLog(workdir / "metrics.jsonl"),
-            interruption,
-            settings.checkpoint.interval_seconds,
-        )
+    outcomes, interruption = Outcomes({}, {}), context.interruption
+    with context.progress as progress:
         for method, composition in compositions.items():
-            trained = run_stages(composition.stages, task, context)
-            interruption.check()
-            entry = evaluate_method(
-                method, composition, trained, task, settings, context, ood_images
-            )
-            interruption.check()
+            entry = kept.get(method)
+            if entry is None:
+                trained = run_stages(composition.stages, task, context)
+                interruption.check()
+                entry = evaluate_method(
+                    method, composition, trained, task, settings, context, ood_images
+                )
+                interruption.check()
             progress.message(outcomes.add(method, entry, settings.combine, task))
     outcomes.check_any()
     methods, failed, paired = multihost.run_on_host0(lambda: outcomes.compared(workdir))

@@ -12,7 +12,7 @@ from mothernets_jax import data
 from mothernets_jax.config.field_names import DATA, OOD_DATA, TASK, named_as_fields
 from mothernets_jax.config.settings import Settings
 from mothernets_jax.data import Dataset, identity, run_record, statistics
-from mothernets_jax.runs.provenance import versions
+from mothernets_jax.runs.provenance import random_numbers, versions
 from mothernets_jax.runtime import multihost
 from mothernets_jax.runtime.devices import compute_dtype, memory_bytes
 from mothernets_jax.stages.task import Task, make_task
@@ -46,15 +46,16 @@ def check_data(
 
     Raises:
         ValueError: a host has other data than the first, or all have other data than
-            the run was begun on.
+            the run was begun on, or draw random numbers otherwise.
     """
     described = identity.describe(
         dataset, name=settings.data.name, ood_images=ood_images
     )
     multihost.check_same("the data", json.dumps(described))
-    made_with = computation(settings)
+    own = computation(settings)
+    multihost.check_same("the random number settings", json.dumps(own.random_numbers))
     compare = named_as_fields(DATA)(run_record.check)
-    multihost.run_on_host0(lambda: compare(workdir, described, made_with))
+    multihost.run_on_host0(lambda: compare(workdir, described, own))
     return described
 
 
@@ -82,10 +83,11 @@ def check_finished(workdir: Path, settings: Settings) -> None:
     run_record.check(workdir, described, computation(settings), finished=True)
 
 
-def computation(settings: Settings) -> dict[str, str]:
-    """Precision of the training, and versions of the code and packages, by name."""
+def computation(settings: Settings) -> run_record.Computation:
+    """Precision, versions and settings of random numbers that a run computes with."""
     reduced = compute_dtype(settings.precision) is not None
-    return {"precision": "bfloat16" if reduced else "float32", **versions()}
+    made_with = {"precision": "bfloat16" if reduced else "float32", **versions()}
+    return run_record.Computation(made_with, random_numbers())
 
 
 @named_as_fields(TASK)

@@ -168,6 +168,7 @@ def _evaluate(
     left_out |= unusable
     if ensemble is None or predictions is None:
         with interruption.shielded():
+            context.guard(folder)
             checkpoints.save(folder, {}, failure_to_json(left_out))
         figures = summarise_failure(predictions, task, trained.records, **of_costs)
         return {**figures, "left_out": left_out}
@@ -177,6 +178,7 @@ def _evaluate(
     averaged = COMBINATIONS["average"](predictions.test)
     scores = image_scores(averaged, task.dataset.test_labels)
     with interruption.shielded():
+        context.guard(folder)
         write_ensemble(folder, ensemble)
         write_scores(workdir, method, scores)
     figures = summarise(

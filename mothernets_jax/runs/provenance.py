@@ -5,6 +5,15 @@ import platform
 import subprocess
 from pathlib import Path
 
+import jax
+
+# Variables of the environment by which the same key draws other numbers.
+_RANDOM = (
+    "JAX_DEFAULT_PRNG_IMPL",
+    "JAX_THREEFRY_PARTITIONABLE",
+    "JAX_RANDOM_SEED_OFFSET",
+    "JAX_ENABLE_X64",
+)
 _PACKAGES = ("jax", "flax", "optax", "numpy", "pillow")
 
 
@@ -27,6 +36,12 @@ def versions() -> dict[str, str]:
     """Commit of this code and versions of the packages it computes with, by name."""
     packages = {package: importlib.metadata.version(package) for package in _PACKAGES}
     return {"commit": _commit(), **packages}
+
+
+def random_numbers() -> dict[str, str]:
+    """Values, as text, of the variables that random numbers depend on, by name."""
+    found = {name: getattr(jax.config, name.lower(), None) for name in _RANDOM}
+    return {name: str(value) for name, value in found.items() if value is not None}
 
 
 def _commit() -> str:

@@ -1,15 +1,10 @@
 """Keep a run's folder: its experiment, the process that works in it, its results."""
 
 import contextlib
-import fcntl
-import hashlib
-import json
 import logging
-import os
-import socket
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from mothernets_jax.config.identity import (
     of_this_version,
@@ -18,14 +13,21 @@ from mothernets_jax.config.identity import (
 )
 from mothernets_jax.config.settings import Settings
 from mothernets_jax.data import run_record
-from mothernets_jax.storage import checkpoints, files
+from mothernets_jax.ensembles.places import ENSEMBLES_FOLDER, record_of
+from mothernets_jax.runs.folder_lock import LOCK_NAME, FolderLock
+from mothernets_jax.stages.context import METRICS, STRATEGIES, UNFINISHED
+from mothernets_jax.storage import checkpoints, files, links, seals
 from mothernets_jax.utils.messages import safe_name
 
 _log = logging.getLogger(__name__)
 
-_CONFIG, _RESULTS, _LOCK = "config.json", "results.json", ".lock"
-_CHECKSUM = ".results.sha256"
+_CONFIG = "config.json"
 _STAGES = "stages"
+# Where a run writes and deletes, files first, then folders and what is in them.
+_FILES = (LOCK_NAME, _CONFIG, seals.RESULTS, seals.NAME, run_record.NAME)
+_FILES += (STRATEGIES, METRICS, "report.html")
+_FOLDERS = ("plots", ENSEMBLES_FOLDER, f"{ENSEMBLES_FOLDER}/*", _STAGES, f"{_STAGES}/*")
+_FOLDERS += (f"{_STAGES}/*/{UNFINISHED}", f"{_STAGES}/*/{UNFINISHED}/*")
 # What a file system puts into any folder; hidden files are passed over, too.
 _NO_CONTENT = ("lost+found",)
 _MOST_NAMES = 3  # of what a folder holds, in a message
@@ -36,21 +38,34 @@ def find_results(workdir: Path, settings: Settings) -> dict[str, Any] | None:
     """The content of a finished run's `results.json`; None if it is not finished.
 
     Raises:
-        ValueError: the folder is a file, holds another experiment, or no run at all.
+        ValueError: the folder is a file, holds another experiment, or no run at all,
+            or links where a run would write.
     """
     _check_experiment(workdir, settings)
-    path = workdir / _RESULTS
+    path = workdir / seals.RESULTS
     try:
         if not path.exists():
             return None
         found = _read_object(path, *_SECTIONS)
-        checksum = workdir / _CHECKSUM
-        if checksum.exists() and checksum.read_bytes() != _checksum(path.read_bytes()):
+        sums = seals.read(workdir)
+        if sums.get(seals.RESULTS, seals.of_file(path)) != seals.of_file(path):
             raise checkpoints.DamagedError("it is not what its checksum says")
-        return found
     except checkpoints.DamagedError:
         _log.warning("%s is damaged: it is made again", path)
         return None
+    own = seals.of_content(files.json_bytes(settings.to_json()))
+    if not has_settings(workdir) and sums.get(_CONFIG, own) != own:
+        raise ValueError(
+            f"{workdir} is a finished run that lost its {_CONFIG}, of other settings "
+            f"than these: give the command that {path} has under provenance, or choose "
+            "another --workdir"
+        )
+    return found
+
+
+def has_settings(workdir: Path) -> bool:
+    """Tells whether a run's folder holds its settings."""
+    return (workdir / _CONFIG).exists()
 
 
 def _check_experiment(workdir: Path, settings: Settings) -> None:
@@ -61,6 +76,8 @@ def _check_experiment(workdir: Path, settings: Settings) -> None:
     path = workdir / _CONFIG
     if not path.exists():
         _check_no_strangers(workdir)
+    _check_links(workdir)
+    if not path.exists():
         return
     try:
         found = _read_object(path, "seed", "methods")
@@ -98,6 +115,15 @@ def _check_no_strangers(workdir: Path) -> None:
         )
 
 
+def _check_links(workdir: Path) -> None:
+    """Refuses links, and what is neither file nor folder, where a run would write."""
+    for name in _FILES:
+        links.refuse_link(workdir / name)
+    for pattern in _FOLDERS:  # what holds them was looked at before
+        for path in sorted(workdir.glob(pattern)):
+            links.refuse_link(path)
+
+
 def _read_object(path: Path, *fields: str) -> dict[str, Any]:
     """Reads a JSON file that must hold an object with the given fields.
 
@@ -123,8 +149,8 @@ class RunLock:
             workdir: the run's folder.
             command: the command line, told to another process that is refused.
         """
-        self._workdir, self._command = workdir, command
-        self._file: IO[str] | None = None
+        self._workdir = workdir
+        self._lock = FolderLock(workdir, command)
 
     def reserve(self, settings: Settings) -> None:
         """Locks the folder if it is not locked yet; changes nothing else in it.
@@ -133,7 +159,7 @@ class RunLock:
             ValueError: the folder cannot be written, or another process works in it.
         """
         with _explained(self._workdir):
-            self._lock()
+            self._lock.take()
             # Another process may have made it another experiment's meanwhile.
             _check_experiment(self._workdir, settings)
 
@@ -148,38 +174,35 @@ class RunLock:
             self.reserve(settings)
             files.write_json(self._workdir / _CONFIG, settings.to_json())
 
+    def check(self, path: Path) -> None:
+        """Makes sure that a path below the folder may be written to or deleted.
+
+        Raises:
+            ValueError: the path leads through a link, or the folder was moved, deleted
+                or replaced, so that another process may work at its path.
+        """
+        self._lock.check()
+        links.refuse_links(self._workdir, path)
+
+    def finish(self, results: dict[str, Any]) -> None:
+        """Marks the run as done: writes the checksums of its files, then the results.
+
+        Raises:
+            ValueError: the folder was moved, deleted or replaced.
+            OSError: the files could not be written.
+        """
+        self.check(self._workdir / seals.RESULTS)
+        content = files.json_bytes(results)
+        sums = {seals.RESULTS: seals.of_content(content)}
+        records = map(record_of, (*results["methods"], *results["failed"]))
+        for name in (_CONFIG, *records):
+            sums[name] = seals.of_file(self._workdir / name)
+        seals.write(self._workdir, sums)
+        files.write_whole(self._workdir / seals.RESULTS, content)
+
     def release(self) -> None:
         """Lets others work in the folder."""
-        if self._file is not None:
-            self._file.close()
-            self._file = None
-
-    def _lock(self) -> None:
-        if self._file is not None:
-            return
-        file = (self._workdir / _LOCK).open("a+", encoding="utf-8")
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            file.seek(0)
-            holder = _describe_holder(file.read())
-            file.close()
-            raise ValueError(
-                f"{self._workdir} is being worked in by {holder}: wait until it is "
-                "done, stop it, or choose another --workdir"
-            ) from None
-        except OSError as error:  # some network file systems have no locks
-            _log.warning(
-                "%s cannot be locked (%s): make sure that no other process works in it",
-                self._workdir,
-                error.strerror,
-            )
-        self._file = file
-        with contextlib.suppress(OSError):
-            file.truncate(0)
-            own = {"host": socket.gethostname(), "process": os.getpid()}
-            file.write(json.dumps({**own, "command": self._command}))
-            file.flush()
+        self._lock.release()
 
 
 @contextlib.contextmanager
@@ -192,27 +215,6 @@ def _explained(workdir: Path) -> Iterator[None]:
             f"--workdir={workdir} cannot be written ({error.strerror}): expected a "
             "folder that you may write to"
         ) from error
-
-
-def _describe_holder(text: str) -> str:
-    """Names the holder of a lock, from the text of the lock's file."""
-    try:
-        holder = json.loads(text)
-        who = f"process {holder['process']} on {holder['host']}"
-        return f"{who} ({holder['command']})" if holder["command"] else who
-    except (ValueError, KeyError, TypeError):
-        return "another process"
-
-
-def finish(workdir: Path, results: dict[str, Any]) -> None:
-    """Marks a run as done: writes the checksum of `results.json`, then the file."""
-    content = files.json_bytes(results)
-    files.write_whole(workdir / _CHECKSUM, _checksum(content))
-    files.write_whole(workdir / _RESULTS, content)
-
-
-def _checksum(content: bytes) -> bytes:
-    return hashlib.sha256(content).hexdigest().encode()
 
 
 def _differences(found: Any, wanted: Any, path: str = "config") -> str:

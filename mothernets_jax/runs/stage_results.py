@@ -72,7 +72,12 @@ def _run_and_save(
         context.metrics.forget(stage.name)
     result = run_stage(stage, task, trained, context)
     states = saved_states.finished_to_saved(result.states)
-    multihost.run_on_host0(lambda: checkpoints.save(folder, states, result.record))
+
+    def save() -> None:
+        context.guard(folder)
+        checkpoints.save(folder, states, result.record)
+
+    multihost.run_on_host0(save)
     context.autosave(stage).discard()
     if not states:
         progress.message(f"{stage.name}: none of its networks could be trained")

@@ -24,20 +24,34 @@ KEPT = 2
 # Saving may take at most this share of the time, however short the interval.
 _MOST_OF_THE_TIME = 0.01
 
+# Raises ValueError where a path may not be written to or deleted.
+Guard = Callable[[Path], None]
 # Maps the outline of a save to the shapes that its arrays are expected to have.
 Template = Callable[[Any], dict[str, Any]]
+
+
+def unguarded(path: Path) -> None:
+    """The guard of a folder that anything may be written to."""
 
 
 class StageAutosave:
     """Saves of one stage's unfinished work; only the first host writes and reads."""
 
-    def __init__(self, folder: Path | None, interval_seconds: float = 60.0):
+    def __init__(
+        self,
+        folder: Path | None,
+        interval_seconds: float = 60.0,
+        guard: Guard = unguarded,
+    ):
         """Prepares to save, without reading anything yet.
 
         Args:
             folder: the folder of this stage's saves; None to save nothing.
             interval_seconds: the shortest time between two saves, in seconds.
+            guard: a function that raises ValueError where a path may not be written to
+                or deleted.
         """
+        self._guard = guard
         self._folder, self._interval = folder, interval_seconds
         self._thread = ThreadPoolExecutor(1, "save") if folder else None
         self._pending: Future[None] | None = None
@@ -64,6 +78,8 @@ class StageAutosave:
 
         Raises:
             OSError: the save before this one failed.
+            ValueError: it would have been written through a link, or into a folder that
+                is the run's no more.
         """
         if self._thread is None or not multihost.is_host0():
             return
@@ -145,6 +161,7 @@ class StageAutosave:
     def discard(self) -> None:
         """Deletes the saves: the stage is done."""
         if self._folder is not None and multihost.is_host0():
+            self._guard(self._folder)
             shutil.rmtree(self._folder, ignore_errors=True)
 
     def _write(self, variables: dict[str, Any], record: Mapping[str, Any]) -> None:
@@ -152,6 +169,7 @@ class StageAutosave:
         started = time.monotonic()
         numbers = sorted(self._numbers())
         number = numbers[-1] + 1 if numbers else 1
+        self._guard(self._of(number))
         checkpoints.save(self._of(number), variables, record)
         whole = [
             n
@@ -159,6 +177,7 @@ class StageAutosave:
             if n not in self._damaged and checkpoints.is_finished(self._of(n))
         ]
         for old in set(numbers) - set(whole[1 - KEPT :]):
+            self._guard(self._of(old))
             checkpoints.remove(self._of(old))
             shutil.rmtree(self._of(old), ignore_errors=True)
         self._seconds = time.monotonic() - started

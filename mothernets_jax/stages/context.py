@@ -7,10 +7,13 @@ from mothernets_jax.runtime import multihost
 from mothernets_jax.runtime.compilation import ProgramStore
 from mothernets_jax.runtime.interruption import Interruption
 from mothernets_jax.runtime.progress import RunProgress
-from mothernets_jax.stages.autosave import StageAutosave
+from mothernets_jax.stages.autosave import Guard, StageAutosave, unguarded
 from mothernets_jax.stages.stage import Stage
 from mothernets_jax.stages.strategy import StrategyMemory
 from mothernets_jax.storage.metrics_log import MetricsLog
+
+METRICS, STRATEGIES = "metrics.jsonl", "strategies.json"  # of a run's folder
+UNFINISHED = "unfinished"  # of a stage's folder
 
 
 def stage_folder(workdir: Path, stage: Stage) -> Path:
@@ -31,6 +34,8 @@ class RunContext(NamedTuple):
         interruption: the signals that ask the run to stop.
         interval_seconds: the shortest time between two saves of unfinished work, in
             seconds.
+        guard: a function that raises ValueError where a path of the run's folder may
+            not be written to or deleted; called on the first host only.
     """
 
     workdir: Path | None
@@ -41,6 +46,7 @@ class RunContext(NamedTuple):
     metrics: MetricsLog | None
     interruption: Interruption
     interval_seconds: float = 60.0
+    guard: Guard = unguarded
 
     def stage_folder(self, stage: Stage) -> Path:
         """The folder in which a stage's result is saved."""
@@ -51,8 +57,8 @@ class RunContext(NamedTuple):
         """The saves of a stage's unfinished work."""
         if self.workdir is None:
             return StageAutosave(None)
-        folder = self.stage_folder(stage) / "unfinished"
-        return StageAutosave(folder, self.interval_seconds)
+        folder = self.stage_folder(stage) / UNFINISHED
+        return StageAutosave(folder, self.interval_seconds, self.guard)
 
     def log(self, **figures: Any) -> None:
         """Adds a line to the log of metrics; only the first of several hosts does."""

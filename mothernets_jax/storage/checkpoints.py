@@ -20,7 +20,7 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
-from mothernets_jax.storage import files, manifest
+from mothernets_jax.storage import files, links, manifest
 from mothernets_jax.storage.files import DamagedError
 
 _RECORD = "record.json"
@@ -57,6 +57,7 @@ def save(folder: Path, variables: Mapping[str, Any], record: Mapping[str, Any]) 
 
     Raises:
         OSError: the save could not be written.
+        LinkError: the folder is a link, or no folder.
         ValueError: the path is one that Orbax could save to and not read from.
     """
     folder = folder.absolute()
@@ -88,7 +89,13 @@ def check_path(folder: Path) -> None:
 
 
 def remove(folder: Path) -> None:
-    """Deletes a save, if there is one, finished or not."""
+    """Deletes a save, if there is one, finished or not.
+
+    Raises:
+        LinkError: the folder is a link, or no folder.
+        OSError: the record could not be deleted.
+    """
+    links.refuse_link(folder)
     for path in (folder / _RECORD, *folder.glob(f"{_VARIABLES}*")):
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path, ignore_errors=True)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from mothernets_jax.storage import files
+from mothernets_jax.storage import files, links
 
 
 class MetricsLog:
@@ -22,9 +22,13 @@ class MetricsLog:
         self._lock = threading.Lock()
 
     def append(self, **metrics: Any) -> None:
-        """Adds a line of metrics, by name; `stage` must be among them."""
-        with self._lock, self._path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(metrics) + "\n")
+        """Adds a line of metrics, by name; `stage` must be among them.
+
+        Raises:
+            LinkError: the file is a link, or no plain file.
+        """
+        with self._lock, open(links.open_plain(self._path), "ab") as file:
+            file.write(f"{json.dumps(metrics)}\n".encode())
 
     def forget(self, stage: str) -> None:
         """Drops a stage's lines, before it is trained again or goes on.
@@ -35,6 +39,19 @@ class MetricsLog:
             if not self._path.exists():
                 return
             self._write(entry for entry in self._entries() if entry["stage"] != stage)
+
+    def has(self, stage: str, entries: Iterable[Mapping[str, Any]]) -> bool:
+        """Tells whether a stage's lines are there, all of them, and no others.
+
+        Args:
+            stage: the stage's name.
+            entries: metrics of each of its lines, as `mend` takes them.
+        """
+        wanted = [{"stage": stage, **entry} for entry in entries]
+        with self._lock:
+            found = self._entries() if self._path.exists() else []
+        own = [entry for entry in found if entry["stage"] == stage]
+        return _as_text(own) == _as_text(wanted)
 
     def mend(self, stage: str, entries: Iterable[Mapping[str, Any]]) -> None:
         """Makes sure that a finished stage's lines are there, all of them, and whole.

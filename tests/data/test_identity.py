@@ -14,6 +14,7 @@ import sys
 from io import StringIO
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 from fake_runs import without_clocks
@@ -314,11 +315,63 @@ def test_another_precision_is_told_and_not_refused(again, monkeypatch, caplog):
     workdir, images, results = again
     finished = (workdir / "results.json").exists()
     monkeypatch.setattr(load_task, "compute_dtype", lambda precision: np.float16)
-    assert without_clocks(run(workdir, images)) == without_clocks(results)
+    again = run(workdir, images)
+    recorded = again["provenance"].pop("changed on the way", None)
+    assert without_clocks(again) == without_clocks(results)
     warnings = [r.getMessage() for r in caplog.records if r.levelno >= logging.WARNING]
     assert len(warnings) == (0 if finished else 1)
     for warning in warnings:
         assert "was begun otherwise: precision was float32 and is bfloat16" in warning
+    assert recorded == (None if finished else "precision was float32 and is bfloat16")
+
+
+def test_another_jax_is_told_and_recorded(again, monkeypatch, caplog):
+    """In the run's folder at once, and in the results; also where it changes back."""
+    workdir, images, _ = again
+    (workdir / "results.json").unlink(missing_ok=True)
+    own = load_task.versions()["jax"]
+    monkeypatch.setattr(load_task, "versions", lambda: {"jax": "0.1"})
+    run(workdir, images)
+    assert "was begun otherwise: commit was" in caplog.text
+    assert f"jax was {own} and is 0.1" in caplog.text
+    record = json.loads((workdir / "data.json").read_text())
+    assert [each["jax"] for each in record["went_on_with"]] == ["0.1"]
+    (workdir / "results.json").unlink()
+    monkeypatch.setattr(load_task, "versions", lambda: {"jax": own})
+    found = run(workdir, images)["provenance"]["changed on the way"]
+    assert f"jax was {own} and is 0.1" in found
+    assert found.endswith(f", then jax was 0.1 and is {own}")
+
+
+RANDOM = {
+    "JAX_DEFAULT_PRNG_IMPL": ("jax_default_prng_impl", "rbg", "threefry2x32"),
+    "JAX_THREEFRY_PARTITIONABLE": ("jax_threefry_partitionable", False, "True"),
+    "JAX_RANDOM_SEED_OFFSET": ("jax_random_seed_offset", 7, "0"),
+}
+
+
+@pytest.mark.parametrize("variable", RANDOM)
+def test_other_random_numbers_are_refused(again, variable):
+    """Where the run is finished, they change nothing any more."""
+    workdir, images, results = again
+    setting, value, before = RANDOM[variable]
+    finished = (workdir / "results.json").exists()
+    files = listing(workdir)
+    default = getattr(jax.config, setting)
+    jax.config.update(setting, value)
+    try:
+        if finished:
+            assert run(workdir, images) == results
+            shutil.rmtree(workdir / "ensembles")  # of which something is to be made
+            files = listing(workdir)
+        with pytest.raises(ValueError) as refused:
+            run(workdir, images)
+    finally:
+        jax.config.update(setting, default)
+    assert f"{variable} was {before} and is {value}. Set the env" in str(refused.value)
+    assert f"{variable}={before}" in str(refused.value)
+    assert listing(workdir) == files
+    assert without_clocks(run(workdir, images)) == without_clocks(results)
 
 
 @pytest.mark.extras

@@ -1,5 +1,6 @@
 """Decoded images are taken from the cache only where they are still the same."""
 
+import fcntl
 import os
 from pathlib import Path
 
@@ -229,3 +230,79 @@ def test_an_interrupted_write_leaves_nothing(folder, cache_home, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         load_image_folder(str(folder))
     assert not list((cache_home / "mothernets_jax").iterdir())
+
+
+def rewrite(file, arrays, **changes):
+    """Writes a cache whose images, or what is said of them, are others."""
+    np.savez(file, **{**arrays, **changes})
+
+
+def bomb(file, arrays):
+    """A cache of some kilobytes that is said to be, or unpacks to, far more."""
+    images = np.zeros((9, 2000, 2000, 3), np.uint8)
+    np.savez_compressed(file, **{**arrays, "images": images})
+
+
+def lie(file, arrays):
+    """The right images, said to be a million of them."""
+    rewrite(file, arrays)
+    data = file.read_bytes()
+    shape, more = b"(9, 6, 5, 3), }    ", b"(9999999, 6, 5, 3)}"
+    assert data.count(shape) == 1
+    file.write_bytes(data.replace(shape, more))
+
+
+STRANGE = {
+    "compressed": bomb,
+    "said to be more": lie,
+    "fewer": lambda file, own: rewrite(file, own, images=own["images"][:5]),
+    "a line": lambda file, own: rewrite(file, own, images=own["images"].ravel()),
+    "two channels": lambda file, own: rewrite(file, own, images=own["images"][..., :2]),
+    "numbers": lambda file, own: rewrite(file, own, images=own["images"] / 255),
+    "long notes": lambda file, own: rewrite(file, own, notes=np.array(["x" * 2**19])),
+}
+
+
+@pytest.mark.parametrize("how", STRANGE)
+def test_a_cache_is_looked_at_before_memory_is_taken(
+    folder, cache_home, caplog, monkeypatch, how
+):
+    expected = load_image_folder(str(folder))
+    (file,) = (cache_home / "mothernets_jax").iterdir()
+    with np.load(file) as arrays:
+        STRANGE[how](file, dict(arrays))
+    with monkeypatch.context() as patch:
+        patch.setattr(np, "load", lambda *_, **__: pytest.fail("it was read"))
+        found = load_image_folder(str(folder))
+    np.testing.assert_array_equal(found.train_images, expected.train_images)
+    assert f"Cannot read the cache {file}" in caplog.text
+
+
+def test_a_cache_of_another_size_is_decoded_again(folder, cache_home, caplog):
+    load_image_folder(str(folder), image_size=4)
+    (file,) = (cache_home / "mothernets_jax").iterdir()
+    with np.load(file) as arrays:
+        rewrite(file, dict(arrays), images=np.zeros((6 + 3, 5, 5, 3), np.uint8))
+    assert load_image_folder(str(folder), image_size=4)[0].shape == (6, 4, 4, 3)
+    assert "expected uint8 of shape (9, 4, 4, 1 or 3)" in caplog.text
+
+
+def test_a_pipe_in_the_cache_s_place_is_not_waited_for(folder, cache_home, caplog):
+    load_image_folder(str(folder))
+    (file,) = (cache_home / "mothernets_jax").iterdir()
+    file.unlink()
+    os.mkfifo(file)
+    load_image_folder(str(folder))
+    assert "it is no plain file" in caplog.text
+
+
+def test_what_a_killed_process_left_is_deleted_and_no_more(folder, cache_home):
+    own = cache_home / "mothernets_jax"
+    own.mkdir(parents=True)
+    for name in ("tmpkilled.tmp", "tmpalive.tmp", "other.tmp", "tmpother"):
+        (own / name).write_bytes(b"half")
+    with (own / "tmpalive.tmp").open("ab") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        load_image_folder(str(folder))
+        left = {p.name for p in own.iterdir() if p.suffix != ".npz"}
+    assert left == {"tmpalive.tmp", "other.tmp", "tmpother"}

@@ -1,10 +1,11 @@
-"""The smallest run, in this process: two networks that are hatched from one."""
+"""The smallest runs, in this process: two networks that are hatched from one."""
 
 import json
 from pathlib import Path
 
 from faults.tiny import get_config
 
+from mothernets_jax.config.settings import Settings
 from mothernets_jax.methods import read_settings
 from mothernets_jax.report import write_report
 from mothernets_jax.runs.experiment import train_and_evaluate
@@ -14,15 +15,23 @@ SETTINGS = read_settings(get_config("smallest"))
 _STORE = ProgramStore()  # of all runs, so that the first alone compiles
 
 
-def run(workdir: Path) -> dict:
+def settings_of(**overrides) -> Settings:
+    """The smallest run's settings with some others, named as in a config."""
+    config = get_config("smallest")
+    config.update_from_flattened_dict(overrides)
+    return read_settings(config)
+
+
+def run(workdir: Path, settings: Settings = SETTINGS, *, report: bool = True) -> dict:
     """Trains what is not done yet, and makes the page; the results."""
     results = train_and_evaluate(
-        SETTINGS,
+        settings,
         name="tiny",
         workdir=workdir,
         store=_STORE,
     )
-    write_report(results, workdir)
+    if report:
+        write_report(results, workdir)
     return results
 
 

@@ -14,12 +14,13 @@ from mothernets_jax.runs import run_folder
 from mothernets_jax.runs.experiment import train_and_evaluate
 from mothernets_jax.runs.run_folder import RunLock, find_results
 
+NOTHING = run_record.Computation({}, {})
 HOLDER = """
 import sys
 from pathlib import Path
 from mothernets_jax.runs import run_folder
 owner = run_folder.RunLock(Path(sys.argv[1]), "python launch.py --config=x")
-owner._lock()
+owner._lock.take()
 print("held", flush=True)
 sys.stdin.read()
 """
@@ -208,7 +209,7 @@ def test_folders_that_a_run_may_use(tmp_path, names):
 
 
 def test_a_run_that_lost_its_settings_is_known_by_the_record_of_its_data(tmp_path):
-    run_record.begin(tmp_path, {"splits": {}}, {})
+    run_record.begin(tmp_path, {"splits": {}}, NOTHING)
     (tmp_path / "strategies.json").write_text("{}")
     assert find_results(tmp_path, settings_of()) is None
     (tmp_path / "data.json").write_text("{}")
@@ -221,5 +222,5 @@ def test_where_images_are_is_compared_only_without_a_record_of_them(tmp_path):
     moved = settings_of(**{"data.dir": "/elsewhere", "data.ood_dir": "/x"})
     with pytest.raises(ValueError, match=r"config.data.dir is '' there and '/elsewh"):
         find_results(tmp_path, moved)
-    run_record.begin(tmp_path, {"splits": {}}, {})
+    run_record.begin(tmp_path, {"splits": {}}, NOTHING)
     assert find_results(tmp_path, moved) is None
