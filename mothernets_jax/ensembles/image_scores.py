@@ -16,7 +16,9 @@ from mothernets_jax.metrics.classification import log_probabilities
 from mothernets_jax.metrics.paired import error_difference, mean_difference
 from mothernets_jax.storage import files
 
-_FOLDER = "test_scores"
+FOLDER = "test_scores"
+# The most bytes that scores may have, those of some 30 million images.
+_MOST_BYTES = 2**28
 
 
 class ImageScores(NamedTuple):
@@ -47,7 +49,7 @@ def write_scores(workdir: Path, method: str, scores: ImageScores) -> None:
     """Writes a method's scores into its run's folder, whole or not at all."""
     stream = io.BytesIO()
     np.savez_compressed(stream, wrong=scores.wrong, nll=scores.nll)
-    path = _path(workdir, method)
+    path = scores_path(workdir, method)
     path.parent.mkdir(exist_ok=True)
     files.write_whole(path, stream.getvalue())
 
@@ -62,11 +64,14 @@ def read_scores(workdir: Path, method: str) -> ImageScores | None:
         ValueError: the file is damaged.
         OSError: the file cannot be read.
     """
-    path = _path(workdir, method)
+    path = scores_path(workdir, method)
     if not path.exists():
         return None
     try:
-        with np.load(io.BytesIO(path.read_bytes())) as arrays:
+        with zipfile.ZipFile(path) as archive:
+            if sum(own.file_size for own in archive.infolist()) > _MOST_BYTES:
+                raise ValueError(f"it unpacks to more than {_MOST_BYTES:,} bytes")
+        with np.load(path) as arrays:
             scores = ImageScores(arrays["wrong"], arrays["nll"])
     except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise ValueError(_damaged(path, str(error))) from None
@@ -76,14 +81,15 @@ def read_scores(workdir: Path, method: str) -> ImageScores | None:
     return scores
 
 
-def _path(workdir: Path, method: str) -> Path:
-    return workdir / _FOLDER / f"{method}.npz"
+def scores_path(workdir: Path, method: str) -> Path:
+    """The file of a method's scores in its run's folder."""
+    return workdir / FOLDER / f"{method}.npz"
 
 
 def _damaged(path: Path, how: str) -> str:
     return (
-        f"{path} is damaged ({how}): delete it to go without paired intervals, or "
-        f"delete results.json beside {_FOLDER}/, too, and give the run's command again"
+        f"{path} is damaged ({how}): give the run's command again, and it is made "
+        "again, or delete it to go without paired intervals"
     )
 
 
