@@ -33,7 +33,7 @@ from mothernets_jax.runs import experiment
 from mothernets_jax.runtime.compilation import ProgramStore, use_persistent_cache
 from mothernets_jax.stages.autosave import StageAutosave
 
-_CONFIG = config_flags.DEFINE_config_file("config", "configs/vgg_ensemble.py")
+_CONFIG = config_flags.DEFINE_config_file("config", "configs/vgg_ensemble.py:digits")
 _OUT = flags.DEFINE_string("out", None, "JSON file of results.", required=True)
 _REPEATS = flags.DEFINE_integer("repeats", 3, "Runs of each kind.", lower_bound=1)
 

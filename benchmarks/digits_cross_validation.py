@@ -22,7 +22,7 @@ from mothernets_jax.config.validation import from_config
 from mothernets_jax.runs import experiment
 from mothernets_jax.runtime.compilation import ProgramStore
 
-_CONFIG = config_flags.DEFINE_config_file("config", "configs/vgg_ensemble.py")
+_CONFIG = config_flags.DEFINE_config_file("config", "configs/vgg_ensemble.py:digits")
 _OUT = flags.DEFINE_string("out", None, "JSON file of results.", required=True)
 _SCRATCH = flags.DEFINE_string("scratch", "runs/digits_folds", "Folder for the runs.")
 _FOLDS = 5

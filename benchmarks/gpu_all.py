@@ -71,7 +71,7 @@ BENCHMARKS = {
     "cost_curve": ("cost_curve", "--steps=50", f"--members=2 {_TINY_TURNS}"),
     "run_split": (
         "run_split",
-        "--config=configs/vgg_ensemble.py --cold",
+        "--config=configs/vgg_ensemble.py:digits --cold",
         _TINY_RUN,
     ),
 }

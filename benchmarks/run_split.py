@@ -1,6 +1,6 @@
 """Where a whole run's time goes: a run of a config, timed part by part.
 
-    python -m benchmarks.run_split --config=configs/vgg_ensemble.py \
+    python -m benchmarks.run_split --config=configs/vgg_ensemble.py:digits \
         --out=benchmarks/results/FILE.json [--workdir=DIR]
 
 Training, evaluation, hatching and the wait for programs are the run's own clocks; the
@@ -32,7 +32,7 @@ from mothernets_jax.runs import experiment
 from mothernets_jax.runtime.compilation import use_persistent_cache
 from mothernets_jax.storage import checkpoints
 
-_CONFIG = config_flags.DEFINE_config_file("config", "configs/vgg_ensemble.py")
+_CONFIG = config_flags.DEFINE_config_file("config", "configs/vgg_ensemble.py:digits")
 _OUT = flags.DEFINE_string("out", None, "JSON file of results.", required=True)
 _WORKDIR = flags.DEFINE_string("workdir", None, "Run's folder; default: a temporary.")
 _COLD = flags.DEFINE_bool("cold", False, "Compile everything: an empty cache.")

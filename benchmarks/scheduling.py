@@ -29,7 +29,7 @@ DEVICES, REPEATS, SECONDS = 8, 5, 4.0  # SECONDS: of the waves, asleep
 
 def make_jobs() -> list[Job]:
     """MotherNets of two clusters of V5, and their members, two of each."""
-    config = vgg_ensemble.get_config()
+    config = vgg_ensemble.get_config("digits")
     config.num_clusters = 2
     settings = read_settings(config)
     task = load_task(settings)

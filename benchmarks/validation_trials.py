@@ -1,6 +1,6 @@
 """Try MotherNets' settings on the validation split; the test set is not looked at.
 
-    python -m benchmarks.validation_trials --config=configs/vgg_ensemble.py \
+    python -m benchmarks.validation_trials --config=configs/vgg_ensemble.py:digits \
         --trials=benchmarks/trials/digits.json --out=benchmarks/results/FILE.json
 
 The trials' file holds `repeats`, a list of overrides to average over (folds, seeds),

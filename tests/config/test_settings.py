@@ -20,7 +20,7 @@ GONE = object()  # in place of a value: the field is left out
 
 def changed(**changes):
     """The example's config as a dict; `train__epochs=3` changes `train.epochs`."""
-    config = get_config().to_dict()
+    config = get_config("digits").to_dict()
     config["architectures"] = {"A": "mlp 8", "B": "mlp 9 4"}
     for path, value in changes.items():
         *groups, name = path.split("__")
@@ -257,8 +257,8 @@ def test_values_arrive_where_they_belong():
 
 
 def test_a_locked_config_gives_the_same_settings():
-    assert from_config(get_config().lock(), METHODS) == from_config(
-        get_config().to_dict(), METHODS
+    assert from_config(get_config("digits").lock(), METHODS) == from_config(
+        get_config("digits").to_dict(), METHODS
     )
 
 

@@ -267,9 +267,7 @@ def test_a_fraction_that_draws_no_test_set_is_refused(tmp_path, fraction):
 
 
 def test_a_fraction_is_no_option_of_other_data():
-    with pytest.raises(
-        ValueError, match=r"test_fraction=0\.3 is given, but .*'mnist'"
-    ):
+    with pytest.raises(ValueError, match=r"test_fraction=0\.3 is given, but .*'mnist'"):
         load("mnist", test_fraction=0.3)
 
 

@@ -43,7 +43,7 @@ CONFIG = f"""
 from configs.vgg_ensemble import get_config as get_example
 
 def get_config():
-    config = get_example()
+    config = get_example("digits")
     config.architectures = {NETWORKS}
     config.update_from_flattened_dict({OVERRIDES})
     return config
@@ -70,7 +70,7 @@ def cache_home(tmp_path, monkeypatch):
 
 
 def settings_of(images, **overrides):
-    config = get_config()
+    config = get_config("digits")
     config.architectures = NETWORKS
     places = {"data.dir": f"{images}/known", "data.ood_dir": f"{images}/odd"}
     config.update_from_flattened_dict({**OVERRIDES, **places, **overrides})

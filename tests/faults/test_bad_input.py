@@ -720,7 +720,7 @@ def test_a_bad_config_file(load, parts, tmp_path):
 
 # The command line: a process for each.
 
-CONFIG = "--config=configs/vgg_ensemble.py"
+CONFIG = "--config=configs/vgg_ensemble.py:digits"
 COMMANDS = [
     ([CONFIG, "--config.methods=(1,2)"], "config.methods[0] is 1"),
     ([CONFIG, "--config.train.epochs=1.5"], "--config.train.epochs=1.5"),

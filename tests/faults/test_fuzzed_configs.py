@@ -60,7 +60,7 @@ def outcome(function):
 
 # Values.
 
-BASE = get_config().to_dict()
+BASE = get_config("digits").to_dict()
 HOSTILE = st.sampled_from(
     [
         "",
@@ -224,7 +224,7 @@ FIELDS = dict(paths(BASE))
 @st.composite
 def configs(draw):
     """The example's config with some fields changed, added or left out."""
-    config = get_config().to_dict()
+    config = get_config("digits").to_dict()
     if draw(st.booleans()):
         methods = st.lists(st.sampled_from(list(METHODS)), min_size=1, unique=True)
         config["methods"] = tuple(draw(methods))

@@ -14,7 +14,7 @@ from configs.vgg_ensemble import get_config
 from mothernets_jax.config.identity import digest
 from mothernets_jax.methods import read_settings
 
-CONFIG = "--config=configs/vgg_ensemble.py"
+CONFIG = "--config=configs/vgg_ensemble.py:digits"
 
 
 def error_of(done):
@@ -75,7 +75,7 @@ def test_an_image_that_cannot_be_read_is_named(tmp_path):
 
 
 def test_the_folder_of_another_experiment_is_refused(tmp_path):
-    settings = read_settings(get_config()).to_json()
+    settings = read_settings(get_config("digits")).to_json()
     other = json.dumps(settings | {"seed": 1, "replicas": 3})
     (tmp_path / "config.json").write_text(other)
     line = error_of(launch(CONFIG, f"--workdir={tmp_path}"))
@@ -89,7 +89,7 @@ TINY = """
 from configs.vgg_ensemble import get_config as get_example
 
 def get_config():
-    config = get_example()
+    config = get_example("digits")
     config.architectures = {"A": "mlp 6"}
     config.update_from_flattened_dict({
         "methods": ("full_data",),

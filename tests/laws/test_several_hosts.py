@@ -21,7 +21,7 @@ TINY = """
 from configs.vgg_ensemble import get_config as get_example
 
 def get_config():
-    config = get_example()
+    config = get_example("digits")
     config.architectures = {"A": "mlp 8; batch_norm", "B": "mlp 12 9; batch_norm"}
     config.methods = ("mothernets",)
     config.train.epochs = config.hatch.epochs = 2

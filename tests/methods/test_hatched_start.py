@@ -48,7 +48,7 @@ def task():
 
 
 def settings_of(**overrides):
-    config = get_config()
+    config = get_config("digits")
     with config.unlocked():
         config.architectures = {"A": str(MOTHER), "B": str(MEMBER)}
         config.update_from_flattened_dict(overrides)

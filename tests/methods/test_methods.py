@@ -41,7 +41,7 @@ RIVALS = [name for name in METHODS if name != "mothernets"]
 
 
 def settings_of(**overrides):
-    config = get_config()
+    config = get_config("digits")
     with config.unlocked():
         config.architectures = NETWORKS
         config.update_from_flattened_dict(

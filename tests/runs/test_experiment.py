@@ -39,7 +39,7 @@ NETWORKS = {"A": "mlp 8; batch_norm", "B": "mlp 12 10; batch_norm"}
 
 
 def settings_of(**overrides):
-    config = get_config()
+    config = get_config("digits")
     with config.unlocked():
         config.architectures = NETWORKS
         config.update_from_flattened_dict(

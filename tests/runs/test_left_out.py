@@ -49,7 +49,7 @@ IN_VAIN = "in epoch 1 its training loss is nan, at 0.1 of the learning rate too"
 
 
 def settings_of(**overrides):
-    config = get_config()
+    config = get_config("digits")
     with config.unlocked():
         config.architectures = {"A": "mlp 6", "B": "mlp 8"}
         config.update_from_flattened_dict(

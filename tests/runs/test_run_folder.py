@@ -27,7 +27,7 @@ sys.stdin.read()
 
 
 def settings_of(**overrides):
-    config = get_config()
+    config = get_config("digits")
     config.update_from_flattened_dict(overrides)
     return read_settings(config)
 
