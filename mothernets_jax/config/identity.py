@@ -28,6 +28,14 @@ _EARLIER = {
     "fge.average": "",
     "hatch.growth": "copies",
     "hatch.layout": "random",
+    # These versions lacked the methods, which any value suits.
+    "swa.start_share": 0.75,
+    "swa.learning_rate": 0.05,
+    "prune_and_tune.epochs": 10,
+    "prune_and_tune.learning_rate": 0.1,
+    "prune_and_tune.schedule": "one_cycle",
+    "prune_and_tune.average": "",
+    "prune_and_tune.budget_share": 0.7,
 }
 
 
@@ -71,8 +79,9 @@ def identifying(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Settings as plain values, without those that tell no experiments apart.
 
     Left out are settings that change no trained parameter, and settings that earlier
-    versions did not have, where they have the value that does what these versions did:
-    a new setting changes no digest of an earlier version.
+    versions did not have, where they have the value that does what these versions did,
+    with the sections that then are empty: a new setting changes no digest of an earlier
+    version.
     """
     kept = result_relevant(settings)
     for name, value in _EARLIER.items():
@@ -80,6 +89,8 @@ def identifying(settings: Mapping[str, Any]) -> dict[str, Any]:
         section = kept.get(group)
         if isinstance(section, Mapping) and section.get(field) == value:
             kept[group] = {n: v for n, v in section.items() if n != field}
+            if not kept[group]:
+                del kept[group]
     return kept
 
 
@@ -107,10 +118,7 @@ def without_other_methods(
     settings: Mapping[str, Any], methods: Collection[str]
 ) -> dict[str, Any]:
     """Settings as plain values, without the sections that no method of these reads."""
-    others = {
-        section
-        for method, sections in SECTIONS.items()
-        if method not in methods
-        for section in sections
-    }
+    every = {section for sections in SECTIONS.values() for section in sections}
+    read = {section for method in methods for section in SECTIONS.get(method, ())}
+    others = every - read
     return {name: value for name, value in settings.items() if name not in others}

@@ -1,6 +1,6 @@
 """All settings of a run, frozen: each field with its default and its allowed values.
 
-A field of a section is a new line here; a section that one method alone reads is a
+A field of a section is a new line here; a section that few methods read is a
 class, a field of `Settings` and an entry in `SECTIONS`. `validation` makes settings of
 a config and checks them, `identity` tells which of them make two runs differ.
 """
@@ -28,13 +28,16 @@ from mothernets_jax.growth.mothernet import ALIGNMENTS
 from mothernets_jax.training.averaging import AVERAGES
 from mothernets_jax.training.schedules import SCHEDULES
 
-# What one method alone reads.
+# What a method reads and most others do not.
 SECTIONS = {
     "mothernets": ("mother", "hatch"),
+    "star": ("mother", "hatch"),
     "distillation": ("distillation",),
     "treenets": ("treenets",),
     "snapshot": ("snapshot",),
     "fge": ("fge",),
+    "swa": ("swa",),
+    "prune_and_tune": ("prune_and_tune",),
 }
 # Dollars for an hour of one device, by a part of its name; yours differ.
 _PRICES = {"cpu": 0.1, "A100": 2.0, "H100": 3.0, "H200": 3.5, "TPU": 1.5}
@@ -170,6 +173,25 @@ class FgeSettings:
 
 
 @dataclasses.dataclass(frozen=True)
+class SwaSettings:
+    """The mean over the last epochs of one network, trained on at a constant rate."""
+
+    start_share: float = field(0.75, Above(1))  # of all epochs, before the mean begins
+    learning_rate: float = field(0.05, Range(0, RATE))  # while it is taken
+
+
+@dataclasses.dataclass(frozen=True)
+class PruneAndTuneSettings:
+    """The tuning of children that keep half of their parent's weights each."""
+
+    epochs: int = field(10, Range(1, EPOCHS))
+    learning_rate: float = field(0.1, Range(0, RATE))
+    schedule: str = choice("one_cycle", SCHEDULES)
+    average: str = choice("", ("", *AVERAGES))  # empty: train.average
+    budget_share: float = field(0.7, Share())  # of a budget, for the parent
+
+
+@dataclasses.dataclass(frozen=True)
 class CheckpointSettings:
     """The saving of unfinished work."""
 
@@ -201,6 +223,8 @@ class Settings:
     treenets: TreeNetsSettings = TreeNetsSettings()
     snapshot: SnapshotSettings = SnapshotSettings()
     fge: FgeSettings = FgeSettings()
+    swa: SwaSettings = SwaSettings()
+    prune_and_tune: PruneAndTuneSettings = PruneAndTuneSettings()
     checkpoint: CheckpointSettings = CheckpointSettings()
     prices: dict[str, float] = dataclasses.field(
         default_factory=lambda: dict(_PRICES),

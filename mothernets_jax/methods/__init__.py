@@ -12,7 +12,10 @@ from mothernets_jax.methods import (
     fge,
     full_data,
     mothernets,
+    prune_and_tune,
     snapshot,
+    star,
+    swa,
     treenets,
 )
 from mothernets_jax.stages.stage import MethodPlan
@@ -29,6 +32,9 @@ METHODS: dict[str, Method] = {
     "treenets": treenets.compose,
     "snapshot": snapshot.compose,
     "fge": fge.compose,
+    "swa": swa.compose,
+    "star": star.compose,
+    "prune_and_tune": prune_and_tune.compose,
 }
 
 

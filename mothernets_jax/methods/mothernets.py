@@ -49,8 +49,6 @@ def compose(
         ValueError: members that cannot be clustered as asked for, a budget too small,
             more cycles than steps, or bags of streamed images.
     """
-    if settings.hatch.bags:
-        check_bags(task, "config.hatch.bags")
     with named_as_fields(CLUSTERS):
         clusters = cluster(
             members,
@@ -60,7 +58,34 @@ def compose(
             input_shape=task.input_shape,
             num_classes=task.num_classes,
         )
-    mother_recipe, member_recipe = _recipes(task, settings, members, clusters)
+    return hatched_ensemble(NAME, task, settings, members, clusters)
+
+
+def hatched_ensemble(
+    method: str,
+    task: Task,
+    settings: Settings,
+    members: Mapping[str, Architecture],
+    clusters: tuple[Cluster, ...],
+) -> MethodPlan:
+    """Plans to train the clusters' MotherNets, then the members hatched from them.
+
+    Args:
+        method: name of the method, from which all networks' keys are derived.
+        task: the task that the networks are trained on.
+        settings: settings with the recipes `train`, `mother` and `hatch`, and the
+            budget.
+        members: the members' architectures by name.
+        clusters: the division of the members, each with the MotherNet that all of the
+            cluster can be grown from.
+
+    Raises:
+        ValueError: a budget too small, more cycles than steps, or bags of streamed
+            images.
+    """
+    if settings.hatch.bags:
+        check_bags(task, "config.hatch.bags")
+    mother_recipe, member_recipe = _recipes(method, task, settings, members, clusters)
     steps = steps_per_epoch(mother_recipe, task) * mother_recipe.epochs
     if settings.mother.cycles > steps:
         raise ValueError(
@@ -72,20 +97,23 @@ def compose(
         name, mother = mothernet_name(number), found.mothernet
         rates = _mother_rates(mother_recipe, settings.mother.cycles)
         spec = step_spec(task, mother, recipe=mother_recipe)
-        start = start_at_random(task, NAME, spec, (name,))
+        start = start_at_random(task, method, spec, (name,))
         stages.append(
-            Stage(NAME, name, (name,), mother_recipe, spec, start, rates=rates)
+            Stage(method, name, (name,), mother_recipe, spec, start, rates=rates)
         )
         own = {member: members[member] for member in found.members}
         parent = Parent(name, mother, own)
         stages += [
-            _members_stage(task, settings, parent, architecture, names, member_recipe)
+            _members_stage(
+                method, task, settings, parent, architecture, names, member_recipe
+            )
             for architecture, names in same_architecture(found.members, members).items()
         ]
     return MethodPlan(tuple(stages), dict(members), clusters)
 
 
 def _members_stage(
+    method: str,
     task: Task,
     settings: Settings,
     parent: Parent,
@@ -96,13 +124,13 @@ def _members_stage(
     """The stage of the members of one architecture that one MotherNet hatches."""
     spec = step_spec(task, architecture, recipe=recipe)
     return Stage(
-        NAME,
+        method,
         # A cluster may part the replicas of one architecture, hence its number.
         f"{parent.name}-{label_of(names)}",
         names,
         recipe,
         spec,
-        functools.partial(start_hatched, NAME, task, settings, parent, spec, names),
+        functools.partial(start_hatched, method, task, settings, parent, spec, names),
         (parent.name,),
         functools.partial(prepare_hatching, task, settings, parent, spec),
         with_replacement=settings.hatch.bags,
@@ -110,6 +138,7 @@ def _members_stage(
 
 
 def _recipes(
+    method: str,
     task: Task,
     settings: Settings,
     members: Mapping[str, Architecture],
@@ -140,7 +169,7 @@ def _recipes(
     members_budget = (1 - mothers_share) * budget - members_ends
     member_epochs = max(1, whole_epochs(members_budget, members_flops))
     rest = budget - member_epochs * members_flops - members_ends
-    what = f"{NAME}, beside {member_epochs} of its members,"
+    what = f"{method}, beside {member_epochs} of its members,"
     return (
         affordable_recipe(what, mother, rest, mothers_flops, once=mothers_ends),
         with_epochs(member, member_epochs),

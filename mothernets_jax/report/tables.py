@@ -126,9 +126,8 @@ def member_tables(results: dict) -> Iterable[str]:
             if record["validation_error"] is not None:
                 row["validation error"] = percent(record["validation_error"])
             row["parameters"] = quantity(record["parameters"])
-            if member in method["hatching"]:
-                share = planned.get(member, {}).get("inherited_share")
-                row["inherited"] = percent(share, 0)
+            if member in method["hatching"] and member in planned:
+                row["inherited"] = percent(planned[member]["inherited_share"], 0)
             row["train FLOPs"] = quantity(record["train_flops"])
             row["epochs"] = f"{record['epochs']:,}"
             if member in method["hatching"]:

@@ -11,7 +11,7 @@ from configs.vgg_ensemble import get_config
 from mothernets_jax.architectures import mlp
 from mothernets_jax.config.defaults import default_config
 from mothernets_jax.config.identity import digest, without_other_methods
-from mothernets_jax.config.settings import Recipe, Settings
+from mothernets_jax.config.settings import SECTIONS, Recipe, Settings
 from mothernets_jax.config.validation import from_config
 
 METHODS = ("mothernets", "full_data")
@@ -402,6 +402,13 @@ OTHERS = {
     "fge__cycle_epochs": 2,
     "fge__largest_rate": 0.01,
     "fge__smallest_rate": 0.001,
+    "swa__start_share": 0.5,
+    "swa__learning_rate": 0.02,
+    "prune_and_tune__epochs": 5,
+    "prune_and_tune__learning_rate": 0.2,
+    "prune_and_tune__schedule": "linear",
+    "prune_and_tune__average": "ema",
+    "prune_and_tune__budget_share": 0.5,
     "checkpoint__interval_seconds": 5.0,
     "prices": {"cpu": 0.5},
 }
@@ -475,12 +482,14 @@ def test_json_holds_all_and_makes_the_same_settings(changes):
     assert found == {**FIELDS, **changes, "methods": list(settings.methods)}
 
 
-def test_settings_that_one_method_alone_reads():
+def test_settings_that_few_methods_read():
     """Every section is a field, so that a misspelt one would not be left out."""
     names = {field.name: 0 for field in dataclasses.fields(Settings)}
-    own = {"mother", "hatch", "distillation", "treenets", "snapshot", "fge"}
-    every = ("mothernets", "distillation", "treenets", "snapshot", "fge")
+    own = {section for sections in SECTIONS.values() for section in sections}
+    every = tuple(SECTIONS)
     assert without_other_methods(names, every) == names
     assert names.keys() - without_other_methods(names, ["full_data"]).keys() == own
     kept = without_other_methods(names, ["mothernets", "fge"])
     assert kept.keys() & own == {"mother", "hatch", "fge"}
+    kept = without_other_methods(names, ["star", "swa"])  # as MotherNets, and another
+    assert kept.keys() & own == {"mother", "hatch", "swa"}

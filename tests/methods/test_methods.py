@@ -5,19 +5,18 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from step_specs import OPTIMIZER, plain_spec
+from tiny_methods import compose, noise_task, settings_of
 
-from configs.vgg_ensemble import get_config
 from mothernets_jax.architectures.costs import num_params
 from mothernets_jax.config.settings import Recipe
-from mothernets_jax.data import Dataset
-from mothernets_jax.methods import METHODS, read_settings
+from mothernets_jax.methods import METHODS
 from mothernets_jax.methods.budget import budget_flops, single_network
 from mothernets_jax.methods.distillation import DistillationLoss
 from mothernets_jax.models.apply import apply
 from mothernets_jax.models.variables import init
 from mothernets_jax.runtime.compilation import Executables
 from mothernets_jax.stages.stage import epoch_flops, planned_flops, stage_rates
-from mothernets_jax.stages.task import make_task, step_spec, steps_per_epoch
+from mothernets_jax.stages.task import step_spec, steps_per_epoch
 from mothernets_jax.training.augment import FlipState
 from mothernets_jax.training.epoch_inputs import (
     MemberKeys,
@@ -32,48 +31,12 @@ from mothernets_jax.training.member_step import (
 )
 from mothernets_jax.training.schedules import learning_rates
 
-NETWORKS = {
-    "A": "vgg (3:4) | (3:4); batch_norm",
-    "B": "vgg (3:6)x2 | (3:6); batch_norm",
-    "C": "vgg (3:6)x2 | (3:8)x2; batch_norm",
-}
 RIVALS = [name for name in METHODS if name != "mothernets"]
-
-
-def settings_of(**overrides):
-    config = get_config("digits")
-    with config.unlocked():
-        config.architectures = NETWORKS
-        config.update_from_flattened_dict(
-            {
-                "replicas": 1,
-                "train.batch_size": 10,
-                "train.epochs": 4,
-                "snapshot.cycle_epochs": 3,
-                "fge.cycle_epochs": 2,
-                **overrides,
-            }
-        )
-    return read_settings(config)
 
 
 @pytest.fixture(scope="module")
 def task():
-    rng = np.random.default_rng(0)
-    images = rng.integers(0, 256, (105, 8, 8, 1), np.uint8)
-    labels = (np.arange(105) % 3).astype(np.int32)
-    few = images[:9], labels[:9]
-    names = ("a", "b", "c")
-    mean, std = np.array([127.0], np.float32), np.array([74.0], np.float32)
-    dataset = Dataset(images, labels, *few, *few, *few, names, mean, std)
-    return make_task(
-        dataset, crop_padding=0, crop_border="black", flip="none", seed=3, batch_size=10
-    )
-
-
-def compose(task, method, **overrides):
-    settings = settings_of(**overrides)
-    return METHODS[method](task, settings, settings.members)
+    return noise_task()
 
 
 def test_the_single_network_is_as_large_as_the_mean(task):
@@ -91,7 +54,7 @@ def test_the_single_network_is_as_large_as_the_mean(task):
 @pytest.mark.parametrize("method", METHODS)
 def test_every_method_makes_as_many_members(task, method):
     composed = compose(task, method)
-    assert len(composed.members) == 3
+    assert len(composed.members) == (1 if method == "swa" else 3)
     trained = [name for stage in composed.stages for name in stage.members]
     assert len(set(trained)) == len(trained)
     architectures = {n: s.architecture for s in composed.stages for n in s.members}
@@ -108,9 +71,12 @@ def test_every_method_makes_as_many_members(task, method):
 
 
 @pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("epochs", [30.0, 47.5])
-def test_a_budget_is_spent_and_never_exceeded(task, method, epochs):
+@pytest.mark.parametrize(
+    ("epochs", "average"), [(30.0, "none"), (47.5, "none"), (31.3, "ema")]
+)
+def test_a_budget_is_spent_and_never_exceeded(task, method, epochs, average):
     options = {"budget.epochs": epochs, "budget.reference": "C"}
+    options |= {f"{own}.average": average for own in ("train", "hatch")}
     composed = compose(task, method, **options)
     settings = settings_of(**options)
     budget = budget_flops(task, settings, settings.members)
@@ -123,6 +89,8 @@ def test_a_budget_is_spent_and_never_exceeded(task, method, epochs):
         len(stage.members) * epoch_flops(stage, task) for stage in composed.stages
     )
     assert budget - everything < spent <= budget
+    averaged = [stage.spec.averaged for stage in composed.stages]
+    assert any(averaged) == (average != "none" or method == "swa")
 
 
 def test_few_epochs_have_a_short_warmup(task):

@@ -10,6 +10,7 @@ from fake_runs import Page, add_predictions, fake_results
 from matplotlib.colors import to_rgb
 
 from mothernets_jax import report
+from mothernets_jax.methods import METHODS
 from mothernets_jax.report import run_page
 from mothernets_jax.report.plots import style
 from mothernets_jax.report.plots.curves import curves_of
@@ -190,6 +191,8 @@ def stage(name, *members, errors=(0.5, 0.4)):
     [  # of the curves: the epoch and the error that each begins with
         ("snapshot-a_1 snapshot-a_2 snapshot-a_3", [(1, 0.5), (2, 0.4), (4, 0.4)]),
         ("fge-a fge-a_1 fge-a_2", [(1, 0.5), (2, 0.4), (4, 0.4)]),
+        ("star-mothernet_1 star-a_1 star-a_2", [(1, 0.5), (2, 0.4), (2, 0.4)]),
+        ("prune_and_tune-a prune_and_tune-a_1", [(1, 0.5), (2, 0.4)]),
         ("distillation-teacher distillation-a", [(1, 0.5), (1, 0.5)]),
         ("full_data-a_1 full_data-a_2", [(1, 0.5), (1, 0.5)]),
     ],
@@ -255,8 +258,9 @@ def luminance(colour):
 
 
 def test_colours_are_readable_and_markers_differ():
-    styles = [style.METHOD_STYLES[name] for name in SEVEN]
-    assert len({marker for _, marker in styles}) == 7
+    assert style.METHOD_STYLES.keys() == METHODS.keys()
+    styles = style.METHOD_STYLES.values()
+    assert len({marker for _, marker in styles}) == len(METHODS)
     for colour, _ in styles:  # 3 to 1 on white is WCAG's minimum for graphics
         assert 1.05 / (luminance(to_rgb(colour)) + 0.05) >= 3
 
@@ -280,8 +284,8 @@ DEFICIENCIES = {
 @pytest.mark.parametrize("deficiency", DEFICIENCIES)
 def test_colours_can_be_told_apart(deficiency):
     seen = []
-    for name in SEVEN:
-        colour = np.array(to_rgb(style.METHOD_STYLES[name][0]))
+    for name, _ in style.METHOD_STYLES.values():
+        colour = np.array(to_rgb(name))
         linear = np.where(
             colour <= 0.04045, colour / 12.92, ((colour + 0.055) / 1.055) ** 2.4
         )

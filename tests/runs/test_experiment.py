@@ -470,6 +470,7 @@ def test_without_a_budget_each_method_has_its_own_end(tmp_path):
             "hatch.epochs": 9,
             "snapshot.cycle_epochs": 5,
             "fge.cycle_epochs": 2,
+            "prune_and_tune.epochs": 5,
         }
     )
     methods = run(tmp_path, settings)["methods"]
@@ -481,6 +482,9 @@ def test_without_a_budget_each_method_has_its_own_end(tmp_path):
         "treenets": 2 * 4,
         "snapshot": 2 * 5,
         "fge": 9 + 1 + 2,
+        "swa": 9,
+        "star": 3 * 4,
+        "prune_and_tune": 9 + 2 * 5,
     }
     full_data = methods["full_data"]
     assert [member["epochs"] for member in full_data["members"].values()] == [4, 4]

@@ -2,6 +2,7 @@
 
 import ast
 import dataclasses
+import re
 from pathlib import Path
 
 import jax
@@ -97,4 +98,6 @@ def test_the_engine_names_no_method():
                 if isinstance(doc, list) and doc and isinstance(doc[0], ast.Expr):
                     doc[0].value = ast.Constant("")
             code = ast.unparse(tree).lower().replace("mothernets_jax", "")
-            assert [name for name in names if name in code] == [], path
+            # Not the "star" of a "start", nor the "swa" of a "swap".
+            found = [name for name in names if re.search(rf"{name}(?![tp])", code)]
+            assert found == [], path

@@ -20,6 +20,7 @@ from mothernets_jax.report.plots.style import (
 )
 
 _CHAINED = ("snapshot-", "fge-")  # stages that go on where the one before them ended
+_BRANCHED = ("star-", "prune_and_tune-")  # where the method's first network ended
 
 
 class Curve(NamedTuple):
@@ -71,6 +72,8 @@ def curves_of(method: dict, clusters: list[dict], metric: str) -> list[Curve]:
             start = ends.get(name) or ends.get(parents.get(name, ""))
             if stage["name"].startswith(_CHAINED) and ends:
                 start = list(ends.values())[-1]
+            if stage["name"].startswith(_BRANCHED) and ends:
+                start = next(iter(ends.values()))
             first = start[0] if start else 0
             epochs = [*range(first + 1, first + 1 + len(errors))]
             if start:

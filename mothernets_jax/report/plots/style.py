@@ -51,7 +51,7 @@ STYLE: dict[Any, Any] = {
 
 
 # Okabe and Ito's colours, but for their yellows and light blue, too pale on white. The
-# colour-blind can tell all seven apart; each has a marker of its own besides.
+# colour-blind can tell all of them apart; each has a marker of its own besides.
 METHOD_STYLES = {
     "mothernets": ("#0072b2", "o"),
     "full_data": ("#d55e00", "s"),
@@ -60,10 +60,20 @@ METHOD_STYLES = {
     "treenets": ("#7a4419", "v"),
     "snapshot": ("#5a22a0", "P"),
     "fge": ("#6b6b6b", "X"),
+    "swa": ("#101010", "*"),
+    "star": ("#a00040", "p"),
+    "prune_and_tune": ("#3030ff", "h"),
 }
 
 
-METHOD_LABELS = {"mothernets": "MotherNets", "treenets": "TreeNets", "fge": "FGE"}
+METHOD_LABELS = {
+    "mothernets": "MotherNets",
+    "treenets": "TreeNets",
+    "fge": "FGE",
+    "swa": "SWA",
+    "star": "StarSSE",
+    "prune_and_tune": "Prune and Tune",
+}
 
 
 def settings_text(settings: Mapping[str, Any]) -> str:
@@ -90,7 +100,7 @@ def method_styles(methods: Iterable[str]) -> dict[str, tuple[str, str]]:
     """A colour and a marker for each method; the known methods always keep theirs."""
     methods = list(methods)
     spare = [style for name, style in METHOD_STYLES.items() if name not in methods]
-    spare += [(colour, m) for m in "<>*hpd" for colour, _ in METHOD_STYLES.values()]
+    spare += [(colour, m) for m in "<>Hd8" for colour, _ in METHOD_STYLES.values()]
     others = cycle(spare)  # with more methods than colours, other markers
     return {name: METHOD_STYLES.get(name) or next(others) for name in methods}
 
