@@ -434,7 +434,7 @@ def test_the_digest_differs_where_any_field_differs():
 def as_before(settings):
     """The values that tell experiments apart, without fields that once were not."""
     values = settings.to_json()
-    for name in ("prices", "combine", "checkpoint"):
+    for name in ("prices", "combine", "checkpoint", "swa", "prune_and_tune"):
         values.pop(name)
     later = {
         "data": ("workers", "resize", "test_fraction"),
