@@ -4,6 +4,7 @@ Divergence is judged in `divergence`, time in `clock`; unfinished work is saved 
 `autosave`.
 """
 
+import functools
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -255,7 +256,7 @@ class _StageRun:
         errors = self._validation_errors({n: s.predictor for n, s in kept.items()})
         reasons = multihost.run_on_host0(lambda: unpredictable(errors))
         state.left_out |= {
-            name: f"of its averaged weights {reason}"
+            name: f"{reason}, with its averaged weights"
             for name, reason in reasons.items()
         }
         return {name: {"validation_error": error} for name, error in errors.items()}
@@ -317,17 +318,15 @@ class _StageRun:
         self, networks: Mapping[str, Variables]
     ) -> dict[str, float | None]:
         """Validation errors of networks, as fractions, by name."""
-        evaluating = self._clock.stopwatch()
-        errors = {
-            name: validation_error(
-                self._stage.architecture,
-                variables,
-                self._task.dataset,
-                batch_size=self._task.evaluation_batch,
-                executables=self._executables,
-            )
-            for name, variables in networks.items()
-        }
+        evaluating, task = self._clock.stopwatch(), self._task
+        judge = functools.partial(
+            validation_error,
+            self._stage.architecture,
+            dataset=task.dataset,
+            batch_size=task.evaluation_batch,
+            executables=self._executables,
+        )
+        errors = {name: judge(variables) for name, variables in networks.items()}
         self._state.clocks["eval_seconds"] += evaluating()
         return errors
 
