@@ -1,9 +1,9 @@
 """What a save's arrays are, read from small files before anything large is decoded.
 
 Orbax and TensorStore take what files say at its word: that an array is of a type of a
-gigabyte an element, or that a few bytes decode to thousands of times as many. So this is
-looked at first, and all but what `checkpoints.save` writes is refused. A save's folder is
-a store of type OCDBT: values by key, in nodes of a B-tree that are compressed by
+gigabyte an element, or that a few bytes decode to thousands of times as many. So this
+is looked at first, and all but what `checkpoints.save` writes is refused. A save's
+folder is a store of type OCDBT: values by key, in nodes of a B-tree, compressed by
 Zstandard. Each array is of format Zarr 2, in a single chunk: its description is at the
 key `NAME/.zarray`, its numbers at `NAME/0.0`, as many zeros as it has axes.
 
@@ -57,7 +57,7 @@ _UNCOMPRESSED, _ZSTD = 0, 1
 def saved_arrays(folder: Path) -> dict[str, Any]:
     """Shapes and dtypes of a save's arrays, in the tree in which they were saved.
 
-    No array is decoded, and its numbers, still compressed, are held one array at a time.
+    No array is decoded; its numbers, still compressed, are held one array at a time.
 
     Args:
         folder: absolute path of the folder that Orbax wrote.

@@ -43,16 +43,16 @@ def check_frame(data: bytes, most: int) -> None:
     frame = _read_header(data)
     if max(frame.content or 0, frame.window) > max(most, _LARGEST_WINDOW):
         raise ValueError(f"a Zstandard frame needs {frame.window:,} bytes")
-    size, end = 0, frame.blocks
+    size, place = 0, frame.blocks
     most_blocks = 64 + most // _FEWEST_BYTES
     for number, (regenerated, end) in enumerate(_blocks(data, frame.blocks)):
-        size += regenerated
+        size, place = size + regenerated, end
         if size > 4 * most + 2**24 or number > most_blocks:
             raise ValueError(
                 f"a Zstandard frame of {len(data):,} bytes may decode to far more "
                 f"than the {most:,} that are expected"
             )
-    if end + 4 * frame.has_checksum != len(data):
+    if place + 4 * frame.has_checksum != len(data):
         raise ValueError("a Zstandard frame ends elsewhere than its data")
 
 
