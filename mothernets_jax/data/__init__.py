@@ -2,7 +2,7 @@
 
 | name | images | options |
 |---|---|---|
-| `digits` | scikit-learn's handwritten digits, 8x8 | `fold` |
+| `digits` | scikit-learn's handwritten digits, 8x8 | `fold`, `test_fraction` |
 | `folder` | your own images | those of `cifar10`, `test_fraction` |
 | `cifar10` | TFDS, same names | `directory`, `image_size`, `crop`, `resize` |
 | `cifar100` | TFDS, same names | those of `cifar10` |
@@ -45,7 +45,7 @@ _LOADERS: dict[str, Callable[..., Arrays]] = {
 }
 # The options of `load` that each loader takes, as keyword arguments.
 _OPTIONS: dict[str, tuple[str, ...]] = {
-    "digits": ("fold",),
+    "digits": ("fold", "test_fraction"),
     "folder": (
         "directory",
         "image_size",
@@ -89,14 +89,14 @@ def load(
             `svhn`, `imagenet`, or `tfds:NAME` for any other set of TFDS.
         directory: for `folder`, the folder that holds train/ and test/, or the class
             folders; for TFDS, where it keeps its data sets, empty for its default.
-        fold: for `digits`, number of the fifth that is the test set, 0 to 4.
+        fold: for `digits`, number of the fold that is the test set, from 0 on.
         train_examples: number of images to train on; None for all that are left.
         validation_fraction: share of the training set to keep for validation, in
             [0, 1); not applied to a data set with a validation split of its own.
         calibration_fraction: share of the training set to keep for calibration, in
             [0, 1); both shares together are less than 1.
-        test_fraction: for a folder without a test set, the share of each class, in
-            (0, 1), that becomes the test set.
+        test_fraction: for the digits and a folder without a test set, the share of each
+            class, in (0, 1), that becomes the test set.
         image_size: for a folder and TFDS, height and width, in pixels, to resize to;
             None where the images have one size already.
         crop: for a folder and TFDS, `shift`, or `resized` for ImageNet's random parts,

@@ -17,8 +17,9 @@ from mothernets_jax.metrics.classification import log_probabilities
 from mothernets_jax.metrics.paired import error_difference, mean_difference
 from mothernets_jax.storage import files
 
-_FOLDER = "test_scores"
-_MOST_BYTES = 2**28  # of a file, and of an array in it
+FOLDER = "test_scores"
+# The most bytes that scores may have, those of some 30 million images.
+_MOST_BYTES = 2**28
 _BAD_ZIP = (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError)
 
 
@@ -50,7 +51,7 @@ def write_scores(workdir: Path, method: str, scores: ImageScores) -> None:
     """Writes a method's scores into its run's folder, whole or not at all."""
     stream = io.BytesIO()
     np.savez_compressed(stream, wrong=scores.wrong, nll=scores.nll)
-    path = _path(workdir, method)
+    path = scores_path(workdir, method)
     path.parent.mkdir(exist_ok=True)
     files.write_whole(path, stream.getvalue())
 
@@ -65,7 +66,7 @@ def read_scores(workdir: Path, method: str) -> ImageScores | None:
         ValueError: the file is damaged.
         OSError: the file cannot be read.
     """
-    path = _path(workdir, method)
+    path = scores_path(workdir, method)
     if not path.exists():
         return None
     try:
@@ -104,14 +105,15 @@ def _array(archive: zipfile.ZipFile, name: str) -> np.ndarray:
         return np.frombuffer(file.read(shape[0] * dtype.itemsize), dtype)
 
 
-def _path(workdir: Path, method: str) -> Path:
-    return workdir / _FOLDER / f"{method}.npz"
+def scores_path(workdir: Path, method: str) -> Path:
+    """The file of a method's scores in its run's folder."""
+    return workdir / FOLDER / f"{method}.npz"
 
 
 def _damaged(path: Path, how: str) -> str:
     return (
-        f"{path} is damaged ({how}): delete it to go without paired intervals, or "
-        f"delete results.json beside {_FOLDER}/, too, and give the run's command again"
+        f"{path} is damaged ({how}): give the run's command again, and it is made "
+        "again, or delete it to go without paired intervals"
     )
 
 

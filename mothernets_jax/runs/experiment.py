@@ -1,6 +1,7 @@
 """Run an experiment: train its methods' stages, evaluate and report."""
 
 import contextlib
+import functools
 import logging
 import time
 from collections.abc import Collection, Mapping
@@ -285,8 +286,9 @@ def _train_methods(
                 interruption.check()
             progress.message(outcomes.add(method, entry, settings.combine, task))
     outcomes.check_any()
-    methods, failed, paired = multihost.run_on_host0(lambda: outcomes.compared(workdir))
-    return Outcomes(methods, failed, paired)
+    assert context.workdir is not None
+    compared = functools.partial(outcomes.compared, context.workdir)
+    return Outcomes(*multihost.run_on_host0(compared))
 
 
 def _compositions(task: Task, settings: Settings) -> dict[str, MethodPlan]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from mothernets_jax.config.settings import Settings
-from mothernets_jax.ensembles import places, saving
+from mothernets_jax.ensembles import image_scores, places, saving
 from mothernets_jax.ensembles.record import is_failure
 from mothernets_jax.runs.run_folder import RunLock, has_settings
 from mothernets_jax.stages.context import METRICS
@@ -61,6 +61,7 @@ def _check(workdir: Path, method: str, *, failed: bool) -> None:
         raise FileNotFoundError(folder)
     if not failed:
         saving.verify(folder)
+        image_scores.read_scores(workdir, method)
     elif not is_failure(checkpoints.read_record(folder)):
         raise ValueError(f"{folder} is an ensemble, of a method that has none")
     if not places.is_own(workdir, method):

@@ -20,6 +20,7 @@ from mothernets_jax.ensembles.image_scores import (
     image_scores,
     paired_differences,
     read_scores,
+    scores_path,
     write_scores,
 )
 from mothernets_jax.ensembles.places import ENSEMBLES_FOLDER
@@ -180,6 +181,7 @@ def _evaluate(
     with interruption.shielded():
         context.guard(folder)
         write_ensemble(folder, ensemble)
+        context.guard(scores_path(workdir, method))
         write_scores(workdir, method, scores)
     figures = summarise(
         ensemble,

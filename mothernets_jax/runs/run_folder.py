@@ -13,6 +13,7 @@ from mothernets_jax.config.identity import (
 )
 from mothernets_jax.config.settings import Settings
 from mothernets_jax.data import run_record
+from mothernets_jax.ensembles import image_scores
 from mothernets_jax.ensembles.places import ENSEMBLES_FOLDER, record_of
 from mothernets_jax.runs.folder_lock import LOCK_NAME, FolderLock
 from mothernets_jax.stages.context import METRICS, STRATEGIES, UNFINISHED
@@ -26,7 +27,8 @@ _STAGES = "stages"
 # Where a run writes and deletes, files first, then folders and what is in them.
 _FILES = (LOCK_NAME, _CONFIG, seals.RESULTS, seals.NAME, run_record.NAME)
 _FILES += (STRATEGIES, METRICS, "report.html")
-_FOLDERS = ("plots", ENSEMBLES_FOLDER, f"{ENSEMBLES_FOLDER}/*", _STAGES, f"{_STAGES}/*")
+_FOLDERS = ("plots", image_scores.FOLDER, f"{image_scores.FOLDER}/*")
+_FOLDERS += (ENSEMBLES_FOLDER, f"{ENSEMBLES_FOLDER}/*", _STAGES, f"{_STAGES}/*")
 _FOLDERS += (f"{_STAGES}/*/{UNFINISHED}", f"{_STAGES}/*/{UNFINISHED}/*")
 # What a file system puts into any folder; hidden files are passed over, too.
 _NO_CONTENT = ("lost+found",)

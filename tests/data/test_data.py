@@ -304,7 +304,7 @@ def test_digits_are_sklearns_in_256_levels():
 
 @pytest.mark.parametrize("num_folds", [2, 5])
 def test_digits_folds_test_every_image_once(num_folds):
-    folds = [load_digits_fold(fold, num_folds) for fold in range(num_folds)]
+    folds = [load_digits_fold(fold, 1 / num_folds) for fold in range(num_folds)]
     everything = np.bincount(np.concatenate([folds[0][1], folds[0][3]]))
     tested = [np.bincount(test_labels) for _, _, _, test_labels, *_ in folds]
     np.testing.assert_array_equal(sum(tested), everything)
@@ -322,13 +322,22 @@ def test_digits_folds_test_every_image_once(num_folds):
     [
         ((5,), r"fold=5, expected 0 to 4: .* fold=0\.$"),
         ((-1,), "fold=-1, expected 0 to 4"),
-        ((0, 1), "num_folds=1, expected 2 to 174"),
-        ((0, 175), "num_folds=175, expected 2 to 174"),
+        ((4, 0.75), "fold=4, expected 0 to 3"),
+        ((0, 0.3), r"test_fraction=0\.3, but .*expected 1 / n, or 1 - 1 / n, .* 174"),
+        ((0, 0.001), r"test_fraction=0\.001, but"),
+        ((0, 0.999), r"test_fraction=0\.999, but"),
     ],
 )
 def test_digits_refuse(arguments, message):
     with pytest.raises(ValueError, match=message):
         load_digits_fold(*arguments)
+
+
+def test_digits_can_train_on_one_fold_and_test_on_all_others():
+    few, usual = load_digits_fold(1, 0.75), load_digits_fold(1, 0.25)
+    np.testing.assert_array_equal(few.train_images, usual.test_images)
+    np.testing.assert_array_equal(few.test_labels, usual.train_labels)
+    assert len(few.test_labels) > 1300
 
 
 # By name.

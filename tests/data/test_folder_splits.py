@@ -267,10 +267,8 @@ def test_a_fraction_that_draws_no_test_set_is_refused(tmp_path, fraction):
 
 
 def test_a_fraction_is_no_option_of_other_data():
-    with pytest.raises(
-        ValueError, match=r"test_fraction=0\.3 is given, but .*'digits'"
-    ):
-        load("digits", test_fraction=0.3)
+    with pytest.raises(ValueError, match=r"test_fraction=0\.3 is given, but .*'mnist'"):
+        load("mnist", test_fraction=0.3)
 
 
 # Copies across the splits.

@@ -7,17 +7,14 @@ then the images are changed, and the same settings are run again.
 import hashlib
 import json
 import logging
-import os
 import shutil
-import subprocess
-import sys
 from io import StringIO
-from pathlib import Path
 
 import jax
 import numpy as np
 import pytest
 from fake_runs import without_clocks
+from forked import launch
 from PIL import Image
 from rich.console import Console
 
@@ -31,7 +28,6 @@ from mothernets_jax.methods import read_settings
 from mothernets_jax.runs import experiment, load_task, stage_results
 from mothernets_jax.runtime.compilation import ProgramStore
 
-ROOT = Path(__file__).parents[2]
 STORE = ProgramStore()
 OVERRIDES = {
     "methods": ("full_data",),
@@ -443,21 +439,12 @@ def test_the_command_ends_with_exit_code_2(trained, tmp_path):
     rename(tmp_path / "images")
     (tmp_path / "tiny.py").write_text(CONFIG)
     images = tmp_path / "images"
-    done = subprocess.run(
-        [
-            sys.executable,
-            ROOT / "launch.py",
-            "--config=tiny.py",
-            "--workdir=run",
-            f"--config.data.dir={images}/known",
-            f"--config.data.ood_dir={images}/odd",
-        ],
+    done = launch(
+        "--config=tiny.py",
+        "--workdir=run",
+        f"--config.data.dir={images}/known",
+        f"--config.data.ood_dir={images}/odd",
         cwd=tmp_path,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
     )
     assert done.returncode == 2, done.stderr
     (line,) = [s for s in done.stderr.splitlines() if s.startswith("error: ")]

@@ -1,5 +1,7 @@
 """Scores on every test image: kept, read again, and subtracted pair by pair."""
 
+import zipfile
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -31,7 +33,7 @@ def test_scores_are_read_as_they_were_written(tmp_path):
         np.testing.assert_array_equal(ours, theirs)
 
 
-@pytest.mark.parametrize("damage", ["cut", "empty", "text", "arrays", "shapes"])
+@pytest.mark.parametrize("damage", ["cut", "empty", "text", "arrays", "shapes", "bomb"])
 def test_damaged_scores_are_named(tmp_path, damage):
     write_scores(tmp_path, "fge", image_scores(PROBABILITIES, LABELS))
     path = tmp_path / "test_scores" / "fge.npz"
@@ -39,11 +41,15 @@ def test_damaged_scores_are_named(tmp_path, damage):
     other = {"cut": content[:-30], "empty": b"", "text": b"no arrays at all"}
     if damage in other:
         path.write_bytes(other[damage])
+    elif damage == "bomb":  # 300 kB that unpack to 300 MB
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+            for name in ("wrong.npy", "nll.npy"):
+                archive.writestr(name, bytes(150 * 2**20))
     elif damage == "arrays":
         np.savez(path, wrong=np.zeros(3, bool))
     else:
         np.savez(path, wrong=np.zeros(3, bool), nll=np.zeros(4))
-    with pytest.raises(ValueError, match=r"fge.npz is damaged \(.*\): delete it"):
+    with pytest.raises(ValueError, match=r"fge.npz is damaged \(.*\): give the run's"):
         read_scores(tmp_path, "fge")
 
 

@@ -10,9 +10,7 @@ import functools
 import json
 import logging
 import os
-import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from io import StringIO
 from pathlib import Path
 
@@ -21,6 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from absl import flags
+from forked import launch_all
 from ml_collections import config_flags
 from PIL import Image
 from rich.console import Console
@@ -719,7 +718,7 @@ def test_a_bad_config_file(load, parts, tmp_path):
     check(lambda: load(tmp_path / "c.py"), parts)
 
 
-# The command line: a process for each, several at once.
+# The command line: a process for each.
 
 CONFIG = "--config=configs/vgg_ensemble.py"
 COMMANDS = [
@@ -731,19 +730,8 @@ COMMANDS = [
 
 @pytest.fixture(scope="module")
 def answers():
-    def launch(arguments):
-        return subprocess.run(
-            [sys.executable, "launch.py", *arguments],
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=False,
-        )
-
     shown = [*COMMANDS[0][0], "--debug"]
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        return list(pool.map(launch, [*(given for given, _ in COMMANDS), shown]))
+    return launch_all([*(given for given, _ in COMMANDS), shown])
 
 
 @pytest.mark.parametrize("number", range(len(COMMANDS)), ids=lambda i: COMMANDS[i][1])

@@ -5,30 +5,16 @@ import os
 import runpy
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
+from forked import LAUNCH, launch, launch_all
 from PIL import Image
 
 from configs.vgg_ensemble import get_config
 from mothernets_jax.config.identity import digest
 from mothernets_jax.methods import read_settings
 
-ROOT = Path(__file__).parents[2]
 CONFIG = "--config=configs/vgg_ensemble.py"
-
-
-def launch(*arguments, cwd=ROOT):
-    return subprocess.run(
-        [sys.executable, ROOT / "launch.py", *arguments],
-        cwd=cwd,
-        env=os.environ | {"PYTHONHASHSEED": "1"},  # not the one of this process
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
 
 
 def error_of(done):
@@ -57,9 +43,8 @@ MISTAKES = [
 
 @pytest.fixture(scope="module")
 def refusals():
-    """How each mistake is answered; all at once, since each answer takes seconds."""
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        return list(pool.map(lambda mistake: launch(*mistake[0]), MISTAKES))
+    """How each mistake is answered."""
+    return launch_all([arguments for arguments, _ in MISTAKES])
 
 
 @pytest.mark.parametrize("number", range(len(MISTAKES)), ids=lambda i: MISTAKES[i][1])
@@ -122,7 +107,15 @@ def test_a_run_and_the_same_command_again(tmp_path):
     (tmp_path / "tiny.py").write_text(TINY)
     config = runpy.run_path(str(tmp_path / "tiny.py"))["get_config"]()
     own_digest = digest(read_settings(config))  # of another process
-    done = launch("--config=tiny.py", cwd=tmp_path)
+    done = subprocess.run(
+        [sys.executable, LAUNCH, "--config=tiny.py"],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONHASHSEED": "1"},  # not the one of this process
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
     (workdir,) = (tmp_path / "runs").iterdir()
     assert workdir.name == f"tiny-{own_digest}"

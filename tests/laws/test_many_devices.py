@@ -5,32 +5,22 @@ starts. Of whole runs `test_several_hosts.py` has the same.
 """
 
 import json
-import os
 import socket
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
+from forked import ROOT, Forked
 
-ROOT = Path(__file__).parents[2]
 SCRIPTS = ROOT / "tests" / "scripts"
 
 
 def start(script, *arguments):
-    return subprocess.Popen(
-        [sys.executable, SCRIPTS / script, *map(str, arguments)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-    )
+    return Forked(SCRIPTS / script, *arguments)
 
 
-def output_of(process):
-    out, err = process.communicate(timeout=600)
-    assert process.returncode == 0, err
-    return out
+def output_of(started):
+    done = started.finish(600)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 @pytest.fixture(scope="module")

@@ -12,11 +12,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from fake_runs import without_clocks
+from forked import LAUNCH, Forked
 
 from mothernets_jax.runtime.distributed import together
 
 ROOT = Path(__file__).parents[2]
-LAUNCH = (ROOT / "launch.py", "--config=tiny.py")
 TINY = """
 from configs.vgg_ensemble import get_config as get_example
 
@@ -36,24 +36,27 @@ def free_port():
         return free.getsockname()[1]
 
 
-def start(*arguments, cwd=ROOT, **environment):
+def start_process(*arguments, cwd=ROOT):
     return subprocess.Popen(
         [sys.executable, *map(str, arguments)],
         cwd=cwd,
-        env=os.environ | {"PYTHONPATH": str(ROOT)} | environment,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )
 
 
-def finish(process):
+def finish(started):
     """Exit code, standard output and standard error."""
-    out, err = process.communicate(timeout=240)
-    return process.returncode, out, err
+    if isinstance(started, Forked):
+        done = started.finish(240)
+        return done.returncode, done.stdout, done.stderr
+    out, err = started.communicate(timeout=240)
+    return started.returncode, out, err
 
 
-def start_two_hosts(folder, *arguments):
+def start_two_hosts(folder, *arguments, start=Forked):
     """Starts the tiny experiment on two hosts, each in a folder of its own."""
     both, port = [], free_port()
     for host in (0, 1):
@@ -61,7 +64,8 @@ def start_two_hosts(folder, *arguments):
         cwd.mkdir(exist_ok=True)
         (cwd / "tiny.py").write_text(TINY)
         meet = f"--coordinator=localhost:{port} --num_hosts=2 --host={host}".split()
-        both.append(start(*LAUNCH, "--workdir=run", *meet, *arguments, cwd=cwd))
+        given = "--config=tiny.py", "--workdir=run", *meet, *arguments
+        both.append(start(LAUNCH, *given, cwd=cwd))
     return both
 
 
@@ -82,9 +86,10 @@ def trained(tmp_path_factory):
     """
     folder = tmp_path_factory.mktemp("hosts")
     (folder / "tiny.py").write_text(TINY)
-    alone = start(*LAUNCH, "--workdir=alone", cwd=folder)
-    four = start(
-        *LAUNCH,
+    alone = Forked(LAUNCH, "--config=tiny.py", "--workdir=alone", cwd=folder)
+    four = Forked(
+        LAUNCH,
+        "--config=tiny.py",
         "--workdir=four",
         "--config.strategy=vmap",
         cwd=folder,
@@ -172,7 +177,7 @@ def test_told_to_stop_both_hosts_stop_and_go_on(tmp_path):
     for name in ("whole", "stopped"):
         (tmp_path / name).mkdir()
     assert [code for code, _, _ in on_two_hosts(tmp_path / "whole", *longer)] == [0, 0]
-    both = start_two_hosts(tmp_path / "stopped", *longer)
+    both = start_two_hosts(tmp_path / "stopped", *longer, start=start_process)
     assert any("epoch 6/" in line for line in both[0].stderr)
     both[1].send_signal(signal.SIGTERM)
     for code, _, err in map(finish, both):
@@ -221,7 +226,7 @@ from mothernets_jax.runtime.distributed import together
 with together(False, sys.argv[1], 2, 1, seconds=2):
     print("met")
 """
-    code, out, err = finish(start("-c", program, f"localhost:{free_port()}"))
+    code, out, err = finish(start_process("-c", program, f"localhost:{free_port()}"))
     assert code == 2
     assert out == ""
     (line,) = err.splitlines()
@@ -232,7 +237,7 @@ with together(False, sys.argv[1], 2, 1, seconds=2):
 def test_hosts_agree_and_one_that_fails_ends_all():
     port = free_port()
     script = ROOT / "tests" / "scripts" / "two_hosts.py"
-    processes = [start(script, f"localhost:{port}", host) for host in (0, 1)]
+    processes = [Forked(script, f"localhost:{port}", host) for host in (0, 1)]
     both = [finish(process) for process in processes]
     found = [json.loads(out.splitlines()[-1]) for _, out, _ in both]
     assert [each.pop("own") for each in found] == [0, 1]

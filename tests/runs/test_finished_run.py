@@ -119,6 +119,16 @@ def test_an_ensemble_is_made_again_from_the_stages(
     assert not caplog.records  # done already
 
 
+def test_damaged_scores_are_made_again(finished, copy, trained, caplog):
+    scores = copy / "test_scores/mothernets.npz"
+    before = scores.read_bytes()
+    cut(copy, "test_scores/mothernets.npz")
+    assert without_clocks(run(copy, SETTINGS)) == finished[1]
+    assert "mothernets.npz is damaged" in caplog.text
+    assert scores.read_bytes() == before
+    assert not trained
+
+
 def test_what_is_missing_is_trained_and_no_more(finished, copy, trained):
     _, results, expected = finished
     shutil.rmtree(copy / "ensembles/mothernets")
@@ -204,7 +214,7 @@ def test_an_interrupted_mending_is_gone_on_with(finished, copy, monkeypatch):
 
 LINKS = [".lock", "config.json", "results.json", ".results.sha256", "data.json"]
 LINKS += ["metrics.jsonl", "strategies.json", "report.html", "plots", "stages"]
-LINKS += ["ensembles", "ensembles/full_data", "stages/*"]
+LINKS += ["ensembles", "ensembles/full_data", "stages/*", "test_scores"]
 
 
 @pytest.mark.parametrize("state", ["finished", "stopped"])

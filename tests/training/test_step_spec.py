@@ -36,6 +36,8 @@ CHANGES = {
     "coupling": SharedTrunk(2),
     "dtype": jnp.bfloat16,
     "flops_per_image": 3.0,
+    "averaged": True,
+    "masked": True,
 }
 
 
