@@ -16,7 +16,8 @@ def number(low: float, high: float) -> Check:
     """A check of a number from `low` to `high`."""
 
     def check(value: Any, place: str) -> None:
-        if type(value) not in (int, float) or not low <= value <= high:
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        if not is_number or not low <= value <= high:
             _refuse(value, place, f"a number from {low:g} to {high:g}")
 
     return check
