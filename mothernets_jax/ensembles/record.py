@@ -84,17 +84,7 @@ def from_json(record: Any) -> EnsembleRecord:
     if missing:
         raise ValueError(f"it lacks {', '.join(missing)}")
     members = record["members"]
-    if not isinstance(members, dict) or not 0 < len(members) <= MOST_MEMBERS:
-        raise ValueError(
-            f"members are {short_repr(members)}: expected 1 to {MOST_MEMBERS} by name"
-        )
-    for name, notation in members.items():
-        is_text = isinstance(notation, str) and len(notation) <= _LONGEST_NOTATION
-        if not is_name(name) or not is_text:
-            raise ValueError(
-                f"a member is {short_repr(name)}: {short_repr(notation)}: expected a "
-                "name of letters, digits and '_', and an architecture"
-            )
+    _check_members(members)
     class_names = record["class_names"]
     if not isinstance(class_names, list) or not all(
         isinstance(name, str) and len(name) <= _LONGEST_CLASS_NAME
@@ -127,6 +117,21 @@ def from_json(record: Any) -> EnsembleRecord:
         weights,
         temperatures,
     )
+
+
+def _check_members(members: Any) -> None:
+    """Refuses all but names of networks, and texts that may be their notation."""
+    if not isinstance(members, dict) or not 0 < len(members) <= MOST_MEMBERS:
+        raise ValueError(
+            f"members are {short_repr(members)}: expected 1 to {MOST_MEMBERS} by name"
+        )
+    for name, notation in members.items():
+        is_text = isinstance(notation, str) and len(notation) <= _LONGEST_NOTATION
+        if not is_name(name) or not is_text:
+            raise ValueError(
+                f"a member is {short_repr(name)}: {short_repr(notation)}: expected a "
+                "name of letters, digits and '_', and an architecture"
+            )
 
 
 def _mapping(name: str, value: Any, known: Any) -> dict[str, Any]:

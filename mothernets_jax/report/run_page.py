@@ -134,17 +134,22 @@ def _page(
         "metric": metric_of(methods),
         "members": member_tables(results),
         "architectures": html_table(architectures(results)),
-        "provenance": Html(
-            "\n".join(
-                f"<dt>{escaped(key)}</dt><dd><code>{escaped(value)}</code></dd>"
-                for key, value in results["provenance"].items()
-            )
-        ),
+        "provenance": _provenance(results),
     }
     for split in ("train", "validation", "test"):
         values[f"{split}_examples"] = f"{data[f'{split}_examples']:,}"
     title = f"{results['name']}: ensemble report"
     return fill("run_template.html", shown, title, values)
+
+
+def _provenance(results: dict) -> Html:
+    """What the run was made with, the items of a list."""
+    return Html(
+        "\n".join(
+            f"<dt>{escaped(key)}</dt><dd><code>{escaped(value)}</code></dd>"
+            for key, value in results["provenance"].items()
+        )
+    )
 
 
 def _class_values(results: dict) -> dict[str, str]:

@@ -79,8 +79,8 @@ def check_path(folder: Path) -> None:
     """
     if found := sorted(set("*?[]") & set(str(folder.absolute()))):
         raise ValueError(
-            f"{folder} has {' '.join(found)} in its path, where what is saved could "
-            "not be read again: choose another --workdir"
+            f"{folder} has {' '.join(found)} in its path, where nothing saved can be "
+            "read: choose another --workdir, or move what is there to another path"
         )
 
 
@@ -217,8 +217,8 @@ def _named_damage(folder: Path) -> Iterator[None]:
         lines = str(error).splitlines() or [type(error).__name__]
         reason = lines[0].partition(" [")[0][:150]
         raise DamagedError(
-            f"{folder.absolute() / _VARIABLES} cannot be restored ({reason}): delete "
-            f"{folder} to train it again"
+            f"{folder.absolute() / _VARIABLES} cannot be restored ({reason}): unless a "
+            f"newer version wrote it, delete {folder} to train it again"
         ) from error
 
 

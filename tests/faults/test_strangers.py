@@ -2,6 +2,7 @@
 
 import math
 import os
+import random
 import resource
 import shutil
 
@@ -9,12 +10,13 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 import pytest
-from storage.test_saved_arrays import put, repeated
+from storage.test_saved_arrays import get, put, repeated
 
 import mothernets_jax as mn
 from mothernets_jax.ensembles.record import from_json
 from mothernets_jax.storage import checkpoints, manifest
 
+ALTERED = int(os.environ.get("MOTHERNETS_JAX_DAMAGES", "15"))
 NETWORK = mn.parse("mlp 4")
 SHAPE, CLASSES = (2, 2, 1), ("dark", "bright")
 RECORD = {
@@ -174,6 +176,59 @@ def test_a_bomb_among_the_arrays_is_refused(tmp_path, key, value):
         mn.Ensemble.load(tmp_path)
     assert "\n" not in str(refused.value) and len(str(refused.value)) < 800
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 2**20  # KiB
+
+
+def test_altered_descriptions_are_refused_or_change_nothing(tmp_path, seed):
+    """Bytes of what the store holds, so that its own checksums are right, too."""
+    folder = save(tmp_path, RECORD, {"A": variables()}) / "ensembles" / "mine"
+    images, draw = np.arange(12, dtype=np.uint8).reshape(3, *SHAPE), random.Random(seed)
+    expected = mn.Ensemble.load(tmp_path).predict(images).tolist()
+    whole = {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+    refused = 0
+    for _ in range(ALTERED):
+        name = draw.choice((".zarray", ".zarray", "_METADATA"))
+        if name == "_METADATA":
+            path = folder / "variables" / name
+            path.write_bytes(altered(path.read_bytes(), draw))
+        else:
+            key = f"A.params.{draw.choice(('dense1', 'head'))}.kernel/{name}"
+            content = get(folder / "variables", key)
+            put(folder / "variables", key, altered(content, draw))
+        manifest.write(folder / "record.json", folder / "variables", RECORD)
+        try:
+            found = mn.Ensemble.load(tmp_path).predict(images).tolist()
+        except ValueError as error:
+            assert "\n" not in str(error) and len(str(error)) < 800
+            refused += 1
+        else:
+            assert found == expected
+        for path in (p for p in folder.rglob("*") if p.is_file()):
+            path.write_bytes(whole[path]) if path in whole else path.unlink()
+    assert refused > ALTERED // 2
+
+
+def altered(content, draw):
+    """Changes a digit, or cuts, repeats or drops a part."""
+    start = draw.randrange(len(content))
+    end = min(len(content), start + draw.randrange(1, 12))
+    digits = [n for n, byte in enumerate(content) if 48 <= byte < 58]
+    how = draw.choice(("digit", "digit", "cut", "repeat", "drop"))
+    if how == "digit":
+        place = draw.choice(digits)
+        return content[:place] + b"%d" % draw.randrange(10) + content[place + 1 :]
+    if how == "cut":
+        return content[:start]
+    if how == "repeat":
+        return content[:end] + content[start:]
+    return content[:start] + content[end:]
+
+
+def test_a_path_that_orbax_cannot_read_is_no_damage(saved, tmp_path):
+    moved = tmp_path / "run [1]"
+    shutil.copytree(saved, moved)
+    with pytest.raises(ValueError, match="in its path.*move what is there") as refused:
+        mn.Ensemble.load(moved)
+    assert "delete" not in str(refused.value)
 
 
 def test_files_that_no_such_ensemble_needs_are_refused(tmp_path):

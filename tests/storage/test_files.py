@@ -13,8 +13,8 @@ from mothernets_jax.storage import files
     [
         ("[" * 33 + "]" * 33, "more than 32 levels deep"),
         ("[" * 100_000, ""),
-        ("[" + "[]," * 2**22 + "[]]", "more than 8,388,608 values"),
-        ("[" + "1," * (2**23 + 1) + "1]", "more than 8,388,608 values"),
+        ("[" + "[]," * 2**21 + "[]]", "it has millions of values"),
+        ("[" + "1," * (2**23 + 1) + "1]", "it has millions of values"),
         ('{"a": ' + "1" * 5000 + "}", ""),
         ("\0" * (2**26 + 1), "at most 67,108,864 bytes"),
         ("{", ""),

@@ -42,11 +42,18 @@ def folder(original):
     return folder / "variables"
 
 
+def store_of(folder):
+    base = {"driver": "file", "path": f"{folder}/"}
+    return ts.KvStore.open({"driver": "ocdbt", "base": base}).result()
+
+
 def put(folder, key, value):
     """Writes a value into a store as TensorStore does, whatever it is."""
-    base = {"driver": "file", "path": f"{folder}/"}
-    store = ts.KvStore.open({"driver": "ocdbt", "base": base}).result()
-    store.write(key, value).result()
+    store_of(folder).write(key, value).result()
+
+
+def get(folder, key):
+    return store_of(folder).read(key).result().value
 
 
 def repeated(size):
