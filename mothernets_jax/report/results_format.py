@@ -9,6 +9,7 @@ from typing import Any
 
 from mothernets_jax.architectures.checks import MOST_CLASSES, MOST_MEMBERS
 from mothernets_jax.metrics.class_errors import distinct_names
+from mothernets_jax.report import columns
 from mothernets_jax.report.schema import (
     boolean,
     by_name,
@@ -24,6 +25,14 @@ from mothernets_jax.report.schema import (
 
 _MOST_METHODS, _MOST_STAGES, _MOST_EPOCHS = 50, 10_000, 1_000_000
 _MOST_DRAWN = 2 * MOST_MEMBERS  # MotherNets and members in the picture of the plan
+# A new column of a table is checked without a line here.
+_COLUMNS = {
+    *columns.worth_columns(unequal_classes=True),
+    *columns.terminal_columns(unequal_classes=False),
+    *columns.COSTS,
+    *columns.DIFFERENCES,
+    *columns.DETECTION,
+}
 
 _error, _share = number(0, 1), number(0, 1)
 _figure = nullable(number(-1e30, 1e30))
@@ -225,7 +234,12 @@ def check_results(results: Any) -> None:
         _check_predictions(method, place)
         _check_classes(method, place, data["class_names"], counted=counts is not None)
         _check_equivalent(method, place)
-    for name, method in results.get("failed", {}).items():
+    failed = results.get("failed", {})
+    for name, method in [*methods.items(), *failed.items()]:
+        for column in _COLUMNS:
+            found = columns.figure(method, column.path)
+            _figure(found, f"results.methods.{name}.{column.path}")
+    for name, method in failed.items():
         if not method["left_out"]:
             raise ValueError(f"results.failed.{name}.left_out is empty")
     for pair in results.get("paired", ()):

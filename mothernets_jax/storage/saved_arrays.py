@@ -163,7 +163,7 @@ def _described(store: ts.KvStore, name: str) -> jax.ShapeDtypeStruct:
     if len(text) > _MOST_DESCRIPTION_BYTES:
         raise ValueError(f"{name} is described in {len(text):,} bytes")
     found = json.loads(text)
-    shape = found.get("shape") if isinstance(found, dict) else None
+    shape: Any = found.get("shape") if isinstance(found, dict) else None
     sizes = isinstance(shape, list) and len(shape) <= _MOST_AXES
     if not sizes or not all(type(size) is int and 0 <= size < 2**40 for size in shape):
         raise ValueError(f"the array {name} is of shape {short_repr(shape)}")
