@@ -97,7 +97,7 @@ def fake_method(method, kinds, mothers, error, flops, validation):
         if group[0] in members:
             finished += len(group)
             point = {"members": finished, "train_flops": each * networks}
-            anytime.append({**point, "error": 2 * error - finished / 1e4})
+            anytime.append({**point, "error": max(0.0, 2 * error - finished / 1e4)})
     anytime[-1] |= {"train_flops": flops, "error": error}
     combines = {"average": error, "vote": 1.1 * error, "oracle": 0.4 * error}
     change = {"largest_logit_difference": 3e-6, "relative_logit_difference": 2e-7}

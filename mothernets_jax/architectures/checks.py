@@ -1,5 +1,6 @@
 """Argument checks for the public API, made before anything deeper can fail."""
 
+import math
 import numbers
 import re
 from typing import Any
@@ -8,6 +9,8 @@ from mothernets_jax.architectures import Architecture
 from mothernets_jax.utils.messages import short_repr
 
 MOST_MEMBERS = 250  # beyond, dividing them into clusters takes minutes
+MOST_VALUES = 2**31  # of an image: its pixels times its channels
+MOST_CLASSES = 10_000_000
 LONGEST_NAME = 64  # bytes, as file names have at most 255
 
 
@@ -38,16 +41,21 @@ def check_task(input_shape: Any, num_classes: Any) -> None:
             f"input_shape is {short_repr(input_shape)}: expected (height, width, "
             "channels) of one image, whole numbers from 1 on, such as (32, 32, 3)"
         )
+    if math.prod(input_shape) > MOST_VALUES:
+        raise ValueError(
+            f"input_shape is {short_repr(input_shape)}: expected an image of at most "
+            f"{MOST_VALUES:,} values"
+        )
     if _channels_first(input_shape):
         channels, *sides = input_shape
         raise ValueError(
             f"input_shape is {short_repr(input_shape)}, which has the channels first: "
             f"expected (height, width, channels) of one image, {(*sides, channels)}"
         )
-    if not is_whole(num_classes) or num_classes < 1:
+    if not is_whole(num_classes) or not 1 <= num_classes <= MOST_CLASSES:
         raise ValueError(
             f"num_classes is {short_repr(num_classes)}: expected a whole number from 1 "
-            "on"
+            f"to {MOST_CLASSES:,}"
         )
 
 

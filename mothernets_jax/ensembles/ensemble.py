@@ -105,7 +105,8 @@ class Ensemble:
 
         Raises:
             ValueError: images of another shape or dtype, an unknown combination, or
-                one whose weights or temperature were not fitted.
+                one whose weights or temperature were not fitted; or a member's logits
+                are not finite.
         """
         if combine not in NAMES:
             raise ValueError(
@@ -127,6 +128,12 @@ class Ensemble:
                 f"temperature: {how_to_fit}"
             )
         logits = self.member_logits(images, batch_size=batch_size)
+        for name, own in zip(self.members, logits, strict=True):
+            if not np.isfinite(own).all():
+                raise ValueError(
+                    f"the member {name} answers some of these images with numbers that "
+                    "are not finite: leave that member out"
+                )
         scores = combined(combine, logits, self.weights)
         if calibrated:
             scores = rescale(scores, self.temperatures[combine])

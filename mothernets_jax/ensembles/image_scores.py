@@ -6,6 +6,7 @@ Axes: [examples], the test images in the order of the data set.
 import io
 import itertools
 import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,6 +20,7 @@ from mothernets_jax.storage import files
 FOLDER = "test_scores"
 # The most bytes that scores may have, those of some 30 million images.
 _MOST_BYTES = 2**28
+_BAD_ZIP = (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError)
 
 
 class ImageScores(NamedTuple):
@@ -68,17 +70,39 @@ def read_scores(workdir: Path, method: str) -> ImageScores | None:
     if not path.exists():
         return None
     try:
-        with zipfile.ZipFile(path) as archive:
-            if sum(own.file_size for own in archive.infolist()) > _MOST_BYTES:
-                raise ValueError(f"it unpacks to more than {_MOST_BYTES:,} bytes")
-        with np.load(path) as arrays:
-            scores = ImageScores(arrays["wrong"], arrays["nll"])
-    except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        stream = io.BytesIO(files.read_bytes(path, _MOST_BYTES))
+        with zipfile.ZipFile(stream) as archive:
+            scores = ImageScores(_array(archive, "wrong"), _array(archive, "nll"))
+    except (ValueError, KeyError, EOFError, *_BAD_ZIP) as error:
         raise ValueError(_damaged(path, str(error))) from None
     kinds = scores.wrong.dtype.kind + scores.nll.dtype.kind
     if kinds != "bf" or not scores.wrong.shape == scores.nll.shape != ():
         raise ValueError(_damaged(path, "it holds other arrays"))
     return scores
+
+
+def _array(archive: zipfile.ZipFile, name: str) -> np.ndarray:
+    """Reads an array, after a look at how many numbers its header says there are.
+
+    Raises:
+        ValueError: it is no such array, or too large.
+        KeyError: it is not there.
+    """
+    info = archive.getinfo(f"{name}.npy")
+    if info.file_size > _MOST_BYTES or info.compress_type not in (
+        zipfile.ZIP_STORED,
+        zipfile.ZIP_DEFLATED,
+    ):
+        raise ValueError(f"{name} would have {info.file_size:,} bytes")
+    with archive.open(info) as file:
+        if np.lib.format.read_magic(file) != (1, 0):
+            raise ValueError(f"{name} is in another format")
+        shape, _, dtype = np.lib.format.read_array_header_1_0(file)
+        if len(shape) != 1 or dtype.kind not in "bf" or dtype.itemsize > 8:
+            raise ValueError("it holds other arrays")
+        if shape[0] * dtype.itemsize > info.file_size:
+            raise ValueError(f"{name} holds fewer numbers than it says")
+        return np.frombuffer(file.read(shape[0] * dtype.itemsize), dtype)
 
 
 def scores_path(workdir: Path, method: str) -> Path:

@@ -11,6 +11,10 @@ from mothernets_jax.ensembles.combine import NAMES
 from mothernets_jax.ensembles.weighting import FITS
 from mothernets_jax.utils.messages import short_repr
 
+_LONGEST_NOTATION, _LONGEST_CLASS_NAME = 100_000, 4096  # characters
+_LARGEST_MEAN = 1e6  # a pixel is from 0 to 255
+_STD_RANGE = _TEMPERATURE_RANGE = 1e-6, 1e6
+
 
 class EnsembleRecord(NamedTuple):
     """All that an ensemble has but its variables.
@@ -80,38 +84,30 @@ def from_json(record: Any) -> EnsembleRecord:
     if missing:
         raise ValueError(f"it lacks {', '.join(missing)}")
     members = record["members"]
-    if not isinstance(members, dict) or not 0 < len(members) <= MOST_MEMBERS:
-        raise ValueError(
-            f"members are {short_repr(members)}: expected 1 to {MOST_MEMBERS} by name"
-        )
-    for name, notation in members.items():
-        if not is_name(name) or not isinstance(notation, str):
-            raise ValueError(
-                f"a member is {short_repr(name)}: {short_repr(notation)}: expected a "
-                "name of letters, digits and '_', and an architecture"
-            )
+    _check_members(members)
     class_names = record["class_names"]
     if not isinstance(class_names, list) or not all(
-        isinstance(name, str) for name in class_names
+        isinstance(name, str) and len(name) <= _LONGEST_CLASS_NAME
+        for name in class_names
     ):
-        raise ValueError(f"class_names are {short_repr(class_names)}: expected texts")
+        raise ValueError(
+            f"class_names are {short_repr(class_names)}: expected texts of at most "
+            f"{_LONGEST_CLASS_NAME:,} characters"
+        )
     check_task(record["input_shape"], len(class_names))
     height, width, channels = record["input_shape"]
-    for name in ("mean", "std"):
-        _check_numbers(name, record[name], channels)
+    _check_numbers("mean", record["mean"], channels, -_LARGEST_MEAN, _LARGEST_MEAN)
+    _check_numbers("std", record["std"], channels, *_STD_RANGE)
     weights = _mapping("weights", record.get("weights", {}), FITS)
     for name, own in weights.items():
-        _check_numbers(f"weights.{name}", own, len(members))
-        if min(own) < 0 or not math.isclose(sum(own), 1, rel_tol=1e-3):
+        _check_numbers(f"weights.{name}", own, len(members), 0, 1 + 1e-3)
+        if not math.isclose(sum(own), 1, rel_tol=1e-3):
             raise ValueError(
-                f"weights.{name} are {short_repr(own)}: expected none below 0, sum 1"
+                f"weights.{name} are {short_repr(own)}: expected the sum 1"
             )
     temperatures = _mapping("temperatures", record.get("temperatures", {}), NAMES)
-    _check_numbers("temperatures", [*temperatures.values()], len(temperatures))
-    if min(temperatures.values(), default=1) <= 0:
-        raise ValueError(
-            f"temperatures are {short_repr(temperatures)}: expected above 0"
-        )
+    own = [*temperatures.values()]
+    _check_numbers("temperatures", own, len(own), *_TEMPERATURE_RANGE)
     return EnsembleRecord(
         {name: parse(notation) for name, notation in members.items()},
         record["mean"],
@@ -123,6 +119,21 @@ def from_json(record: Any) -> EnsembleRecord:
     )
 
 
+def _check_members(members: Any) -> None:
+    """Refuses all but names of networks, and texts that may be their notation."""
+    if not isinstance(members, dict) or not 0 < len(members) <= MOST_MEMBERS:
+        raise ValueError(
+            f"members are {short_repr(members)}: expected 1 to {MOST_MEMBERS} by name"
+        )
+    for name, notation in members.items():
+        is_text = isinstance(notation, str) and len(notation) <= _LONGEST_NOTATION
+        if not is_name(name) or not is_text:
+            raise ValueError(
+                f"a member is {short_repr(name)}: {short_repr(notation)}: expected a "
+                "name of letters, digits and '_', and an architecture"
+            )
+
+
 def _mapping(name: str, value: Any, known: Any) -> dict[str, Any]:
     """Checks that a value is a JSON object with none but known names."""
     if not isinstance(value, Mapping) or not set(value) <= set(known):
@@ -132,15 +143,13 @@ def _mapping(name: str, value: Any, known: Any) -> dict[str, Any]:
     return dict(value)
 
 
-def _check_numbers(name: str, value: Any, count: int) -> None:
-    """Refuses all but a list of `count` finite numbers."""
-    if isinstance(value, list) and len(value) == count and all(map(_is_finite, value)):
-        return
-    raise ValueError(f"{name} is {short_repr(value)}: expected {count} finite numbers")
-
-
-def _is_finite(value: Any) -> bool:
-    try:
-        return type(value) in (int, float) and math.isfinite(float(value))
-    except OverflowError:
-        return False
+def _check_numbers(name: str, value: Any, count: int, low: float, high: float) -> None:
+    """Refuses all but a list of `count` numbers from `low` to `high`."""
+    is_list = isinstance(value, list) and len(value) == count
+    if not is_list or not all(
+        type(own) in (int, float) and low <= own <= high for own in value
+    ):
+        raise ValueError(
+            f"{name} is {short_repr(value)}: expected {count} finite numbers from "
+            f"{low:g} to {high:g}"
+        )

@@ -19,6 +19,8 @@ from mothernets_jax.storage import checkpoints, files
 from mothernets_jax.utils.messages import short_repr
 
 _DTYPES = ("float32", "bfloat16", "float16", "float64")
+_MOST_BYTES = 8  # of a number
+_OVERHEAD = 2**24, 2**19  # bytes of an ensemble's other files, and of a member's
 
 
 def write(
@@ -43,6 +45,7 @@ def write(
         from_json(plain)
         for name, template in _template(record).items():
             _check_shapes(name, variables[name], template)
+            _check_finite(name, variables[name])
     except (TypeError, ValueError) as error:
         raise ValueError(f"the ensemble cannot be saved: {error}") from None
     saved = {
@@ -91,7 +94,13 @@ def read(folder: Path) -> tuple[EnsembleRecord, dict[str, Variables]]:
         OSError: a file cannot be read.
     """
     record, template = _verified(folder)
-    return record, checkpoints.read(folder, template)
+    variables = checkpoints.read(folder, template)
+    try:
+        for name, own in variables.items():
+            _check_finite(name, own)
+    except ValueError as error:
+        raise ValueError(f"{folder} cannot be used: {error}") from None
+    return record, variables
 
 
 def verify(folder: Path) -> None:
@@ -111,7 +120,7 @@ def _verified(folder: Path) -> tuple[EnsembleRecord, dict[str, Variables]]:
     """The record of a saved ensemble, and the shapes of its variables, all verified."""
     try:
         record = from_json(checkpoints.read_record(folder))
-        saved = checkpoints.saved_shapes(folder)
+        saved = checkpoints.saved_shapes(folder, most_bytes=_most_bytes(record))
         _check_members(saved, record.sizes())
     except files.DamagedError:
         raise
@@ -144,6 +153,24 @@ def _template(record: EnsembleRecord) -> dict[str, Variables]:
         name: abstract_variables(member, record.input_shape, classes)
         for name, member in record.members.items()
     }
+
+
+def _most_bytes(record: EnsembleRecord) -> int:
+    """Number of bytes that the files of an ensemble's variables have at most."""
+    # Statistics are no more than the parameters of the normalisations they belong to.
+    numbers = 2 * sum(record.sizes().values())
+    overhead, of_member = _OVERHEAD
+    return _MOST_BYTES * numbers + overhead + of_member * len(record.members)
+
+
+def _check_finite(name: str, variables: Variables) -> None:
+    """Refuses variables of which a number is NaN or infinite."""
+    for path, leaf in _leaves(variables).items():
+        if not np.isfinite(np.asarray(leaf)).all():
+            raise ValueError(
+                f"{path} of the member {name} holds numbers that are not finite, of "
+                "which nothing can be predicted: leave that member out"
+            )
 
 
 def _leaves(tree: Any) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from mothernets_jax.report.compare import compare
 from mothernets_jax.report.comparison_page import write_comparison
+from mothernets_jax.report.findings import UNVERIFIED
 from mothernets_jax.report.finished_runs import check_comparable, read_run
 from mothernets_jax.report.run_page import write_report
 from mothernets_jax.report.trials import read_trials
@@ -47,7 +48,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
                     raise ValueError(
                         f"--{name} is for a comparison: expected several runs"
                     )
-            path = write_report(runs[0].results, options.runs[0])
+            path = write_report(
+                runs[0].results, options.runs[0], unverified=not runs[0].verified
+            )
         else:
             check_comparable(runs)
             out = options.out or options.runs[0].absolute().parent / "comparison.html"
@@ -58,6 +61,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    for run in runs:
+        if not run.verified:
+            print(f"warning: {run.folder}: {UNVERIFIED}", file=sys.stderr)
     print(f"report: {path}")
     return 0
 

@@ -12,7 +12,7 @@ from typing import Any
 from mothernets_jax.metrics.class_balance import class_remarks, is_imbalanced
 from mothernets_jax.metrics.class_errors import distinct_names
 from mothernets_jax.report.columns import AVERAGE, BALANCED
-from mothernets_jax.report.page import html_table
+from mothernets_jax.report.page import Html, html_table
 from mothernets_jax.report.plots.style import method_label
 from mothernets_jax.utils.formatting import percent
 
@@ -106,7 +106,7 @@ def error_rows(results: Mapping[str, Any]) -> list[dict[str, str]]:
     ]
 
 
-def confusion_tables(results: Mapping[str, Any]) -> str:
+def confusion_tables(results: Mapping[str, Any]) -> Html:
     """Confusions of classes by each method's averaged ensemble.
 
     Args:
@@ -125,7 +125,7 @@ def confusion_tables(results: Mapping[str, Any]) -> str:
             label = html.escape(method_label(name))
             table = f'<div class="scroll">\n{html_table(rows)}\n</div>'
             tables.append(f"<h3>{label}</h3>\n{table}")
-    return "\n".join(tables)
+    return Html("\n".join(tables))
 
 
 def _matrix_rows(

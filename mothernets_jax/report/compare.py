@@ -75,12 +75,13 @@ def compare(runs: Sequence[Run]) -> dict[str, Any]:
         "data": runs[0].results["data"],
         "runs": [
             {
+                **run.results["provenance"],
                 "folder": run.folder,
                 "differs": settings_text(read_by(differs, run.results["methods"])),
                 "seed": run.settings["seed"],
                 "methods": list(run.results["methods"]),
                 "failed": list(run.results.get("failed", {})),
-                **run.results["provenance"],
+                **({} if run.verified else {"unverified": True}),
             }
             for run, differs in zip(runs, differing, strict=True)
         ],

@@ -3,8 +3,8 @@
 Both show one dictionary, the result of `compare.compare`.
 """
 
-import html
 import json
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -36,7 +36,7 @@ from mothernets_jax.report.findings import (
     comparison_remarks,
     comparison_warnings,
 )
-from mothernets_jax.report.page import draw_pictures, fill, html_table
+from mothernets_jax.report.page import Html, draw_pictures, fill, html_table
 from mothernets_jax.report.plots import style
 from mothernets_jax.report.plots.anytime import anytime
 from mothernets_jax.report.plots.frontier import frontier
@@ -150,7 +150,7 @@ def row_series(row: Row) -> Series:
 
 
 def _page(
-    comparison: dict, rows: list[Row], pictures: dict[str, str], trials: Trials
+    comparison: dict, rows: list[Row], pictures: Mapping[str, Html], trials: Trials
 ) -> str:
     data, runs = comparison["data"], comparison["runs"]
     labels, colours = [row.label for row in rows], [row.look[0] for row in rows]
@@ -165,13 +165,13 @@ def _page(
     several = any(row.std for row in rows)
     differ = any(run["differs"] for run in runs)
     certain = _certainty_values(comparison, rows)
-    values = dict.fromkeys(("frontier", "anytime"), "") | pictures | certain
+    values = {**dict.fromkeys(("frontier", "anytime"), ""), **pictures, **certain}
     values |= {
-        "name": html.escape(comparison["name"]),
-        "headline": html.escape(comparison_headline(errors)),
-        "remarks": html.escape(" ".join(comparison_remarks(errors))),
-        "warnings": html.escape(" ".join(comparison_warnings(runs))),
-        "data": html.escape(data["name"]),
+        "name": comparison["name"],
+        "headline": comparison_headline(errors),
+        "remarks": " ".join(comparison_remarks(errors)),
+        "warnings": " ".join(comparison_warnings(runs)),
+        "data": data["name"],
         "classes": str(len(data["class_names"])),
         "shape": " × ".join(map(str, data["input_shape"])),
         "test_examples": f"{data['test_examples']:,}",
@@ -183,7 +183,7 @@ def _page(
             if len({run.get("device") for run in runs}) > 1
             else ""
         ),
-        "unequal": html.escape(" ".join(remarks_on_classes(data))),
+        "unequal": " ".join(remarks_on_classes(data)),
         "balanced": BALANCED_NOTE if unequal else "",
         "worth": html_table(worth, colours=[*colours, style.FAINT]),
         "costs": html_table(_table(rows, COSTS), colours=colours),
@@ -192,7 +192,7 @@ def _page(
         "others": "another data set",
         "combinations": combined,
         "trials": html_table(trial_rows(trials)) if trials else "",
-        "trial_counts": html.escape(trial_counts(trials)) if trials else "",
+        "trial_counts": trial_counts(trials) if trials else "",
         "run_table": html_table([_run_row(run) for run in runs]),
     }
     shown = {*pictures, *(["combinations"] if combined else [])}
@@ -231,7 +231,7 @@ def _certainty_values(comparison: dict, rows: list[Row]) -> dict[str, str]:
         "paired_over": over if several else "",
         "other_pairs": pairs if len(comparison["paired"]) > len(paired) else "",
         "equivalents": html_table(worth) if worth else "",
-        "equivalent_caption": html.escape(caption),
+        "equivalent_caption": caption,
     }
 
 

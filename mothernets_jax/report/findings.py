@@ -9,6 +9,10 @@ from mothernets_jax.report.plots.style import method_label
 from mothernets_jax.utils.formatting import percent
 from mothernets_jax.utils.messages import in_short
 
+UNVERIFIED = (
+    "These results have no checksum: nothing tells whether they are as the run wrote "
+    "them."
+)
 # Of a normal distribution, within which 95% of it lie.
 _DEVIATIONS = 1.96
 
@@ -119,8 +123,8 @@ def warnings(results: dict) -> Iterable[str]:
                 )
 
 
-def comparison_warnings(runs: Iterable[dict]) -> Iterable[str]:
-    """Sentences on ensembles that are missing from a comparison and its means.
+def comparison_warnings(runs: Sequence[dict]) -> Iterable[str]:
+    """Sentences on ensembles that are missing, and on runs that nothing vouches for.
 
     Args:
         runs: the entry `runs` of the result of `compare.compare`.
@@ -132,6 +136,9 @@ def comparison_warnings(runs: Iterable[dict]) -> Iterable[str]:
                 f"{' and '.join(map(method_label, run['failed']))}, as none of the "
                 "networks could be trained: it has no part in the means."
             )
+    unverified = [run["folder"] for run in runs if run.get("unverified")]
+    if unverified:
+        yield f"{' and '.join(unverified)}: {UNVERIFIED}"
 
 
 def average_error(method: dict) -> float:

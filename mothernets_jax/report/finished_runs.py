@@ -1,14 +1,18 @@
 """Finished runs, read from their folders, and checks that they can be compared."""
 
-import json
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from mothernets_jax.architectures.checks import is_name
 from mothernets_jax.config.identity import digest_of, of_this_version
 from mothernets_jax.data import run_record
 from mothernets_jax.ensembles.image_scores import ImageScores, read_scores
+from mothernets_jax.report.results_format import check_results, check_settings
+from mothernets_jax.report.schema import by_name, fields, nullable, text
+from mothernets_jax.storage import files, seals
 
 
 class Run(NamedTuple):
@@ -22,6 +26,7 @@ class Run(NamedTuple):
             version.
         scores: each method's scores on the test images; empty for a run of an older
             version.
+        verified: whether the results are those that their checksum is of.
     """
 
     folder: str
@@ -29,6 +34,7 @@ class Run(NamedTuple):
     results: dict[str, Any]
     splits: Mapping[str, Mapping[str, Any]] = MappingProxyType({})
     scores: Mapping[str, ImageScores] = MappingProxyType({})
+    verified: bool = True
 
 
 def read_run(folder: Path) -> Run:
@@ -39,33 +45,63 @@ def read_run(folder: Path) -> Run:
     """
     if not folder.is_dir():
         raise ValueError(f"{folder} is no folder: expected that of a finished run")
-    settings, results = (
-        _read(folder / f"{name}.json") for name in ("config", "results")
-    )
+    settings = _read(folder / "config.json", check_settings)
+    results = _read(folder / seals.RESULTS, check_results)
     record = run_record.read(folder)
-    splits = record["data"]["splits"] if record else {}
-    found = {name: read_scores(folder, name) for name in results["methods"]}
+    splits = _splits(record, folder) if record else {}
+    names = [name for name in results["methods"] if is_name(name)]
+    found = {name: read_scores(folder, name) for name in names}
     scores = {name: own for name, own in found.items() if own is not None}
-    return Run(str(folder), of_this_version(settings), results, splits, scores)
+    verified = _is_verified(folder)
+    settings = of_this_version(settings)
+    return Run(str(folder), settings, results, splits, scores, verified)
 
 
-def _read(path: Path) -> dict[str, Any]:
-    if not path.exists():
+def _read(path: Path, check: Callable[[Any], None]) -> dict[str, Any]:
+    """Reads a file of a run, and checks that it is what a run writes."""
+    if not os.path.lexists(path):
         raise ValueError(
             f"{path.parent} holds no {path.name}: expected the folder of a finished "
             "run; give the command that began it again to finish it"
         )
+    content = files.read_json(path)
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is damaged ({error})") from None
-    if not isinstance(content, dict) or (
-        path.name == "results.json" and not {"methods", "data"} <= content.keys()
-    ):
+        check(content)
+    except ValueError as error:
         raise ValueError(
-            f"{path} is not what a run writes: expected its own {path.name}"
-        )
+            f"{path} is not what a run writes ({error}): expected its own {path.name}"
+        ) from None
     return content
+
+
+def _is_verified(folder: Path) -> bool:
+    """Tells whether results have a checksum, and refuses those that are not its.
+
+    Raises:
+        DamagedError: the results, or the file of checksums, are not as they were.
+    """
+    expected = seals.read(folder).get(seals.RESULTS)
+    path = folder / seals.RESULTS
+    if expected not in (None, seals.of_file(path)):
+        raise files.DamagedError(
+            f"{path} is damaged (it is not what its checksum in {seals.NAME} says): "
+            "give the command that made the run again"
+        )
+    return expected is not None
+
+
+def _splits(record: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """Digests of the splits of a run's data, from its record."""
+    digest = nullable(text(1000))
+    split = fields({}, {"labels": digest, "pixels": digest})
+    data = fields({"splits": by_name(split, 100, text(1000))})
+    try:
+        fields({"data": data})(record, "record")
+    except ValueError as error:
+        raise ValueError(
+            f"{folder / run_record.NAME} is not what a run writes ({error})"
+        ) from None
+    return record["data"]["splits"]
 
 
 def check_comparable(runs: Sequence[Run]) -> None:

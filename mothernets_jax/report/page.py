@@ -22,6 +22,11 @@ from mothernets_jax.storage.files import write_whole
 SYSTEM_FONTS = "system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif"
 PNG_DOTS_PER_INCH = 144  # twice the pixels of the page's plots
 
+
+class Html(str):
+    """A text that is HTML already; `fill` escapes every other one."""
+
+
 Drawing = Callable[[int], Figure | None]  # from a width in pixels
 
 
@@ -34,7 +39,7 @@ def fill(
         template: name of the body's file, which may include others.
         shown: the `id` of each section to keep; sections without one always stay.
         title: title of the page, plain text.
-        values: contents of the body's fields by name, as HTML.
+        values: contents of the body's fields by name; all but `Html` are escaped here.
 
     Returns:
         The page, HTML.
@@ -45,14 +50,20 @@ def fill(
     body = (folder / template).read_text("utf-8")
     body = include.sub(lambda m: (folder / m[1]).read_text("utf-8"), body)
     body = section.sub(lambda m: m[0] if m[1] in shown else "", body)
-    body = string.Template(body).substitute(values)
+    contents = {name: escaped(value) for name, value in values.items()}
+    body = string.Template(body).substitute(contents)
     frame = string.Template((folder / "page_template.html").read_text("utf-8"))
     return frame.substitute(title=html.escape(title), body=body)
 
 
+def escaped(value: object) -> Html:
+    """A value as HTML: what is `Html` as it is, of all else the text, escaped."""
+    return value if isinstance(value, Html) else Html(html.escape(str(value)))
+
+
 def draw_pictures(
     drawings: Mapping[str, Drawing], folder: Path | None
-) -> dict[str, str]:
+) -> dict[str, Html]:
     """Draws every plot for wide and for narrow screens, but those without data.
 
     Args:
@@ -73,7 +84,7 @@ def draw_pictures(
     return pictures
 
 
-def picture(wide: Figure, narrow: Figure) -> str:
+def picture(wide: Figure, narrow: Figure) -> Html:
     """An HTML image of a plot in two widths, as SVG in the reader's own font."""
     addresses = []
     for figure in (wide, narrow):
@@ -82,7 +93,7 @@ def picture(wide: Figure, narrow: Figure) -> str:
         svg = stream.getvalue().decode("utf-8").replace("'DejaVu Sans'", SYSTEM_FONTS)
         content = base64.b64encode(svg.encode("utf-8")).decode("ascii")
         addresses.append(f"data:image/svg+xml;base64,{content}")
-    return (
+    return Html(
         f'<picture><source media="(max-width: 799px)" srcset="{addresses[1]}">'
         f'<img src="{addresses[0]}" alt="The plot that the text above describes">'
         "</picture>"
@@ -97,7 +108,7 @@ def png(figure: Figure) -> bytes:
     return stream.getvalue()
 
 
-def html_table(rows: Sequence[dict[str, str]], *, colours: Sequence[str] = ()) -> str:
+def html_table(rows: Sequence[dict[str, str]], *, colours: Sequence[str] = ()) -> Html:
     """An HTML table of plain texts, escaped here, with cells labelled for phones.
 
     Args:
@@ -115,4 +126,4 @@ def html_table(rows: Sequence[dict[str, str]], *, colours: Sequence[str] = ()) -
             for name in others
         )
         lines.append(f"<tr>{cells}</tr>")
-    return "\n".join([*lines, "</tbody>\n</table>"])
+    return Html("\n".join([*lines, "</tbody>\n</table>"]))

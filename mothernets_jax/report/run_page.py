@@ -1,6 +1,6 @@
 """The report of a finished run: a page that explains itself, with its plots."""
 
-import html
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
@@ -21,12 +21,20 @@ from mothernets_jax.report.class_tables import (
 )
 from mothernets_jax.report.columns import COSTS, DETECTION, DIFFERENCES, worth_columns
 from mothernets_jax.report.findings import (
+    UNVERIFIED,
     headline,
     interval,
     remarks,
     warnings,
 )
-from mothernets_jax.report.page import Drawing, draw_pictures, fill, html_table
+from mothernets_jax.report.page import (
+    Drawing,
+    Html,
+    draw_pictures,
+    escaped,
+    fill,
+    html_table,
+)
 from mothernets_jax.report.plots import style
 from mothernets_jax.report.plots.anytime import anytime
 from mothernets_jax.report.plots.curves import curves_of, learning_curves, metric_of
@@ -36,6 +44,7 @@ from mothernets_jax.report.plots.member_errors import member_errors
 from mothernets_jax.report.plots.plan import draw_plan, family_of
 from mothernets_jax.report.plots.reliability import reliability_diagrams
 from mothernets_jax.report.plots.series import series_of
+from mothernets_jax.report.results_format import check_results
 from mothernets_jax.report.tables import (
     architectures,
     combination_tables,
@@ -48,28 +57,33 @@ from mothernets_jax.storage.files import write_whole
 from mothernets_jax.storage.links import refuse_links
 
 
-def write_report(results: dict, workdir: Path) -> Path:
+def write_report(results: dict, workdir: Path, *, unverified: bool = False) -> Path:
     """Writes `report.html` and `plots/*.png` for a finished run.
 
     Args:
         results: the content of the run's `results.json`.
         workdir: the run's folder; made where it does not exist.
+        unverified: whether the page says that nothing vouches for the results.
 
     Returns:
         The page's path. Every file is replaced whole or not at all; a link, too.
 
     Raises:
         LinkError: `plots` is a link.
+        ValueError: the results are not what a run writes.
     """
+    check_results(results)
     plots, path = Path(workdir) / "plots", Path(workdir) / "report.html"
     refuse_links(Path(workdir), plots)
     plots.mkdir(parents=True, exist_ok=True)
     pictures = draw_pictures(_drawings(results), plots)
-    write_whole(path, _page(results, pictures).encode("utf-8"))
+    write_whole(path, _page(results, pictures, unverified=unverified).encode("utf-8"))
     return path
 
 
-def _page(results: dict, pictures: dict[str, str]) -> str:
+def _page(
+    results: dict, pictures: Mapping[str, Html], *, unverified: bool = False
+) -> str:
     """The page, HTML, without the sections that there is nothing for."""
     methods, data = results["methods"], results["data"]
     everyone = with_failed(results)
@@ -95,40 +109,47 @@ def _page(results: dict, pictures: dict[str, str]) -> str:
         shown.add("detection")
     certain = _certainty_values(results)
     shown |= {name for name in ("paired", "equivalents") if certain[name]}
-    values = pictures | by_class | certain
+    values = {**pictures, **by_class, **certain}
     values |= {
-        "name": html.escape(results["name"]),
-        "headline": html.escape(headline(results)),
-        "remarks": html.escape(" ".join(remarks(results))),
-        "warnings": html.escape(" ".join(warnings(results))),
-        "data": html.escape(data["name"]),
+        "name": results["name"],
+        "headline": headline(results),
+        "remarks": " ".join(remarks(results)),
+        "warnings": " ".join([*warnings(results), UNVERIFIED * unverified]),
+        "data": data["name"],
         "classes": len(data["class_names"]),
         "shape": " × ".join(map(str, data["input_shape"])),
         "copies": _copies(data),
-        "notes": html.escape(" ".join(data.get("notes", ()))),  # none in older runs
-        "unequal": html.escape(" ".join(remarks_on_classes(data))),
+        "notes": " ".join(data.get("notes", ())),  # none in older runs
+        "unequal": " ".join(remarks_on_classes(data)),
         "interval": interval(results),
         "balanced": BALANCED_NOTE if unequal else "",
         "worth": html_table(worth, colours=[*of_everyone, style.FAINT]),
         "costs": html_table(comparison(everyone, COSTS), colours=of_everyone),
         "differences": html_table(comparison(methods, DIFFERENCES), colours=colours),
         "detection": html_table(comparison(methods, DETECTION), colours=colours),
-        "others": html.escape(", ".join(dict.fromkeys(others))),
+        "others": ", ".join(dict.fromkeys(others)),
         "combinations": combined,
         "after": _after_temperature(methods),
-        "apart": html.escape(" ".join(results.get("plan", {}).get("apart", ()))),
+        "apart": " ".join(results.get("plan", {}).get("apart", ())),
         "metric": metric_of(methods),
-        "members": "\n".join(member_tables(results)),
+        "members": member_tables(results),
         "architectures": html_table(architectures(results)),
-        "provenance": "\n".join(
-            f"<dt>{html.escape(key)}</dt><dd><code>{html.escape(str(value))}</code></dd>"
-            for key, value in results["provenance"].items()
-        ),
+        "provenance": _provenance(results),
     }
     for split in ("train", "validation", "test"):
         values[f"{split}_examples"] = f"{data[f'{split}_examples']:,}"
     title = f"{results['name']}: ensemble report"
     return fill("run_template.html", shown, title, values)
+
+
+def _provenance(results: dict) -> Html:
+    """What the run was made with, the items of a list."""
+    return Html(
+        "\n".join(
+            f"<dt>{escaped(key)}</dt><dd><code>{escaped(value)}</code></dd>"
+            for key, value in results["provenance"].items()
+        )
+    )
 
 
 def _class_values(results: dict) -> dict[str, str]:
@@ -167,7 +188,7 @@ def _certainty_values(results: dict) -> dict[str, str]:
         if len(results.get("paired", ())) > len(paired)
         else "",
         "equivalents": html_table(worth) if worth else "",
-        "equivalent_caption": html.escape(caption),
+        "equivalent_caption": caption,
     }
 
 

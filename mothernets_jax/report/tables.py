@@ -16,7 +16,7 @@ from mothernets_jax.report.columns import (
     with_shares,
 )
 from mothernets_jax.report.findings import average_error
-from mothernets_jax.report.page import html_table
+from mothernets_jax.report.page import Html, html_table
 from mothernets_jax.report.plots.style import method_label
 from mothernets_jax.utils.formatting import decimals, percent, quantity
 
@@ -70,7 +70,7 @@ def combination_tables(
     *,
     colours: Sequence[str] = (),
     unequal_classes: bool = False,
-) -> str:
+) -> Html:
     """Tables of the ways to combine members, one table for each measure.
 
     Args:
@@ -105,11 +105,15 @@ def combination_tables(
         if any(len(row) > 1 for row in rows):
             table = html_table(rows, colours=colours)
             tables.append(f'<h3>{title}</h3>\n<div class="cards">\n{table}\n</div>')
-    return "\n".join(tables)
+    return Html("\n".join(tables))
 
 
-def member_tables(results: dict) -> Iterable[str]:
-    """Yields HTML: each method's heading and table of networks, its ensemble last."""
+def member_tables(results: dict) -> Html:
+    """Each method's heading and table of networks, its ensemble last."""
+    return Html("\n".join(_member_tables(results)))
+
+
+def _member_tables(results: dict) -> Iterable[str]:
     unequal = has_unequal_classes(results["data"])
     planned = {m["name"]: m for c in planned_clusters(results) for m in c["members"]}
     for name, method in results["methods"].items():

@@ -1,6 +1,5 @@
 """Trials of settings before the runs of a comparison, and those that won."""
 
-import json
 import statistics
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -8,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from mothernets_jax.report.plots.style import method_label, settings_text
+from mothernets_jax.storage import files
 from mothernets_jax.utils.formatting import percent
 
+_MOST_BYTES = 2**26
 # For each method, `overrides` of settings and `validation_errors` of every trial.
 Trials = Mapping[str, Sequence[Mapping[str, Any]]]
 
@@ -28,7 +29,7 @@ def read_trials(path: Path) -> Trials:
     """
     expected = "expected what `python -m benchmarks.frontier` writes to --out"
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = files.parse_json(files.read_bytes(path, _MOST_BYTES))
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} is no JSON ({error}): {expected}") from None
     trials = content.get("trials") if isinstance(content, dict) else None

@@ -8,7 +8,6 @@ array, as of a stage whose members all diverged, is its record alone.
 
 import contextlib
 import errno
-import math
 import os
 import re
 import shutil
@@ -17,17 +16,14 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import numpy as np
 import orbax.checkpoint as ocp
 
-from mothernets_jax.storage import files, links, manifest
+from mothernets_jax.storage import files, links, manifest, saved_arrays
 from mothernets_jax.storage.files import DamagedError
 
 _RECORD = "record.json"
 _VARIABLES = "variables"
 _MANIFEST = "manifest.ocdbt"
-_SMALL = 2**26  # bytes of memory that anything may take
-_MOST_COMPRESSED = 100  # numbers that were trained are hardly compressed at all
 _SYSTEM_ERROR = re.compile(r"os_error_code='([0-9]+)'")  # as TensorStore writes it
 
 
@@ -83,8 +79,8 @@ def check_path(folder: Path) -> None:
     """
     if found := sorted(set("*?[]") & set(str(folder.absolute()))):
         raise ValueError(
-            f"{folder} has {' '.join(found)} in its path, where what is saved could "
-            "not be read again: choose another --workdir"
+            f"{folder} has {' '.join(found)} in its path, where nothing saved can be "
+            "read: choose another --workdir, or move what is there to another path"
         )
 
 
@@ -150,7 +146,7 @@ def verify(folder: Path, template: Mapping[str, Any]) -> None:
     compare(folder, saved_shapes(folder), template)
 
 
-def saved_shapes(folder: Path) -> dict[str, Any]:
+def saved_shapes(folder: Path, *, most_bytes: int | None = None) -> dict[str, Any]:
     """Shapes and dtypes of saved variables, after a check of their files' checksums.
 
     Nothing outside of the folder is read: names of files come from the folder itself,
@@ -158,26 +154,25 @@ def saved_shapes(folder: Path) -> dict[str, Any]:
 
     Args:
         folder: the save's folder.
+        most_bytes: number of bytes that the variables' files have at most; None for
+            any.
 
     Raises:
         DamagedError: the saved variables are damaged.
         OSError: the saved variables cannot be read.
+        ValueError: the path is one that Orbax cannot read from.
     """
+    check_path(folder)
     path = folder.absolute() / _VARIABLES
-    with _named_damage(folder), _checkpointer() as checkpointer:
+    with _named_damage(folder):
+        saved_arrays.check_sizes(path, most_bytes)
         manifest.check_files(folder / _RECORD, path)
         sealed = manifest.read(folder / _RECORD, path)
         if sealed is not None and not sealed.files:  # a record alone
             return {}
         if not (path / _MANIFEST).is_file():  # files named after arrays lead anywhere
             raise ValueError(f"its file {_MANIFEST} is missing")
-        found = checkpointer.metadata(path).item_metadata
-        if found is None or not isinstance(found.tree, dict):
-            raise ValueError("Orbax finds no arrays there")
-        _check_sizes(found.tree, path)
-        return jax.tree.map(
-            lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), found.tree
-        )
+        return saved_arrays.saved_arrays(path)
 
 
 def compare(
@@ -222,8 +217,8 @@ def _named_damage(folder: Path) -> Iterator[None]:
         lines = str(error).splitlines() or [type(error).__name__]
         reason = lines[0].partition(" [")[0][:150]
         raise DamagedError(
-            f"{folder.absolute() / _VARIABLES} cannot be restored ({reason}): delete "
-            f"{folder} to train it again"
+            f"{folder.absolute() / _VARIABLES} cannot be restored ({reason}): unless a "
+            f"newer version wrote it, delete {folder} to train it again"
         ) from error
 
 
@@ -238,26 +233,6 @@ def _named_by_the_system(folder: Path) -> Iterator[None]:
         if number is None:
             raise
         raise OSError(number, os.strerror(number), str(folder)) from error
-
-
-def _check_sizes(saved: dict[str, Any], path: Path) -> None:
-    """Refuses arrays that take far more memory than their files have bytes.
-
-    Raises:
-        ValueError: an array is in larger pieces than it is, or their files cannot hold
-            what they are said to.
-    """
-    size = 0
-    leaves, _ = jax.tree_util.tree_flatten_with_path(saved)
-    for place, leaf in leaves:
-        size += math.prod(leaf.shape) * np.dtype(leaf.dtype).itemsize
-        pieces = leaf.storage.chunk_shape if leaf.storage else None
-        if math.prod(pieces or ()) > max(1, math.prod(leaf.shape)):
-            name = jax.tree_util.keystr(place)
-            raise ValueError(f"{name} of shape {leaf.shape} is in pieces of {pieces}")
-    on_disk = sum(file.stat().st_size for file in path.rglob("*"))
-    if size > max(_SMALL, _MOST_COMPRESSED * on_disk):
-        raise ValueError(f"{size:,} bytes are said to be in files of {on_disk:,}")
 
 
 def _on_first_device(template: Mapping[str, Any]) -> dict[str, Any]:

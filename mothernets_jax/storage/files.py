@@ -6,7 +6,10 @@ import os
 from pathlib import Path
 from typing import Any
 
-_LARGEST_JSON = 2**28  # bytes
+_MOST_JSON_BYTES = 2**26
+# What these stand for takes up to a few hundred bytes of memory each.
+_MOST_BRACES, _MOST_BRACKETS, _MOST_COMMAS = 2**20, 2**21, 2**23
+_DEEPEST = 32  # levels of values in values
 
 
 class DamagedError(ValueError):
@@ -65,21 +68,70 @@ def without_nonfinite(value: Any) -> Any:
     return value
 
 
-def read_json(path: Path) -> Any:
-    """Reads a JSON file.
+def read_json(path: Path, *, most_bytes: int = _MOST_JSON_BYTES) -> Any:
+    """Reads a JSON file, whoever has written it, in less than 1 GiB of memory.
+
+    Args:
+        path: the file.
+        most_bytes: number of bytes that it may have.
 
     Raises:
-        DamagedError: the file is missing, not JSON, not a plain file, or above 256 MiB.
+        DamagedError: the file is missing, not JSON, not a plain file, too large, or its
+            values are too many or nested too deeply.
         OSError: the file cannot be read.
     """
     try:
-        if not path.is_file() or path.stat().st_size > _LARGEST_JSON:
-            raise ValueError(f"expected a file of at most {_LARGEST_JSON:,} bytes")
-        return json.loads(path.read_text(encoding="utf-8"))
+        return parse_json(read_bytes(path, most_bytes))
     except (ValueError, RecursionError) as error:
         raise DamagedError(
             f"{path} is damaged ({error}): delete it to make it again"
         ) from None
+
+
+def read_bytes(path: Path, most_bytes: int) -> bytes:
+    """Reads a plain file, and no pipe or device, of at most so many bytes.
+
+    Raises:
+        ValueError: the file is missing, no plain file, or larger.
+        OSError: the file cannot be read.
+    """
+    if path.is_file():
+        with path.open("rb") as file:
+            content = file.read(most_bytes + 1)
+        if len(content) <= most_bytes:
+            return content
+    raise ValueError(f"expected a file of at most {most_bytes:,} bytes")
+
+
+def parse_json(content: bytes) -> Any:
+    """Reads JSON of which nothing is known but its size.
+
+    Raises:
+        ValueError: it is not JSON, or its values are too many or nested too deeply.
+        RecursionError: its values are nested too deeply.
+    """
+    counts = [content.count(sign) for sign in (b"{", b"[", b",")]
+    most = (_MOST_BRACES, _MOST_BRACKETS, _MOST_COMMAS)
+    if any(found > limit for found, limit in zip(counts, most, strict=True)):
+        raise ValueError(
+            "it has millions of values, more than any that is written here"
+        )
+    value = json.loads(content.decode("utf-8"))
+    level = [value]
+    for _ in range(_DEEPEST):
+        level = [inner for outer in level for inner in _inner(outer)]
+        if not level:
+            return value
+    raise ValueError(f"its values are nested more than {_DEEPEST} levels deep")
+
+
+def _inner(value: Any) -> list[Any]:
+    """The lists and dictionaries in a value, which may be one of them."""
+    if isinstance(value, dict):
+        value = list(value.values())
+    if not isinstance(value, list):
+        return []
+    return [own for own in value if isinstance(own, dict | list)]
 
 
 def make_folder(folder: Path) -> None:

@@ -2,17 +2,21 @@
 
 import math
 import os
+import random
+import resource
 import shutil
 
 import jax
 import numpy as np
 import orbax.checkpoint as ocp
 import pytest
+from storage.test_saved_arrays import get, put, repeated
 
 import mothernets_jax as mn
 from mothernets_jax.ensembles.record import from_json
 from mothernets_jax.storage import checkpoints, manifest
 
+ALTERED = int(os.environ.get("MOTHERNETS_JAX_DAMAGES", "15"))
 NETWORK = mn.parse("mlp 4")
 SHAPE, CLASSES = (2, 2, 1), ("dark", "bright")
 RECORD = {
@@ -67,7 +71,10 @@ WRONG = [
     ("input_shape", [2, 2, -1]),
     ("input_shape", [2, 2, True]),
     ("input_shape", [2.0, 2, 1]),
+    ("input_shape", [10**400, 2, 1]),
+    ("input_shape", [2**20, 2**20, 1]),
     ("class_names", None),
+    ("class_names", ["x" * 5000, "y"]),
     ("class_names", "ab"),
     ("class_names", [1, 2]),
     ("class_names", []),
@@ -77,8 +84,12 @@ WRONG = [
     ("mean", [10**400]),
     ("mean", [math.nan]),
     ("mean", [1.0, 1.0]),
+    ("mean", [1e308]),
+    ("mean", [True]),
     ("std", [0.0]),
     ("std", [-1.0]),
+    ("std", [1e-300]),
+    ("std", [1e308]),
     ("weights", 5),
     ("weights", [1.0]),
     ("weights", "abc"),
@@ -92,6 +103,9 @@ WRONG = [
     ("temperatures", {"average": 0}),
     ("temperatures", {"average": -1}),
     ("temperatures", {"average": math.nan}),
+    ("temperatures", {"average": 1e-300}),
+    ("temperatures", {"average": 10**400}),
+    ("members", {"A": "mlp 4 " * 10**6}),
 ]
 
 
@@ -132,6 +146,113 @@ def test_a_pipe_is_not_waited_for(tmp_path):
     os.mkfifo(folder / "record.json")
     with pytest.raises(ValueError, match="expected a file"):
         mn.Ensemble.load(tmp_path)
+
+
+@pytest.mark.parametrize("content", ["[[]," * 2**25, "[" * 10**6, '{"a":' * 10**6])
+def test_a_record_that_is_a_bomb_is_refused(tmp_path, content):
+    folder = save(tmp_path, RECORD, {"A": variables()}) / "ensembles" / "mine"
+    (folder / "record.json").write_text(content)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(ValueError, match="record.json is damaged"):
+        mn.Ensemble.load(tmp_path)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 2**20  # KiB
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        (".zarray", b'{"dtype": [["x", "<f4", [1000000000]]], "shape": [4, 4]}'),
+        (".zarray", b"[" * 4000),
+        ("0.0", repeated(8 * 2**30)),
+    ],
+)
+def test_a_bomb_among_the_arrays_is_refused(tmp_path, key, value):
+    """With checksums that are right; none of it is decoded."""
+    folder = save(tmp_path, RECORD, {"A": variables()}) / "ensembles" / "mine"
+    put(folder / "variables", f"A.params.dense1.kernel/{key}", value)
+    manifest.write(folder / "record.json", folder / "variables", RECORD)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(ValueError) as refused:
+        mn.Ensemble.load(tmp_path)
+    assert "\n" not in str(refused.value) and len(str(refused.value)) < 800
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 2**20  # KiB
+
+
+def test_altered_descriptions_are_refused_or_change_nothing(tmp_path, seed):
+    """Bytes of what the store holds, so that its own checksums are right, too."""
+    folder = save(tmp_path, RECORD, {"A": variables()}) / "ensembles" / "mine"
+    images, draw = np.arange(12, dtype=np.uint8).reshape(3, *SHAPE), random.Random(seed)
+    expected = mn.Ensemble.load(tmp_path).predict(images).tolist()
+    whole = {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+    refused = 0
+    for _ in range(ALTERED):
+        name = draw.choice((".zarray", ".zarray", "_METADATA"))
+        if name == "_METADATA":
+            path = folder / "variables" / name
+            path.write_bytes(altered(path.read_bytes(), draw))
+        else:
+            key = f"A.params.{draw.choice(('dense1', 'head'))}.kernel/{name}"
+            content = get(folder / "variables", key)
+            put(folder / "variables", key, altered(content, draw))
+        manifest.write(folder / "record.json", folder / "variables", RECORD)
+        try:
+            found = mn.Ensemble.load(tmp_path).predict(images).tolist()
+        except ValueError as error:
+            assert "\n" not in str(error) and len(str(error)) < 800
+            refused += 1
+        else:
+            assert found == expected
+        for path in (p for p in folder.rglob("*") if p.is_file()):
+            path.write_bytes(whole[path]) if path in whole else path.unlink()
+    assert refused > ALTERED // 2
+
+
+def altered(content, draw):
+    """Changes a digit, or cuts, repeats or drops a part."""
+    start = draw.randrange(len(content))
+    end = min(len(content), start + draw.randrange(1, 12))
+    digits = [n for n, byte in enumerate(content) if 48 <= byte < 58]
+    how = draw.choice(("digit", "digit", "cut", "repeat", "drop"))
+    if how == "digit":
+        place = draw.choice(digits)
+        return content[:place] + b"%d" % draw.randrange(10) + content[place + 1 :]
+    if how == "cut":
+        return content[:start]
+    if how == "repeat":
+        return content[:end] + content[start:]
+    return content[:start] + content[end:]
+
+
+def test_a_path_that_orbax_cannot_read_is_no_damage(saved, tmp_path):
+    moved = tmp_path / "run [1]"
+    shutil.copytree(saved, moved)
+    with pytest.raises(ValueError, match="in its path.*move what is there") as refused:
+        mn.Ensemble.load(moved)
+    assert "delete" not in str(refused.value)
+
+
+def test_files_that_no_such_ensemble_needs_are_refused(tmp_path):
+    folder = save(tmp_path, RECORD, {"A": variables()}) / "ensembles" / "mine"
+    with (folder / "variables" / "more").open("wb") as file:
+        file.truncate(2**25)
+    manifest.write(folder / "record.json", folder / "variables", RECORD)
+    with pytest.raises(ValueError, match="are needed at most"):
+        mn.Ensemble.load(tmp_path)
+
+
+@pytest.mark.parametrize("number", [math.nan, math.inf])
+def test_weights_that_are_no_numbers_are_refused(tmp_path, number):
+    members = {"A": jax.tree.map(lambda leaf: leaf * number, variables())}
+    save(tmp_path, RECORD, members)
+    with pytest.raises(ValueError, match="of the member A holds numbers that are not"):
+        mn.Ensemble.load(tmp_path)
+
+
+def test_answers_that_are_no_numbers_are_an_error(tmp_path):
+    members = {"A": jax.tree.map(lambda leaf: leaf * 0 + 1e38, variables())}
+    ensemble = mn.Ensemble.load(save(tmp_path, RECORD, members))
+    with pytest.raises(ValueError, match="the member A answers some of these images"):
+        ensemble.predict(np.full((3, *SHAPE), 255, np.uint8))
 
 
 def save_by_hand(folder, members, save_args):
