@@ -65,6 +65,8 @@ def read_scores(workdir: Path, method: str) -> ImageScores | None:
     path = _path(workdir, method)
     if not path.exists():
         return None
+    if not path.is_file():  # a pipe would be waited for
+        raise ValueError(_damaged(path, "it is no plain file"))
     try:
         with np.load(io.BytesIO(path.read_bytes())) as arrays:
             scores = ImageScores(arrays["wrong"], arrays["nll"])

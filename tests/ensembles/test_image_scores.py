@@ -1,5 +1,7 @@
 """Scores on every test image: kept, read again, and subtracted pair by pair."""
 
+import os
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -44,6 +46,13 @@ def test_damaged_scores_are_named(tmp_path, damage):
     else:
         np.savez(path, wrong=np.zeros(3, bool), nll=np.zeros(4))
     with pytest.raises(ValueError, match=r"fge.npz is damaged \(.*\): delete it"):
+        read_scores(tmp_path, "fge")
+
+
+def test_a_pipe_is_not_waited_for(tmp_path):
+    (tmp_path / "test_scores").mkdir()
+    os.mkfifo(tmp_path / "test_scores" / "fge.npz")
+    with pytest.raises(ValueError, match=r"fge.npz is damaged \(it is no plain file"):
         read_scores(tmp_path, "fge")
 
 
