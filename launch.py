@@ -13,7 +13,6 @@ from pathlib import Path
 from absl import app, flags
 from ml_collections import config_flags
 
-_CONFIG = config_flags.DEFINE_config_file("config", None, "The experiment's config.")
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run; default: runs/...")
 _PLAN = flags.DEFINE_bool("plan", False, "Print what would be done, and stop.")
 _DEBUG = flags.DEFINE_bool("debug", False, "Show the traceback of an error.")
@@ -25,21 +24,13 @@ flags.DEFINE_integer("host", None, "The number of this one, from 0.")
 
 def parse_flags(argv: list[str]) -> list[str]:
     """Parses the flags and loads the config; one line and exit code 2 if that fails."""
-    try:
-        arguments = flags.FLAGS(argv)
-        if len(arguments) > 1:
-            raise ValueError(
-                f"stray argument {arguments[1]!r}: a setting is --config.FIELD=VALUE"
-            )
-        if not flags.FLAGS["config"].present:
-            raise ValueError("--config is missing, e.g. configs/vgg_ensemble.py")
-        _CONFIG.value.to_dict()  # a missing file shows only when the config is touched
-    except Exception as error:  # noqa: BLE001 (a config file may fail in any way)
-        from mothernets_jax.config.file_errors import explain
+    from mothernets_jax.config import command_line, file_errors  # slow
 
-        print(f"error: {explain(error)}", file=sys.stderr)
+    try:
+        return command_line.parse(argv)
+    except Exception as error:  # noqa: BLE001 (a config file may fail in any way)
+        print(f"error: {file_errors.explain(error)}", file=sys.stderr)
         sys.exit(2)
-    return arguments
 
 
 def main(_argv: list[str]) -> None:
@@ -47,7 +38,7 @@ def main(_argv: list[str]) -> None:
     from mothernets_jax.methods import read_settings  # slow, hence after the flags
     from mothernets_jax.runs import experiment
     from mothernets_jax.runs.failures import explained
-    from mothernets_jax.runtime import compilation, distributed, logs
+    from mothernets_jax.runtime import compilation, devices, distributed, logs
     from mothernets_jax.runtime.interruption import InterruptedRunError
 
     logs.log_our_stages()
@@ -59,9 +50,10 @@ def main(_argv: list[str]) -> None:
     given = flags.FLAGS
     own = given.distributed, given.coordinator, given.num_hosts, given.host
     try:
-        frozen = read_settings(_CONFIG.value)
+        frozen = read_settings(flags.FLAGS.config)
         workdir = Path(_WORKDIR.value or f"runs/{name}-{digest(frozen)}")
         with distributed.together(*own) as console, explained(frozen, workdir):
+            devices.check_devices()
             if _PLAN.value:
                 experiment.show_plan(frozen, console)
                 return

@@ -21,6 +21,7 @@ from mothernets_jax.architectures import (
 from mothernets_jax.architectures.plain import Plain
 from mothernets_jax.architectures.residual_units import ResidualUnit
 from mothernets_jax.architectures.resnet import ResNet
+from mothernets_jax.utils.messages import short_repr
 
 _V5_BLOCKS = {
     "V13": "(3:64)x2 | (3:128)x2 | (3:256)x2 | (3:512)x2 | (3:512)x2",
@@ -76,7 +77,7 @@ def resnet_of_depth(depth: int, *, stem: str = "cifar", inner: float = 1.0) -> R
     """
     if depth not in _RESNETS:
         known = ", ".join(map(str, _RESNETS))
-        raise ValueError(f"depth is {depth}: expected one of {known}")
+        raise ValueError(f"depth is {short_repr(depth)}: expected one of {known}")
     counts, unit = _RESNETS[depth]
     outer = 4 if unit == "bottleneck" else 1
     stages = [

@@ -107,6 +107,31 @@ def forward_flops(
     return train_flops(architecture, input_shape, num_classes, stop=stop) / 3
 
 
+def kept_values(
+    architecture: Architecture, input_shape: tuple[int, int, int], num_classes: int
+) -> int:
+    """Values that training on one image keeps at least: what weight layers make.
+
+    The gradients need each of them, whatever a compiler fuses or computes again.
+
+    Args:
+        architecture: the network.
+        input_shape: (height, width, channels) of one image.
+        num_classes: number of outputs of the linear head.
+
+    >>> from mothernets_jax.architectures import parse
+    >>> kept_values(parse("vgg (3:8) | (3:16)"), (8, 8, 1), 10)
+    778
+    """
+    _check(architecture, input_shape, num_classes)
+    shapes = _shapes(architecture, input_shape, num_classes)
+    return sum(
+        math.prod(shapes[operation.name])
+        for operation in architecture.operations()
+        if isinstance(operation, Weight)
+    )
+
+
 def norm_positions(
     architecture: Architecture, input_shape: tuple[int, ...]
 ) -> dict[str, int]:

@@ -1,6 +1,7 @@
 """One-line explanations of errors in a config file or a flag."""
 
 _START = "start from configs/vgg_ensemble.py"
+_TUPLE = "--config.methods=\"('mothernets', 'full_data')\""
 
 
 def explain(error: Exception) -> str:
@@ -30,5 +31,15 @@ def explain(error: Exception) -> str:
         return (
             "the config file has no presets: leave out the ':' after its name, and "
             "what follows"
+        )
+    given = line.partition(":")[0]
+    if " as tuple" in line and given.startswith("flag --config."):
+        return f"{given}: expected a tuple such as {_TUPLE}"
+    if " as a ConfigDict" in line and given.startswith("flag --config."):
+        name = given.removeprefix("flag --").partition("=")[0]
+        value = "0.35" if name.endswith("prices") else "'mlp 8'"
+        return (
+            f"{given}: expected one entry, --{name}.NAME={value}, or all of them, "
+            f"--{name}=\"{{'NAME': {value}}}\""
         )
     return line.removeprefix("ValueError: ")

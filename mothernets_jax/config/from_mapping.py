@@ -1,12 +1,12 @@
 """A frozen dataclass from a nested mapping, checked field by field."""
 
 import dataclasses
-import difflib
 import types
 import typing
 from collections.abc import Mapping
 from typing import Any
 
+from mothernets_jax.config.unknown import no_setting
 from mothernets_jax.utils.messages import safe_name, short_repr
 
 _NAMES = {int: "a whole number", float: "a number", str: "text", bool: "True or False"}
@@ -19,7 +19,7 @@ def freeze(kind: type, values: Any, path: str) -> Any:
         kind: the dataclass; its fields are dataclasses, plain types, tuples and
             dictionaries of them, or such a type `| None`.
         values: the fields' values by name; those that have a default may be missing.
-        path: the mapping's name in messages, such as `config`.
+        path: the mapping's name in messages: `config`, or `config.` and a section.
 
     Raises:
         ValueError: an unknown field, or a wrong type; names the field, what was found
@@ -30,9 +30,8 @@ def freeze(kind: type, values: Any, path: str) -> Any:
     hints = typing.get_type_hints(kind)
     for name in values:
         if name not in hints:
-            close = difflib.get_close_matches(str(name)[:100], hints, n=1)
-            hint = f"did you mean {close[0]!r}?" if close else f"known: {list(hints)}"
-            raise ValueError(f"{path}.{safe_name(name)} is not a field: {hint}")
+            _, _, section = path.partition(".")
+            raise ValueError(no_setting(f"{section}.{name}" if section else str(name)))
     return kind(
         **{
             name: _convert(hint, values[name], f"{path}.{name}")

@@ -104,9 +104,12 @@ def _check_methods(settings: Settings, methods: tuple[str, ...]) -> None:
             hint = (
                 f" (did you mean {close[0]!r}?)" if close and close[0] != name else ""
             )
+            several = [found for found in re.findall(r"\w+", name) if found in methods]
+            syntax = f'. Several are a tuple: --config.methods="{tuple(several)}"'
             raise ValueError(
                 f"config.methods[{i}] is {short_repr(name)}{hint}: expected each of "
                 f"{', '.join(methods)} at most once"
+                + (syntax if len(several) > 1 else "")
             )
 
 

@@ -80,8 +80,9 @@ def check_memory(examples: Mapping[str, int], shape: tuple[int, int, int]) -> No
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     if needed > _MEMORY_SHARE * memory:
         *others, last = [f"{n:,} {name}" for name, n in examples.items() if n]
+        named = f"{', '.join(others)} and {last}" if others else last
         raise ArgumentError(
-            f"{', '.join(others)} and {last} images of {shape[0]}x{shape[1]} pixels "
+            f"{named} images of {shape[0]}x{shape[1]} pixels "
             f"take {needed / 2**30:,.1f} GiB; expected "
             f"at most {_MEMORY_SHARE:.0%} of this machine's memory of "
             f"{memory / 2**30:,.1f} GiB. Set a smaller ",

@@ -135,6 +135,17 @@ class Dataset(NamedTuple):
         return isinstance(self.train_images, EncodedImages)
 
     @property
+    def bytes_in_memory(self) -> int:
+        """Bytes of all images that are not streamed."""
+        splits = (
+            self.train_images,
+            self.calibration_images,
+            self.validation_images,
+            self.test_images,
+        )
+        return sum(own.nbytes for own in splits if isinstance(own, np.ndarray))
+
+    @property
     def num_classes(self) -> int:
         return len(self.class_names)
 

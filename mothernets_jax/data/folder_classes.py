@@ -26,6 +26,7 @@ from mothernets_jax.data.folder_splits import (
 )
 from mothernets_jax.data.split_sizes import stratified_order
 from mothernets_jax.utils.argument_errors import Argument, ArgumentError
+from mothernets_jax.utils.messages import is_utf8, short_repr
 
 TEST_FRACTION = 0.2
 
@@ -122,6 +123,11 @@ def find_images(directory: str, test_fraction: float = TEST_FRACTION) -> FoundIm
 def _list_split(folder: Path) -> _Split:
     split = _Split(folder, {}, [], other_entries(folder))
     for name in subfolders(folder):
+        if not is_utf8(name):
+            raise ValueError(
+                f"the class folder {short_repr(name)} in {folder} has a name that is "
+                "not UTF-8, as those of classes must be: rename it"
+            )
         listing = list_images(folder / name)
         split.images[name] = listing.images
         split.bad.extend(listing.bad)

@@ -109,7 +109,8 @@ def describe_skipped(root: Path, skipped: Sequence[Skipped]) -> str:
     for path, reason, is_image in sorted(skipped):
         if is_image:
             reason = f"{reason}, a format that is not read"
-        first.setdefault(reason, path.removeprefix(f"{root}/"))
+        shown = path.removeprefix(f"{root}/").encode("utf-8", "backslashreplace")
+        first.setdefault(reason, shown.decode())
         counts[reason] += 1
     parts = [
         f"{count:,} {reason} ({first[reason]}{', ...' if count > 1 else ''})"

@@ -26,6 +26,7 @@ from mothernets_jax.utils.argument_errors import (
     Assignment,
     MissingPathError,
 )
+from mothernets_jax.utils.messages import safe_name
 
 # Whatever their case.
 _NAMES = {
@@ -73,7 +74,12 @@ def find_folder(directory: str) -> Path:
     """
     if not directory:
         raise ArgumentError(f"no image folder is given; {LAYOUT}.", *_HINT_DIRECTORY)
-    root = Path(directory).expanduser().resolve()
+    try:
+        root = Path(directory).expanduser().resolve()
+    except (RuntimeError, OSError) as error:  # links in a circle, or an unknown ~user
+        raise ArgumentError(
+            f"no folder {safe_name(directory)} ({error}); {LAYOUT}.", *_HINT_DIRECTORY
+        ) from None
     if root.is_file():
         if root.name.lower().endswith(_ARCHIVES):
             raise ArgumentError(

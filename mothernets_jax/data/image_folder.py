@@ -20,7 +20,7 @@ from functools import partial
 
 import numpy as np
 
-from mothernets_jax.data import decoding, image_cache
+from mothernets_jax.data import checks, decoding, image_cache
 from mothernets_jax.data.dataset import Arrays, Images
 from mothernets_jax.data.digests import Source, digest_of_files
 from mothernets_jax.data.folder_classes import (
@@ -89,6 +89,13 @@ def load_image_folder(
         if len(found.train) * math.prod(in_files.image_shape) > memory_bytes:
             _refuse_bad(found.bad)
             images = dataclasses.replace(in_files, source=_source(found))
+        else:
+            in_memory = {
+                "training": len(found.train),
+                "validation": 0 if found.validation is None else len(found.validation),
+                "test": len(found.test),
+            }
+            checks.check_memory(in_memory, in_files.image_shape)
     if images is None:
         images, notes = _decode(found, image_size, resize)
 
@@ -139,7 +146,9 @@ def load_test_images(
         raise ValueError(f"no images in {folder}. {note}".rstrip())
     if note:
         _log.info("%s", note)
-    return _in_files(listing.images, image_size, crop, resize).read()
+    images = _in_files(listing.images, image_size, crop, resize)
+    checks.check_memory({"test": len(listing.images)}, images.image_shape)
+    return images.read()
 
 
 def _in_files(

@@ -9,6 +9,7 @@ import difflib
 import importlib.util
 import logging
 import multiprocessing
+import os
 import textwrap
 import threading
 from collections.abc import Iterator
@@ -105,7 +106,7 @@ def make_builder(name: str, directory: str) -> Any:
             f"cannot be imported ({error}): pip install -r requirements.txt"
         ) from error
     tfds_name = TFDS_NAMES.get(name) or name.removeprefix(PREFIX)
-    data_dir = Path(directory).expanduser() if directory else None
+    data_dir = Path(os.path.expanduser(directory)) if directory else None
     try:
         with _no_warnings():
             return tfds.builder(tfds_name, data_dir=data_dir)

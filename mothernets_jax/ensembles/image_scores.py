@@ -69,6 +69,8 @@ def read_scores(workdir: Path, method: str) -> ImageScores | None:
     path = scores_path(workdir, method)
     if not path.exists():
         return None
+    if not path.is_file():  # a pipe would be waited for
+        raise ValueError(_damaged(path, "it is no plain file"))
     try:
         stream = io.BytesIO(files.read_bytes(path, _MOST_BYTES))
         with zipfile.ZipFile(stream) as archive:

@@ -28,6 +28,8 @@ def read_trials(path: Path) -> Trials:
         ValueError: a file of anything else.
     """
     expected = "expected what `python -m benchmarks.frontier` writes to --out"
+    if path.exists() and not path.is_file():  # a pipe would be waited for
+        raise ValueError(f"{path} is no plain file: {expected}")
     try:
         content = files.parse_json(files.read_bytes(path, _MOST_BYTES))
     except (ValueError, RecursionError) as error:

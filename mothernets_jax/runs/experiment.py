@@ -20,7 +20,12 @@ from mothernets_jax.report import write_report
 from mothernets_jax.report.certainty import paired_lines
 from mothernets_jax.report.tables import comparison_table
 from mothernets_jax.runs import finished_run, run_folder
-from mothernets_jax.runs.limits import check_batch_norm, check_memory, check_steps
+from mothernets_jax.runs.limits import (
+    check_batch_norm,
+    check_filters,
+    check_memory,
+    check_steps,
+)
 from mothernets_jax.runs.load_task import (
     check_data,
     check_finished,
@@ -295,6 +300,7 @@ def _compositions(task: Task, settings: Settings) -> dict[str, MethodPlan]:
     members = settings.members
     found = {name: METHODS[name](task, settings, members) for name in settings.methods}
     stages = [stage for composition in found.values() for stage in composition.stages]
+    check_filters(stages, task)
     check_steps(stages, task)
     check_batch_norm(stages, task)
     return found

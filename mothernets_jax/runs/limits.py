@@ -4,8 +4,14 @@ import math
 from collections.abc import Iterable
 
 import jax
+import jax.numpy as jnp
 
-from mothernets_jax.architectures.costs import norm_positions, num_params
+from mothernets_jax.architectures.costs import (
+    kept_values,
+    norm_positions,
+    num_params,
+)
+from mothernets_jax.architectures.operations import Weight
 from mothernets_jax.runtime.devices import memory_bytes
 from mothernets_jax.stages.stage import Stage
 from mothernets_jax.stages.task import Task, steps_per_epoch
@@ -13,6 +19,8 @@ from mothernets_jax.utils.messages import short_repr
 
 MOST_STEPS = 100_000_000  # of a stage; each has a learning rate in memory
 
+# Sides of filters that are small, in pixels, whatever the images are.
+_SMALL_FILTER = 15
 _BYTES = 4  # of a parameter, its momentum or its gradient: float32
 
 
@@ -53,31 +61,63 @@ def check_batch_norm(stages: Iterable[Stage], task: Task) -> None:
             )
 
 
+def check_filters(stages: Iterable[Stage], task: Task) -> None:
+    """Refuses filters of which a part sees nothing but the padding, ever.
+
+    A filter of side 2n - 1 at one corner of an image of side n reaches the other one.
+
+    Raises:
+        ValueError: a filter is larger than that, and than 15 pixels.
+    """
+    height, width, _ = task.input_shape
+    most = max(2 * max(height, width) - 1, _SMALL_FILTER)
+    for stage in stages:
+        for operation in stage.architecture.operations():
+            size = operation.filter_size if isinstance(operation, Weight) else None
+            if size is not None and size > most:
+                raise ValueError(
+                    f"{operation.name} of {stage.name} "
+                    f"({short_repr(str(stage.architecture))}) has filters of "
+                    f"{size}x{size} pixels, and the images have {height}x{width}: "
+                    f"expected at most {most}x{most}, as what is beyond sees only the "
+                    "padding. Write a smaller filter"
+                )
+
+
 def check_memory(stages: Iterable[Stage], task: Task) -> None:
-    """Refuses stages whose parameters alone are too many for the devices.
+    """Refuses stages that cannot fit on the devices, however they are compiled.
 
     Whatever else a step needs depends on the compiler; if that is too much, `failures`
     explains the error.
 
     Raises:
         ValueError: the parameters and the momentum of a stage's members, with one
-            member's gradient, do not fit.
+            member's gradient and what its layers make of one batch, do not fit beside
+            the images.
     """
     on_cpu = jax.default_backend() == "cpu"  # devices of one machine share its memory
     available = memory_bytes() * (jax.process_count() if on_cpu else len(task.devices))
+    images = task.dataset.bytes_in_memory if on_cpu else 0
     for stage in stages:
         params = num_params(stage.architecture, task.input_shape, task.num_classes)
         members = len(stage.members)
-        needed = _BYTES * params * (2 * members + 1)
-        if needed > available:
+        trained = _BYTES * params * (2 * members + 1)
+        size = stage.recipe.batch_size
+        values = kept_values(stage.architecture, task.input_shape, task.num_classes)
+        bytes_of_each = _BYTES if task.dtype is None else jnp.dtype(task.dtype).itemsize
+        made = size * values * bytes_of_each
+        if trained + made + images > available:
             of_one = f" each of {members} networks" if members > 1 else " a network"
             raise ValueError(
                 f"{stage.name} trains{of_one} of {params:,} parameters "
                 f"({short_repr(str(stage.architecture))}), which take "
-                f"{gibibytes(needed)} with momentum and a gradient; expected at most "
-                f"{gibibytes(available)}, the memory of {len(task.devices)} "
+                f"{gibibytes(trained)} with momentum and a gradient; their layers make "
+                f"{gibibytes(made)} of a batch of {size:,}, and the images take "
+                f"{gibibytes(images)}: expected at most {gibibytes(available)} "
+                f"together, the memory of {len(task.devices)} "
                 f"{task.devices[0].device_kind}. Lower the networks' widths or "
-                "config.replicas, or use more or larger devices"
+                "config.replicas, lower config.train.batch_size, or use more or "
+                "larger devices"
             )
 
 

@@ -18,7 +18,7 @@ from mothernets_jax.ensembles.places import ENSEMBLES_FOLDER, record_of
 from mothernets_jax.runs.folder_lock import LOCK_NAME, FolderLock
 from mothernets_jax.stages.context import METRICS, STRATEGIES, UNFINISHED
 from mothernets_jax.storage import checkpoints, files, links, seals
-from mothernets_jax.utils.messages import safe_name
+from mothernets_jax.utils.messages import safe_name, short_repr
 
 _log = logging.getLogger(__name__)
 
@@ -222,7 +222,7 @@ def _explained(workdir: Path) -> Iterator[None]:
 def _differences(found: Any, wanted: Any, path: str = "config") -> str:
     """Fields in which two settings differ, with both values."""
     if not (isinstance(found, dict) and isinstance(wanted, dict)):
-        return f"{path} is {found!r} there and {wanted!r} here"
+        return f"{path} is {short_repr(found)} there and {short_repr(wanted)} here"
     names = sorted(found.keys() | wanted.keys())
     return "; ".join(
         _differences(found.get(name), wanted.get(name), f"{path}.{name}")

@@ -30,6 +30,25 @@ _PEAK_TFLOPS = {
 }
 
 
+def check_devices() -> None:
+    """Refuses a JAX_PLATFORMS that names devices which JAX cannot use here.
+
+    Raises:
+        ValueError: JAX finds no device.
+    """
+    try:
+        jax.devices()
+    except (RuntimeError, AssertionError) as error:
+        lines = str(error).partition(" (set JAX_PLATFORMS")[0].splitlines()
+        reason = f" ({lines[0].rstrip('. ')})" if lines else ""
+        asked = jax.config.jax_platforms  # type: ignore[attr-defined]
+        raise ValueError(
+            f"JAX_PLATFORMS is {asked!r}, and JAX finds no such device{reason}: unset "
+            "it to use what there is, or install what the devices need (an NVIDIA GPU "
+            "its driver, and pip install -r requirements-cuda.txt)"
+        ) from error
+
+
 def device_name() -> str:
     """Number and kind of the devices in use, such as `8 x NVIDIA H100`."""
     return f"{jax.device_count()} x {jax.devices()[0].device_kind}"

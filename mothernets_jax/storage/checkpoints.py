@@ -20,6 +20,7 @@ import orbax.checkpoint as ocp
 
 from mothernets_jax.storage import files, links, manifest, saved_arrays
 from mothernets_jax.storage.files import DamagedError
+from mothernets_jax.utils.messages import is_utf8, short_repr
 
 _RECORD = "record.json"
 _VARIABLES = "variables"
@@ -72,11 +73,17 @@ def save(folder: Path, variables: Mapping[str, Any], record: Mapping[str, Any]) 
 
 
 def check_path(folder: Path) -> None:
-    """Refuses a path that Orbax takes for a pattern: what it saves there is lost.
+    """Refuses a path that Orbax takes for a pattern, or cannot take at all.
 
     Raises:
-        ValueError: the path holds one of the characters * ? [ ].
+        ValueError: the path holds one of the characters * ? [ ], where what is saved
+            would be lost, or bytes that are no UTF-8.
     """
+    if not is_utf8(str(folder.absolute())):
+        raise ValueError(
+            f"{short_repr(str(folder.absolute()))} is not UTF-8, as the libraries that "
+            "save expect of the names of folders: choose another --workdir"
+        )
     if found := sorted(set("*?[]") & set(str(folder.absolute()))):
         raise ValueError(
             f"{folder} has {' '.join(found)} in its path, where nothing saved can be "

@@ -71,6 +71,7 @@ class MetricsLog:
 
     def _entries(self) -> list[dict[str, Any]]:
         """The entries of the lines that are whole."""
+        links.refuse_link(self._path)  # a pipe would be waited for
         text = self._path.read_text(encoding="utf-8", errors="replace")
         return [entry for line in text.splitlines() if (entry := _entry(line))]
 

@@ -49,3 +49,18 @@ def safe_name(name: Any) -> str:
     """
     text = str(name)
     return text if text.isprintable() and 0 < len(text) <= 60 else short_repr(text)
+
+
+def is_utf8(text: str) -> bool:
+    """Tells whether a text, such as a path, can be written as UTF-8.
+
+    Names of files whose bytes are no UTF-8 are text that cannot.
+
+    >>> is_utf8("é"), is_utf8("\\udcff")
+    (True, False)
+    """
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True

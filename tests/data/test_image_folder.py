@@ -1,6 +1,7 @@
 """The image folder: what it decodes to, and what is refused."""
 
 import logging
+import os
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 from image_folders import CLASSES, random_pixels, write_folder
 from PIL import Image
 
-from mothernets_jax.data import load, load_ood_images
+from mothernets_jax.data import checks, load, load_ood_images
 from mothernets_jax.data.image_folder import load_image_folder
 
 pytestmark = pytest.mark.usefixtures("cache_home")
@@ -279,3 +280,43 @@ def test_other_images_that_are_refused(folder, name, directory, known, message):
     directory = str(folder) if directory is None else directory
     with pytest.raises(ValueError, match=message):
         load_ood_images(name, directory=directory, crop="shift", input_shape=known)
+
+
+def test_images_that_are_not_streamed_count_towards_memory(folder, monkeypatch):
+    """A small training set does not hide a test set that fills the memory."""
+    shape = load_image_folder(str(folder), memory_bytes=10**9).test_images.shape[1:]
+    monkeypatch.setattr(checks, "_MEMORY_SHARE", 0.0)
+    size = f"images of {shape[0]}x{shape[1]} pixels take"
+    with pytest.raises(ValueError, match=f"6 training and 3 test {size}"):
+        load_image_folder(str(folder), memory_bytes=10**9)
+    options = {"directory": str(folder), "crop": "shift", "input_shape": shape}
+    with pytest.raises(ValueError, match=f": 3 test {size}"):
+        load_ood_images("folder", **options)
+
+
+@pytest.mark.parametrize("name", ["loop", "~nobody-of-this-name/x"])
+def test_a_path_that_leads_nowhere(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    os.symlink("loop", "loop")
+    with pytest.raises(ValueError, match="no folder .*; expected"):
+        load_image_folder(name)
+
+
+def test_classes_have_names_that_can_be_written(folder):
+    os.rename(folder / "train" / CLASSES[0], folder / "train" / os.fsdecode(b"\xff"))
+    with pytest.raises(ValueError, match=r"'\\udcff' in .* is not UTF-8, .*: rename"):
+        load_image_folder(str(folder))
+
+
+def test_what_is_skipped_can_be_written(folder, caplog):
+    (folder / "train" / CLASSES[0] / os.fsdecode(b"\xff.txt")).write_text("a")
+    notes = load_image_folder(str(folder)).notes
+    assert "\\udcff.txt" in "".join(notes).encode("utf-8").decode()
+
+
+def test_images_are_opened_in_one_place():
+    """That place, `image_formats.open_image`, has the list of formats."""
+    package = Path(checks.__file__).parents[1]
+    texts = [path.read_text(encoding="utf-8") for path in package.rglob("*.py")]
+    assert len(texts) > 100
+    assert not [text for text in texts if "Image.open(" in text]

@@ -1,5 +1,6 @@
 """Scores on every test image: kept, read again, and subtracted pair by pair."""
 
+import os
 import zipfile
 
 import numpy as np
@@ -50,6 +51,13 @@ def test_damaged_scores_are_named(tmp_path, damage):
     else:
         np.savez(path, wrong=np.zeros(3, bool), nll=np.zeros(4))
     with pytest.raises(ValueError, match=r"fge.npz is damaged \(.*\): give the run's"):
+        read_scores(tmp_path, "fge")
+
+
+def test_a_pipe_is_not_waited_for(tmp_path):
+    (tmp_path / "test_scores").mkdir()
+    os.mkfifo(tmp_path / "test_scores" / "fge.npz")
+    with pytest.raises(ValueError, match=r"fge.npz is damaged \(it is no plain file"):
         read_scores(tmp_path, "fge")
 
 

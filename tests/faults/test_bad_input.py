@@ -19,6 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from absl import flags
+from config import test_command_line, test_settings
 from forked import launch_all
 from ml_collections import config_flags
 from PIL import Image
@@ -109,8 +110,9 @@ FIELDS = [
     ({"networks": {"A": ("mlp", 8)}}, "architectures.A is ('mlp', 8)", "expected text"),
     ({"networks": {"A": None}}, "config.architectures.A is None", "expected text"),
     ({"prices": {"cpu": "0.1"}}, "config.prices.cpu is '0.1'", "expected a number"),
-    ({"se\ned": 1}, "'se\\ned' is not a field"),
-    ({"x" * 5000: 1}, "xxx ... xxx", "is not a field"),
+    ({"se\ned": 1}, "no setting config.'se\\ned'", "did you mean config.seed?"),
+    ({"x" * 5000: 1}, "no setting config.'xxx", "xxx ... xxx"),
+    ({"lr": 1}, "no setting config.lr: did you mean config.train.learning_rate or"),
     # Numbers that nobody means.
     ({"seed": 10**5000}, "config.seed is a number of thousands of digits", "2**32"),
     ({"train__learning_rate": 10**400}, "learning_rate is 1000", "a smaller number"),
@@ -223,6 +225,26 @@ RUNS = [
         "2 networks of 1,000,",
         "with momentum and a gradient",
         "Lower the networks' widths or config.replicas",
+    ),
+    (
+        {"networks": {"A": "vgg (16383:1)"}, "methods": ("full_data",)},
+        "block1_conv1 of full_data-A",
+        "filters of 16383x16383 pixels, and the images have 8x8",
+        "expected at most 15x15",
+    ),
+    (
+        {"networks": {"A": "resnet 8 (17:8)"}, "methods": ("full_data",)},
+        "filters of 17x17 pixels",
+        "sees only the padding",
+    ),
+    (
+        {
+            "networks": {"A": "vgg " + "(1:1000000) (1:1) " * 20},
+            "methods": ("full_data",),
+            "train__batch_size": 1000,
+        },
+        "GiB of a batch of 1,000",
+        "lower config.train.batch_size",
     ),
     (
         {"preset": "folder", "data__crop": "resized"},
@@ -355,6 +377,12 @@ def strategies(content):
     return make
 
 
+def of_a_large_seed(workdir):
+    workdir.mkdir()
+    content = settings_of(**SHORT).to_json() | {"seed": 10**4000}
+    (workdir / "config.json").write_text(json.dumps(content))
+
+
 def images(workdir):
     write_images(workdir, {"ant": range(2)}, {"ant": range(2)})
 
@@ -364,6 +392,9 @@ WORKDIRS = [
     ("run", make_file, "run is a file", "expected a folder"),
     ("run/below", lambda w: make_file(w.parent), "cannot be written", "run/below"),
     ("x" * 300, lambda w: None, "File name too long", "choose another place"),
+    ("run", lambda w: w.symlink_to("run"), "run cannot be written", "File exists"),
+    ("a\udcff", lambda w: None, "is not UTF-8", "choose another --workdir"),
+    ("run", of_a_large_seed, "config.seed is 1000", " ... 000", "and 0 here"),
     ("run", truncated("config.json"), "config.json is damaged", "delete it"),
     ("run", truncated("strategies.json"), "strategies.json is damaged", "delete it"),
     ("run", strategies(["loop"]), "strategies.json is damaged", "delete it"),
@@ -569,6 +600,7 @@ CALLS = [
     (lambda: mn.parse("vgg (2:8)"), "filter size 2 is even", "must be odd"),
     (lambda: mn.parse("x" * 9999), "architecture 'xxx", "expected one of 'mlp'"),
     (lambda: mn.presets.v5(width=1e12), "width is 1000000000000.0", "up to 1,000,000"),
+    (lambda: mn.presets.resnet_of_depth(10**4000), "depth is 1000", "18, 34, 50"),
     (lambda: mn.presets.v5(width=1e4), "number of filters is 1280000", "1,000,000"),
     (lambda: mn.num_params("mlp 8", SHAPE, 3), "'mlp 8'", "expected an architecture"),
     (lambda: mn.num_params(MLP, (8, 8), 3), "input_shape is (8, 8)", "channels)"),
@@ -751,5 +783,7 @@ def test_debug_shows_the_traceback(answers):
 
 
 def test_there_are_rows_enough():
+    """Those of settings and commands are in the tests of `config`."""
     tables = FIELDS, RUNS, FOLDERS, WORKDIRS, EVENTS, CALLS, CONFIG_FILES, COMMANDS
-    assert sum(map(len, tables)) >= 140
+    others = test_settings.BAD, test_command_line.UNKNOWN, test_command_line.COMMANDS
+    assert sum(map(len, (*tables, *others))) >= 300

@@ -28,7 +28,7 @@ def error_of(done):
 # What a whole process makes of mistakes; more of them are in faults/test_bad_input.py.
 MISTAKES = [
     ([], "--config is missing"),
-    ([CONFIG, "--config.seeed=3"], 'Did you mean "seed"'),
+    ([CONFIG, "--config.train.lr=3"], "did you mean config.train.learning_rate?"),
     ([CONFIG, "--config.seed=x"], "--config.seed=x"),
     ([CONFIG, "config.seed=3"], "stray argument 'config.seed=3'"),
     ([CONFIG, "--plann"], "plan"),

@@ -56,3 +56,25 @@ def test_an_unknown_chip_has_no_peak(monkeypatch):
     monkeypatch.setattr(devices, "peak_flops", lambda kind, dtype: 5e12)
     expected = "250 images/s, 0.5 TFLOP/s (10.0% of peak)"
     assert describe_speed(1000, 2e12, 4.0, jnp.bfloat16) == expected
+
+
+JAX_SAYS = (
+    RuntimeError(
+        "Unable to initialize backend 'xyz': Backend 'xyz' is not in the list of known "
+        "backends: ['cpu', 'tpu']. (set JAX_PLATFORMS='' to automatically choose)"
+    ),
+    AssertionError(),  # for cuda, where no plugin for it is installed
+)
+
+
+@pytest.mark.parametrize("error", JAX_SAYS)
+def test_devices_that_are_not_there_get_one_line(monkeypatch, error):
+    def no_devices():
+        raise error
+
+    devices.check_devices()  # the control
+    monkeypatch.setattr(jax, "devices", no_devices)
+    with pytest.raises(ValueError, match="JAX_PLATFORMS is .*: unset it") as refused:
+        devices.check_devices()
+    assert len(str(refused.value).splitlines()) == 1
+    assert "set JAX_PLATFORMS=''" not in str(refused.value)

@@ -89,3 +89,11 @@ def test_a_save_in_a_link_s_place(tmp_path, elsewhere, name):
                 act(folder)
     assert (elsewhere / "record.json").read_text() == "precious"
     assert (elsewhere / "variables" / "x").read_text() == "precious"
+
+
+def test_metrics_in_a_pipe_are_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "metrics.jsonl")
+    log = MetricsLog(tmp_path / "metrics.jsonl")
+    for read in (lambda: log.forget("a"), lambda: log.has("a", [])):
+        with pytest.raises(links.LinkError, match="neither a file nor a folder"):
+            read()
