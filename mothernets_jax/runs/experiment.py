@@ -24,6 +24,7 @@ from mothernets_jax.runs.limits import (
     check_batch_norm,
     check_filters,
     check_memory,
+    check_precision,
     check_steps,
 )
 from mothernets_jax.runs.load_task import (
@@ -297,6 +298,7 @@ def _train_methods(
 
 
 def _compositions(task: Task, settings: Settings) -> dict[str, MethodPlan]:
+    check_precision()
     members = settings.members
     found = {name: METHODS[name](task, settings, members) for name in settings.methods}
     stages = [stage for composition in found.values() for stage in composition.stages]

@@ -24,6 +24,15 @@ _SMALL_FILTER = 15
 _BYTES = 4  # of a parameter, its momentum or its gradient: float32
 
 
+def check_precision() -> None:
+    """Raises ValueError where JAX makes 64 bits of what is given without a type."""
+    if jax.config.jax_enable_x64:  # type: ignore[attr-defined]
+        raise ValueError(
+            "JAX_ENABLE_X64 is set: expected it to be unset, as networks train on "
+            "numbers of 32 bits or fewer, which those of 64 do not mix with"
+        )
+
+
 def check_steps(stages: Iterable[Stage], task: Task) -> None:
     """Raises ValueError if a stage has more than `MOST_STEPS` training steps."""
     for stage in stages:

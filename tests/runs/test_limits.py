@@ -2,6 +2,7 @@
 
 from types import SimpleNamespace
 
+import jax
 import numpy as np
 import pytest
 from scipy import signal
@@ -58,6 +59,16 @@ def test_filters_are_as_large_as_the_image_can_use(shape, most):
 def test_small_filters_are_never_too_large():
     """A 3x3 filter after much pooling, or a stem on tiny images, is no slip."""
     limits.check_filters([stage_of("vgg (7:2) | (3:2) | (3:2)")], task_of((2, 2, 3)))
+
+
+def test_training_in_float64_is_refused():
+    limits.check_precision()
+    jax.config.update("jax_enable_x64", True)
+    try:
+        with pytest.raises(ValueError, match="JAX_ENABLE_X64 is set: expected it to"):
+            limits.check_precision()
+    finally:
+        jax.config.update("jax_enable_x64", False)
 
 
 def test_a_step_is_judged_by_what_its_layers_make(monkeypatch):
