@@ -65,7 +65,8 @@ def parse(argv: Sequence[str], values: flags.FlagValues = flags.FLAGS) -> list[s
         )
     if not flag.present:
         raise flags.Error("--config is missing, e.g. configs/vgg_ensemble.py")
-    flag.value.to_dict()  # a file that cannot be read shows only now
+    config: Any = flag.value
+    config.to_dict()  # a file that cannot be read shows only now
     return arguments
 
 
