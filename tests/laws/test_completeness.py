@@ -17,18 +17,17 @@ HERE = Path(__file__).parents[1]
 
 WHOLE = {
     "test_whole.py": """
+        import os
+
         import pytest
 
-        @pytest.mark.parametrize("number", range(4))
-        def test_one(number):
-            assert number >= 0
+        @pytest.mark.parametrize("number", range(5))
+        def test_one(number, seed):
+            print(f"seed={seed} {os.environ.get('PYTEST_XDIST_WORKER')}.")
 
         @pytest.mark.slow
         def test_that_may_be_left_out():
             raise AssertionError
-
-        def test_seed(seed):
-            print(f"seed={seed}.")
         """
 }
 LACKING = {
@@ -81,11 +80,17 @@ on_workers = pytest.mark.parametrize(
 
 
 @on_workers
-def test_nothing_was_left_out(tmp_path, workers):
+def test_nothing_was_left_out_and_workers_share_one_seed(tmp_path, workers):
     make_tree(tmp_path, WHOLE)
-    status, output = run(tmp_path, "--complete", *workers)
+    without = ("CI", "MOTHERNETS_JAX_SEED", "PYTEST_XDIST_WORKER")
+    status, output = run(tmp_path, "--complete", "-rP", *workers, without=without)
     assert status == 0, output
     assert "5 passed" in output
+    (told,) = re.findall(r"MOTHERNETS_JAX_SEED=(\d+) replays", output)
+    found = re.findall(r"seed=(\d+) (\w+)\.", output)
+    assert [seed for seed, _ in found] == [told] * 5
+    names = {"gw0", "gw1"} if workers else {"None"}
+    assert {name for _, name in found} == names
 
 
 @on_workers
@@ -102,11 +107,3 @@ def test_pytest_itself_does_not_mind(tmp_path):
     make_tree(tmp_path, WHOLE | LACKING)
     status, output = run(tmp_path, *DESELECTING)
     assert status == 0, output
-
-
-def test_workers_share_one_seed(tmp_path):
-    make_tree(tmp_path, WHOLE)
-    both = ["-n2", "--dist=each", "-rP", "-k", "seed"]  # each runs every test
-    _, output = run(tmp_path, *both, without=("CI", "MOTHERNETS_JAX_SEED"))
-    (told,) = re.findall(r"MOTHERNETS_JAX_SEED=(\d+) replays", output)
-    assert re.findall(r"seed=(\d+)\.", output) == [told, told]

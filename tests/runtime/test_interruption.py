@@ -2,10 +2,9 @@
 
 import os
 import signal
-import subprocess
-import sys
 
 import pytest
+from forked import Forked
 
 from mothernets_jax.runtime.interruption import InterruptedRunError, Interruption
 
@@ -62,8 +61,6 @@ def test_a_signal_is_noted_or_ends_the_run(number, code):
 
 
 def test_reading_is_never_left_hanging(tmp_path):
-    command = [sys.executable, "-c", PROGRAM, tmp_path / "saved"]
-    done = subprocess.run(
-        command, capture_output=True, text=True, timeout=120, check=False
-    )
+    (tmp_path / "program.py").write_text(PROGRAM)
+    done = Forked(tmp_path / "program.py", tmp_path / "saved").finish(120)
     assert done.stdout.strip() == "never hung", done.stderr

@@ -25,6 +25,7 @@ from mothernets_jax.training.member_step import (
 from mothernets_jax.utils.pytrees import stack, unstack
 
 NETWORK = parse("vgg (3:4)x2 | (3:6) | (3:6); dense 5; batch_norm")
+SMALL = parse("vgg (3:3) | (3:4); batch_norm")  # which compiles faster
 MEMBERS, SHAPE, CLASSES, BATCH = 3, (8, 8, 2), 3, 12
 
 
@@ -67,9 +68,9 @@ def problem(seed):
         jnp.bool_(True),
     )
     keys = jax.random.split(jax.random.key(seed), MEMBERS)
-    starts = [init(NETWORK, key, SHAPE, CLASSES) for key in keys]
-    cut = first_of_branches(NETWORK, 1)
-    trunk = shared_layers(NETWORK, cut)
+    starts = [init(SMALL, key, SHAPE, CLASSES) for key in keys]
+    cut = first_of_branches(SMALL, 1)
+    trunk = shared_layers(SMALL, cut)
     for start in starts[1:]:
         own = {k: v for k, v in start["params"].items() if k not in trunk}
         start["params"] = starts[0]["params"] | own
@@ -79,12 +80,12 @@ def problem(seed):
 @pytest.mark.parametrize("vmapped", [False, True], ids=["unrolled", "vmapped"])
 def test_branches_learn_alone_and_the_trunk_from_their_mean(problem, vmapped):
     data, inputs, states, cut, trunk = problem
-    spec = plain_spec(NETWORK, coupling=SharedTrunk(cut))
+    spec = plain_spec(SMALL, coupling=SharedTrunk(cut))
     step = jax.jit(spec.coupling.group_step(spec, vmapped=vmapped, batch_axis=None))
     # Only the first one's batch counts.
     others = inputs._replace(indices=inputs.indices[::-1])
     found, metrics = step(stack(states), data, stack([inputs, others, others]))
-    alone = jax.jit(make_member_step(plain_spec(NETWORK)))
+    alone = jax.jit(make_member_step(plain_spec(SMALL)))
     each = [alone(state, data, inputs) for state in states]
     mean = jax.tree.map(
         lambda *leaves: sum(leaves) / MEMBERS, *(state for state, _ in each)

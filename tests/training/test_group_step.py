@@ -32,7 +32,7 @@ from mothernets_jax.training.step_spec import Augmentation
 from mothernets_jax.utils.pytrees import unstack
 
 INPUT_SHAPE, CLASSES, STEPS, BATCH, MEMBERS = (4, 4, 2), 3, 5, 8, 2
-FAMILIES = {"mlp": mlp((6,)), "vgg": vgg("(3:3) | (1:4)")}  # the latter normalises
+FAMILIES = {"mlp": mlp((6,)), "vgg": vgg("(3:3)")}  # the latter normalises
 TOLERANCES = {"float32": 1e-5, "float64": 1e-10}
 
 
