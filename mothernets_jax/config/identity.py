@@ -105,10 +105,12 @@ def of_this_version(settings: Mapping[str, Any]) -> dict[str, Any]:
         that version did, where such a value is known.
     """
     filled = dict(settings)
-    sections = {field.name: field.type for field in dataclasses.fields(Settings)}
+    sections: Any = {field.name: field.type for field in dataclasses.fields(Settings)}
     for name, value in _EARLIER.items():
         group, field = name.split(".")
-        known = {own.name for own in dataclasses.fields(sections[group])}  # type: ignore[arg-type]
+        known = {own.name for own in dataclasses.fields(sections[group])}
+        if {f"{group}.{own}" for own in known} <= _EARLIER.keys():
+            filled.setdefault(group, {})  # a whole section that there was not
         if field in known and isinstance(filled.get(group), Mapping):
             filled[group] = {field: value, **filled[group]}
     return filled

@@ -250,7 +250,7 @@ def _load_test_images(kind: str, **options: Any) -> np.ndarray:
     if kind == "folder":
         kept = ("directory", "image_size", "crop", "resize")
         return load_test_images(**{option: options[option] for option in kept})
-    options |= {"fold": 0}
+    options |= {"fold": 0, "test_fraction": TEST_FRACTION}
     arrays = _LOADERS[kind](**{option: options[option] for option in _OPTIONS[kind]})
     images = arrays.test_images
     return images.read() if isinstance(images, EncodedImages) else images

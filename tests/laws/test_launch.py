@@ -14,7 +14,8 @@ from configs.vgg_ensemble import get_config
 from mothernets_jax.config.identity import digest
 from mothernets_jax.methods import read_settings
 
-CONFIG = "--config=configs/vgg_ensemble.py:digits"
+EXAMPLE = "--config=configs/vgg_ensemble.py"
+CONFIG = f"{EXAMPLE}:digits"
 
 
 def error_of(done):
@@ -32,9 +33,9 @@ MISTAKES = [
     ([CONFIG, "--config.seed=x"], "--config.seed=x"),
     ([CONFIG, "config.seed=3"], "stray argument 'config.seed=3'"),
     ([CONFIG, "--plann"], "plan"),
-    ([CONFIG + ":digit"], "there is no preset 'digit'"),
+    ([EXAMPLE + ":digit"], "there is no preset 'digit'"),
     (["--config=configs/none.py"], "configs/none.py"),
-    ([CONFIG + ":folder", "--config.data.dir=/no/such"], "/no/such"),
+    ([EXAMPLE + ":folder", "--config.data.dir=/no/such"], "/no/such"),
     ([CONFIG, "--config.num_clusters=99"], "num_clusters is 99"),
     ([CONFIG, "--host=0"], "--coordinator and --num_hosts missing"),
     ([CONFIG, "--distributed"], "the hosts cannot be joined"),
@@ -70,7 +71,7 @@ def test_an_image_that_cannot_be_read_is_named(tmp_path):
         Image.new("L", (8, 8)).save(tmp_path / part / "0.png")
     broken = tmp_path / "train" / "bee" / "1.png"
     broken.write_bytes(b"not an image")
-    done = launch(f"{CONFIG}:folder", f"--config.data.dir={tmp_path}", "--plan")
+    done = launch(f"{EXAMPLE}:folder", f"--config.data.dir={tmp_path}", "--plan")
     assert str(broken) in error_of(done)
 
 

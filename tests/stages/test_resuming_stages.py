@@ -187,10 +187,10 @@ def test_a_save_that_cannot_be_read_is_stepped_over(tmp_path, monkeypatch, caplo
     work.close()
     read = files.read_json
 
-    def bad_sector(path):
+    def bad_sector(path, *bounds, **more):
         if path.parent.name == "000002":
             raise OSError(errno.EIO, os.strerror(errno.EIO), str(path))
-        return read(path)
+        return read(path, *bounds, **more)
 
     monkeypatch.setattr(files, "read_json", bad_sector)
     found = StageAutosave(tmp_path).latest(lambda _: None, lambda _: variables)
