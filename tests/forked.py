@@ -35,6 +35,21 @@ class Forked:
         self._process = SERVER.Process(target=_run, args=given)
         self._process.start()
 
+    @property
+    def pid(self) -> int | None:
+        """Number of the process."""
+        return self._process.pid
+
+    def runs(self) -> bool:
+        """Whether it has not ended yet."""
+        return self._process.is_alive()
+
+    def kill(self) -> None:
+        """Ends it at once, and waits until it has ended."""
+        self._process.kill()
+        self._process.join()
+        self._folder.cleanup()
+
     def finish(self, seconds: float = 300) -> subprocess.CompletedProcess:
         """Waits for its end, at most so long; its exit code and output."""
         self._process.join(seconds)

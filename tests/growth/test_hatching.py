@@ -158,7 +158,9 @@ WIDTHS = st.sampled_from([2, 3, 5, 7] if MORE else [3, 5])
 FILTERS = st.sampled_from([1, 3, 5, 7] if MORE else [1, 3])
 FAMILIES = ("mlp", "vgg", "basic", "bottleneck", "preact", "densenet")
 GROWTH = st.sampled_from([1, 2, 3, 4, 6] if MORE else [2, 4])
-GROWTHS_OF_LAYERS = st.lists(st.tuples(FILTERS, GROWTH), min_size=1, max_size=3)
+GROWTHS_OF_LAYERS = st.lists(
+    st.tuples(FILTERS, GROWTH), min_size=1, max_size=3 if MORE else 2
+)
 LAYERS = st.lists(st.tuples(FILTERS, WIDTHS), min_size=1, max_size=3)
 
 
@@ -315,7 +317,7 @@ FRESH = {
     ),
     "densenet": (
         "densenet (1:2) | (3:2); stem 2; transitions 3",
-        "densenet (3:5)x2 | (3:4) (3:3); stem 5; transitions 6",
+        "densenet (3:5)x2 | (3:4); stem 5; transitions 6",
     ),
     "densenet with bottleneck": (
         "densenet (1:2) | (3:2); stem 2; bottleneck 1; transitions 3",

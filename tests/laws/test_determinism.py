@@ -8,41 +8,41 @@ import json
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 from fake_runs import without_clocks
+from forked import LAUNCH, ROOT, launch
 
 import mothernets_jax as mn
 from mothernets_jax import data
 
-ROOT = Path(__file__).parents[2]
+CONFIG = "--config=tests/faults/tiny.py:smallest"
 
 
-def start(workdir, hash_seed):
-    """A process in which sets and dictionaries of names have an order of their own.
+def launch_cold(workdir):
+    """The command in a process that compiles all of its programs itself.
 
-    It compiles all of its programs itself.
+    In it sets and dictionaries of names have an order of their own.
     """
-    command = ["launch.py", "--config=tests/faults/tiny.py:smallest"]
-    return subprocess.Popen(
-        [sys.executable, *command, f"--workdir={workdir}"],
+    return subprocess.run(
+        [sys.executable, LAUNCH, CONFIG, f"--workdir={workdir}"],
         cwd=ROOT,
         env=os.environ
         | {
-            "PYTHONHASHSEED": str(hash_seed),
+            "PYTHONHASHSEED": "1",
             "JAX_COMPILATION_CACHE_DIR": f"{workdir}-programs",
         },
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
+        timeout=300,
+        check=False,
     )
 
 
-def finish(process, workdir):
+def outcome(done, workdir):
     """What is to be the same: results without clocks and commands, and logits."""
-    output, _ = process.communicate(timeout=300)
-    assert process.returncode == 0, output
+    assert done.returncode == 0, done.stdout
     results = without_clocks(json.loads((workdir / "results.json").read_text()))
     del results["provenance"]["command"]
     images = data.load("digits").test_images
@@ -50,8 +50,9 @@ def finish(process, workdir):
 
 
 def test_the_same_command_gives_the_same_numbers_bit_for_bit(tmp_path):
-    workdirs = [tmp_path / name for name in ("first", "second")]
-    processes = [start(workdir, number) for number, workdir in enumerate(workdirs)]
-    first, second = map(finish, processes, workdirs)
+    cold, warm = tmp_path / "cold", tmp_path / "warm"
+    first = outcome(launch_cold(cold), cold)
+    # Its programs are those that the tests' other processes have compiled.
+    second = outcome(launch(CONFIG, f"--workdir={warm}"), warm)
     assert first[0] == second[0]
     np.testing.assert_array_equal(first[1], second[1])

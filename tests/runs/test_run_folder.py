@@ -1,10 +1,10 @@
 """A run's folder has one experiment, and one process that works in it."""
 
 import json
-import subprocess
-import sys
+import time
 
 import pytest
+from forked import Forked
 
 from configs.vgg_ensemble import get_config
 from mothernets_jax.config.identity import digest
@@ -16,13 +16,13 @@ from mothernets_jax.runs.run_folder import RunLock, find_results
 
 NOTHING = run_record.Computation({}, {})
 HOLDER = """
-import sys
+import sys, time
 from pathlib import Path
 from mothernets_jax.runs import run_folder
 owner = run_folder.RunLock(Path(sys.argv[1]), "python launch.py --config=x")
 owner._lock.take()
-print("held", flush=True)
-sys.stdin.read()
+Path(sys.argv[2]).touch()
+time.sleep(300)
 """
 
 
@@ -40,21 +40,23 @@ def begin(workdir):
 
 
 def test_a_second_process_is_told_who_works_in_the_folder(tmp_path):
-    arguments = [sys.executable, "-c", HOLDER, str(tmp_path)]
-    pipe = subprocess.PIPE
-    with subprocess.Popen(arguments, stdin=pipe, stdout=pipe, text=True) as holder:
-        assert holder.stdout is not None
-        assert holder.stdout.readline() == "held\n"
-        own = RunLock(tmp_path, "mine")
+    workdir, held, script = (tmp_path / name for name in ("run", "held", "holder.py"))
+    script.write_text(HOLDER)
+    workdir.mkdir()
+    holder = Forked(script, workdir, held)
+    try:
+        while holder.runs() and not held.exists():
+            time.sleep(0.01)
+        own = RunLock(workdir, "mine")
         with pytest.raises(ValueError) as refused:
             own.acquire(settings_of())
         assert f"being worked in by process {holder.pid} on " in str(refused.value)
         assert "(python launch.py --config=x)" in str(refused.value)
-        assert not (tmp_path / "config.json").exists()
+        assert not (workdir / "config.json").exists()
+    finally:
         holder.kill()  # by which the lock is free
-        holder.wait()
-        own.acquire(settings_of())
-        own.release()
+    own.acquire(settings_of())
+    own.release()
 
 
 def test_the_owner_may_claim_again_and_release(tmp_path):
