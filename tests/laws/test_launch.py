@@ -96,9 +96,10 @@ def get_config():
         "methods": ("full_data",),
         "replicas": 1,
         "train.epochs": 2,
-        "train.batch_size": 100,
-        "data.train_examples": 200,
-        "data.crop_padding": 0,
+        # Programs are then those of faults/smallest.py.
+        "train.batch_size": 32,
+        "data.train_examples": 256,
+        "data.calibration_fraction": 0.1,
     })
     return config
 """

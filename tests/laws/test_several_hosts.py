@@ -26,6 +26,7 @@ def get_config():
     config.methods = ("mothernets",)
     config.train.epochs = config.hatch.epochs = 2
     config.data.train_examples = 256
+    config.data.crop_padding = 0
     return config
 """
 
@@ -86,7 +87,10 @@ def trained(tmp_path_factory):
     """
     folder = tmp_path_factory.mktemp("hosts")
     (folder / "tiny.py").write_text(TINY)
+    # One after another: the second finds what the first has compiled.
     alone = Forked(LAUNCH, "--config=tiny.py", "--workdir=alone", cwd=folder)
+    alone = finish(alone)
+    said = on_two_hosts(folder)
     four = Forked(
         LAUNCH,
         "--config=tiny.py",
@@ -96,8 +100,7 @@ def trained(tmp_path_factory):
         XLA_FLAGS=os.environ.get("XLA_FLAGS", "")
         + " --xla_force_host_platform_device_count=4",
     )
-    said = on_two_hosts(folder)
-    for code, _, err in map(finish, (alone, four)):
+    for code, _, err in (alone, finish(four)):
         assert code == 0, err
     assert [code for code, _, _ in said] == [0, 0], said
     return folder, said
@@ -219,14 +222,16 @@ def test_a_port_in_use():
             pass
 
 
-def test_a_host_does_not_wait_for_ever():
+def test_a_host_does_not_wait_for_ever(tmp_path):
     program = """
 import sys
 from mothernets_jax.runtime.distributed import together
 with together(False, sys.argv[1], 2, 1, seconds=2):
     print("met")
 """
-    code, out, err = finish(start_process("-c", program, f"localhost:{free_port()}"))
+    (tmp_path / "program.py").write_text(program)
+    started = Forked(tmp_path / "program.py", f"localhost:{free_port()}")
+    code, out, err = finish(started)
     assert code == 2
     assert out == ""
     (line,) = err.splitlines()
