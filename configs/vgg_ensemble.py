@@ -1,9 +1,9 @@
 """The paper's V5: five VGG variants, hatched from MotherNets (MotherNets, MLSys 2020).
 
-On 404 of scikit-learn's digits, at one budget for both methods, about a minute on one
-CPU core: MotherNets err on 2.7% of 1,347 test images, networks from scratch on 5.1%, a
-difference of -2.4 points (95% interval, paired over the images: -3.7 to -1.1; one seed,
-rates not tuned for either).
+On 404 of scikit-learn's digits, at one budget for both methods, two CPU cores, two
+minutes, most of them for compiling: MotherNets err on 1.9% of 1,347 test images,
+networks from scratch on 5.0%, a difference of -3.1 points (95% interval, paired over
+the images: -4.3 to -1.9; one seed, rates not tuned for either).
 
 python launch.py --config=configs/vgg_ensemble.py
 python launch.py --config=configs/vgg_ensemble.py --config.budget.epochs=300
