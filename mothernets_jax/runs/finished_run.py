@@ -96,12 +96,15 @@ def mend_files(
     """
     wanted, log = _histories(results), MetricsLog(workdir / METRICS)
     broken = [name for name, entries in wanted.items() if not log.has(name, entries)]
-    if has_settings(workdir) and not broken:
+    strange = log.stages() - wanted.keys()  # lines whose stage was altered
+    if has_settings(workdir) and not broken and not strange:
         return
     _log.warning("%s lacks some of its settings or metrics: they are added", workdir)
     if has_settings(workdir):
         owner.reserve(settings)
     else:
         owner.acquire(settings)
+    for name in strange:
+        log.forget(name)
     for name in broken:
         log.mend(name, wanted[name])

@@ -40,6 +40,12 @@ class MetricsLog:
                 return
             self._write(entry for entry in self._entries() if entry["stage"] != stage)
 
+    def stages(self) -> set[str]:
+        """Names of the stages that have lines."""
+        with self._lock:
+            found = self._entries() if self._path.exists() else []
+        return {entry["stage"] for entry in found}
+
     def has(self, stage: str, entries: Iterable[Mapping[str, Any]]) -> bool:
         """Tells whether a stage's lines are there, all of them, and no others.
 

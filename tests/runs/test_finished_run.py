@@ -129,6 +129,13 @@ def test_damaged_scores_are_made_again(finished, copy, trained, caplog):
     assert not trained
 
 
+def test_lines_of_a_stage_that_was_altered_are_replaced(finished, copy):
+    log = copy / "metrics.jsonl"
+    log.write_text(log.read_text().replace('"full_data-', '"full_fata-', 1))
+    assert without_clocks(run(copy, SETTINGS)) == finished[1]
+    assert metrics_of(copy) == metrics_of(finished[0] / "run")
+
+
 def test_what_is_missing_is_trained_and_no_more(finished, copy, trained):
     _, results, expected = finished
     shutil.rmtree(copy / "ensembles/mothernets")
