@@ -54,6 +54,18 @@ def solution(sign):
 STARTS = solution(1), solution(-1)
 
 
+class StopAt(Interruption):
+    """Asks to stop the n-th time that it is asked."""
+
+    def __init__(self, asked):
+        super().__init__()
+        self.left = asked
+
+    def requested(self):
+        self.left -= 1
+        return 15 if self.left == 0 else 0
+
+
 class Account:
     """Stands for the bars: adds up the work that is reported."""
 

@@ -177,6 +177,7 @@ class GroupTrainer:
         """
         recipe = self._stage.recipe
         epoch, steps = recipe.epochs, statistics_steps(recipe, self._task)
+        function = make_statistics(**self._of_program)
         for i, group in enumerate(self._groups):
             average = group.members.average
             state = {
@@ -190,12 +191,12 @@ class GroupTrainer:
                 )
             with contextlib.closing(self._chunks.of_epoch(epoch)) as chunks:
                 for begin, last, data in chunks:
-                    if begin < steps:
-                        data = data._replace(**self._beside_images)
-                        args = (state, data, inputs)
-                        args += call_bounds(begin, min(last, steps))
-                        function = make_statistics(**self._of_program)
-                        state = self._executables.get(function, *args)(*args)
+                    data = data._replace(**self._beside_images)
+                    args = (state, data, inputs)
+                    args += call_bounds(begin, min(last, steps))
+                    state = self._executables.get(function, *args)(*args)
+                    if last >= steps:
+                        break  # of a stream, no more is read
             stats = jax.tree.map(lambda total: total / steps, state["sums"])
             members = group.members._replace(
                 average={"params": average["params"], "batch_stats": stats}

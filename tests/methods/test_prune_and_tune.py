@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from step_specs import OPTIMIZER
 from tiny_methods import STEPS, compose, noise_task
-from tiny_stages import Account, tiny_context
+from tiny_stages import Account, StopAt, tiny_context
 
 import mothernets_jax as mn
 from mothernets_jax.architectures import parse
@@ -15,7 +15,7 @@ from mothernets_jax.ensembles.ensemble import Ensemble, Member
 from mothernets_jax.methods.prune_and_tune import half_mask, opposite_mask
 from mothernets_jax.models.variables import abstract_variables, init
 from mothernets_jax.runtime.compilation import Executables, ProgramStore
-from mothernets_jax.runtime.interruption import InterruptedRunError, Interruption
+from mothernets_jax.runtime.interruption import InterruptedRunError
 from mothernets_jax.stages import trainer
 from mothernets_jax.stages.autosave import StageAutosave
 from mothernets_jax.stages.run_stage import run_stage
@@ -165,18 +165,6 @@ def test_a_budget_is_divided_as_the_authors_divide_it(task):
     options["budget.epochs"] = 8.0
     parent, children = compose(task, "prune_and_tune", **options).stages
     assert (parent.recipe.epochs, children.recipe.epochs) == (2, 1)
-
-
-class StopAt(Interruption):
-    """Asks to stop the n-th time that it is asked."""
-
-    def __init__(self, asked):
-        super().__init__()
-        self.left = asked
-
-    def requested(self):
-        self.left -= 1
-        return 15 if self.left == 0 else 0
 
 
 TRAINED = {

@@ -6,12 +6,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from step_specs import OPTIMIZER
-from tiny_stages import EPOCH_FLOPS, STARTS, train_stage
+from tiny_stages import EPOCH_FLOPS, STARTS, StopAt, train_stage
 
 from mothernets_jax.architectures import mlp
 from mothernets_jax.models.variables import init
 from mothernets_jax.runtime.compilation import ProgramStore
-from mothernets_jax.runtime.interruption import InterruptedRunError, Interruption
+from mothernets_jax.runtime.interruption import InterruptedRunError
 from mothernets_jax.stages import trainer
 from mothernets_jax.stages.autosave import StageAutosave
 from mothernets_jax.stages.stage import planned_flops
@@ -27,18 +27,6 @@ NORMALISED = mlp((2,), batch_norm=True)
 @pytest.fixture(scope="module")
 def store():
     return ProgramStore()
-
-
-class StopAt(Interruption):
-    """Asks to stop the n-th time that it is asked."""
-
-    def __init__(self, asked):
-        super().__init__()
-        self.left = asked
-
-    def requested(self):
-        self.left -= 1
-        return 15 if self.left == 0 else 0
 
 
 def steps_of(store, monkeypatch, **options):

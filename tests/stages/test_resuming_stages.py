@@ -16,11 +16,11 @@ import jax
 import jax.numpy as jnp
 import pytest
 from fake_runs import without_clocks
-from tiny_stages import STARTS, solution, train_stage
+from tiny_stages import STARTS, StopAt, solution, train_stage
 
 from mothernets_jax.ensembles.prediction import validation_error
 from mothernets_jax.runtime.compilation import Executables, ProgramStore
-from mothernets_jax.runtime.interruption import InterruptedRunError, Interruption
+from mothernets_jax.runtime.interruption import InterruptedRunError
 from mothernets_jax.stages import autosave, clock, divergence, run_stage, trainer
 from mothernets_jax.stages.autosave import KEPT, StageAutosave
 from mothernets_jax.stages.divergence import RETRY_RATE, divergence_reason
@@ -29,18 +29,6 @@ from mothernets_jax.storage import checkpoints, files
 from mothernets_jax.training.member_step import MemberState, Metrics
 
 STEPS = 4  # of an epoch: 16 images in batches of 4
-
-
-class StopAt(Interruption):
-    """Asks to stop the n-th time that it is asked."""
-
-    def __init__(self, asked):
-        super().__init__()
-        self.left = asked
-
-    def requested(self):
-        self.left -= 1
-        return 15 if self.left == 0 else 0
 
 
 @pytest.fixture(scope="module")
