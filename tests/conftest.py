@@ -107,6 +107,21 @@ def cache_home(tmp_path_factory, monkeypatch) -> Path:
     return home
 
 
+@pytest.fixture(scope="session")
+def finished_runs(tmp_path_factory):
+    """Folder of a finished run and another seed's; the first's results and ensembles.
+
+    They are `run` and `other` in the folder, and not to be altered.
+    """
+    from fake_runs import without_clocks
+    from faults.smallest import OTHER_SEED, TWO_METHODS, ensembles, run
+
+    top = tmp_path_factory.mktemp("finished")
+    results = run(top / "run", TWO_METHODS)
+    run(top / "other", OTHER_SEED)
+    return top, without_clocks(results), ensembles(top / "run")
+
+
 @pytest.fixture
 def x64():
     """Float64 for one test."""

@@ -432,6 +432,7 @@ def test_other_streamed_data_are_refused(streamed, tmp_path, finished):
     assert without_clocks(run(workdir, moved, **share)) == without_clocks(results)
 
 
+@pytest.mark.slow  # `test_launch.py` has how the command ends
 def test_the_command_ends_with_exit_code_2(trained, tmp_path):
     top, _ = trained
     for name in ("run", "images"):

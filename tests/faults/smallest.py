@@ -1,10 +1,15 @@
 """The smallest runs, in this process: two networks that are hatched from one."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import jax
+import numpy as np
 from faults.tiny import get_config
 
+import mothernets_jax as mn
 from mothernets_jax.config.settings import Settings
 from mothernets_jax.methods import read_settings
 from mothernets_jax.report import write_report
@@ -12,6 +17,9 @@ from mothernets_jax.runs.experiment import train_and_evaluate
 from mothernets_jax.runtime.compilation import ProgramStore
 
 SETTINGS = read_settings(get_config("smallest"))
+# Two methods, and the same of another seed, for finished runs that are damaged.
+METHODS = ("mothernets", "full_data")
+EPOCHS = {"train.epochs": 1, "hatch.epochs": 1, "budget.epochs": 6.0}
 _STORE = ProgramStore()  # of all runs, so that the first alone compiles
 
 
@@ -20,6 +28,11 @@ def settings_of(**overrides) -> Settings:
     config = get_config("smallest")
     config.update_from_flattened_dict(overrides)
     return read_settings(config)
+
+
+TWO_METHODS, OTHER_SEED = (
+    settings_of(methods=METHODS, seed=seed, **EPOCHS) for seed in (0, 1)
+)
 
 
 def run(workdir: Path, settings: Settings = SETTINGS, *, report: bool = True) -> dict:
@@ -39,3 +52,22 @@ def metrics_of(workdir: Path) -> list[dict]:
     """Every line of the metrics, in an order that is the same on a repeat."""
     lines = (workdir / "metrics.jsonl").read_text().splitlines()
     return sorted(map(json.loads, lines), key=lambda entry: json.dumps(entry))
+
+
+def ensembles(
+    workdir: Path, refused: Callable[[Exception], Any] = str
+) -> dict[str, Any]:
+    """What each method's ensemble is, to the last bit, or why it cannot be loaded."""
+    found = {}
+    for method in METHODS:
+        try:
+            own = mn.Ensemble.load(workdir, method)
+        except (ValueError, OSError) as error:
+            found[method] = refused(error)
+            continue
+        variables = {n: m.variables for n, m in own.members.items()}
+        found[method] = jax.tree.map(
+            lambda leaf: np.asarray(leaf).tolist(),
+            (variables, own.mean, own.std, own.weights, own.temperatures),
+        )
+    return found

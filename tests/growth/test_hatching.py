@@ -36,7 +36,7 @@ from mothernets_jax.models.variables import abstract_variables
 # Float32 networks are hatched here, too: nothing may lift them to float64.
 pytestmark = pytest.mark.usefixtures("x64")
 
-CLUSTERS = int(os.environ.get("MOTHERNETS_JAX_CLUSTERS", "4"))
+CLUSTERS = int(os.environ.get("MOTHERNETS_JAX_CLUSTERS", "3"))
 INPUT_SHAPE, NUM_CLASSES = (12, 10, 2), 4
 TOLERANCE = {"float64": 1e-10, "float32": 1e-4}  # of the largest logit, in both modes
 
@@ -195,7 +195,7 @@ def clusters(draw, family: str):
             kinds = tuple(draw(st.sampled_from(["identity", kind])) for kind in kinds)
         stem = draw(st.sampled_from(["cifar", "imagenet"]))
         member = residual_networks(family, stem, blocks, kinds)
-    return draw(st.lists(member, min_size=1, max_size=5 if plain or MORE else 3))
+    return draw(st.lists(member, min_size=1, max_size=5 if MORE else 3))
 
 
 @st.composite
@@ -248,18 +248,20 @@ def shares_left_out(monkeypatch):
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_random_clusters(family, one_draw, monkeypatch):
+    controlled = []  # those for which the check was seen to fail
+
     @settings(max_examples=CLUSTERS)
     @given(clusters(family), st.integers(0, 2**31))
     def check_cluster(members, seed):
         architecture = mothernet(members, align=ALIGNMENTS[seed % 2])
         variables = live_variables(architecture, seed)
         mother = make_mother(architecture, variables)
-        wider = [member for member in members if widens(architecture, member)]
         for number, member in enumerate(members, start=seed):
             key, split = jax.random.key(number), ("equal", "random")[number % 2]
             growth = ("pairs", "zeros")[number % 2]
             check_preserved(mother, member, key, split=split)
-            if member in (wider if MORE else wider[:1]):
+            if (MORE or not controlled) and widens(architecture, member):
+                controlled.append(member)
                 with shares_left_out(monkeypatch):
                     check_preserved(mother, member, key)
             if MORE or number == seed:  # each is compiled anew
@@ -288,7 +290,41 @@ WIDER = {
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_float32(family, one_draw, monkeypatch):
+def test_float32(family):
+    """Nothing lifts float32 to float64; the next test has the numbers."""
+    architecture, member = map(parse, WIDER[family])
+    single = [
+        jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, jnp.float32), own)
+        for own in map(shapes_of, (architecture, member))
+    ]
+    images = jax.ShapeDtypeStruct(IMAGES.shape, jnp.float32)
+    for growth in ("copies", "pairs", "zeros"):
+        hatched = jax.eval_shape(
+            lambda variables, images, growth=growth: hatch(
+                variables,
+                architecture,
+                member,
+                jax.random.key(0),
+                images=images,
+                growth=growth,
+            ),
+            single[0],
+            images,
+        )
+        chex.assert_trees_all_equal_shapes_and_dtypes(hatched, single[1])
+
+
+PRECISE = ["basic"]  # which compiles most; `make test-all` has all families
+
+
+@pytest.mark.parametrize(
+    "family",
+    [
+        family if family in PRECISE else pytest.param(family, marks=pytest.mark.slow)
+        for family in FAMILIES
+    ],
+)
+def test_the_numbers_of_float32(family, one_draw, monkeypatch):
     architecture, member = map(parse, WIDER[family])
     assert widens(architecture, member)
     mother = make_mother(architecture, live_variables(architecture, 0), jnp.float32)

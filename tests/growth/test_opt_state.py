@@ -63,7 +63,7 @@ hatch_moment_jitted = jax.jit(
 
 
 # Much of these is in the others, too.
-SLOW = ("mlp", "basic", "preact")
+SLOW = ("mlp", "basic", "bottleneck", "dense")
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,7 @@ def get_config():
     config.architectures = {"A": "mlp 8; batch_norm", "B": "mlp 12 9; batch_norm"}
     config.methods = ("mothernets",)
     config.train.epochs = config.hatch.epochs = 2
+    config.hatch.noise = 0.0
     config.data.train_examples = 256
     config.data.crop_padding = 0
     return config
