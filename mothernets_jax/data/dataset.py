@@ -2,20 +2,23 @@
 
 It is split here and nowhere else.
 
-Axes: examples, height, width, channels. Pixels are uint8 (0..255) throughout; a
-network sees `(images - mean) / std`.
+Axes: examples, height, width, channels. Images are uint8 (0..255) or float32, of one
+dtype in all splits; a network sees `(images - mean) / std`. Features are images of
+height and width 1, each feature a channel.
 """
 
 import logging
 import math
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from mothernets_jax.data import checks, streaming
+from mothernets_jax.data.channel_statistics import channel_statistics
 from mothernets_jax.data.decoding import EncodedImages
 from mothernets_jax.data.digests import Source, digest_of
+from mothernets_jax.data.grouped_splits import draw_groups
 from mothernets_jax.data.split_sizes import (
     SplitSizes,
     count_examples,
@@ -37,7 +40,7 @@ class LazyLabels(NamedTuple):
     read: Callable[[np.ndarray], np.ndarray]
 
 
-# Training images in memory, uint8 [examples, height, width, channels], or streamed.
+# Images in memory, uint8 or float32 [examples, height, width, channels], or in files.
 Images = np.ndarray | EncodedImages
 
 
@@ -70,40 +73,33 @@ class Arrays(NamedTuple):
     notes: tuple[str, ...] = ()
 
 
-# In pixel levels. A channel that never changes would otherwise divide by zero.
-_MIN_STD = 1.0
-
-
 # So many training images give the mean and deviation of a streamed set.
 STATISTICS_IMAGES = 2048
-
-
-# Images squared at once: bounds the temporary copy to a few MB at 32x32.
-_CHUNK_IMAGES = 1024
 
 
 class Dataset(NamedTuple):
     """Training, calibration, validation and test split of a classification data set.
 
     Attributes:
-        train_images: uint8 [examples, height, width, channels]; still in their files
+        train_images: uint8 or float32 [examples, height, width, channels]; still in their files
             where they are streamed.
         train_labels: int32 [examples], indices into `class_names`.
-        calibration_images: uint8 [calibration examples, height, width, channels], empty
+        calibration_images: the same dtype [calibration examples, height, width, channels], empty
             where none are kept. On these, and on no others, temperatures and the
             weights of learned combinations are fitted; nothing is trained, watched or
             chosen on them.
         calibration_labels: int32 [calibration examples], indices into `class_names`.
-        validation_images: uint8 [validation examples, height, width, channels], empty
-            where none are kept.
+        validation_images: the same dtype [validation examples, height, width,
+            channels], empty where none are kept.
         validation_labels: int32 [validation examples], indices into `class_names`.
-        test_images: uint8 [test examples, height, width, channels].
+        test_images: the same dtype [test examples, height, width, channels].
         test_labels: int32 [test examples], indices into `class_names`.
         class_names: one name for each class.
-        mean: float32 [channels], in pixel levels 0..255, over the training images only;
+        mean: float32 [channels], in units of the images, over the training images only;
             where they are streamed, over the first `STATISTICS_IMAGES` of them, which
             are a fixed random sample, stratified by class.
-        std: float32 [channels], in pixel levels, over the same images; at least 1.
+        std: float32 [channels], in the same units, over the same images; of pixel
+            levels at least 1.
         notes: sentences on how the data were read, for the report.
         source: origin of the training images, which tells them from others: their
             version and, where they are streamed, their files.
@@ -128,6 +124,11 @@ class Dataset(NamedTuple):
         """(height, width, channels) of one image."""
         height, width, channels = self.train_images.shape[1:]
         return height, width, channels
+
+    @property
+    def input_dtype(self) -> np.dtype:
+        """The dtype of images, uint8 or float32."""
+        return self.test_images.dtype
 
     @property
     def streamed(self) -> bool:
@@ -164,6 +165,7 @@ def split(
     calibration_fraction: float = 0.0,
     train_examples: int | None = None,
     memory_bytes: int | None = None,
+    groups: np.ndarray | None = None,
 ) -> Dataset:
     """Keeps parts of the training set for validation and calibration, caps the rest.
 
@@ -192,6 +194,9 @@ def split(
         train_examples: number of the remaining images to train on; None for all.
         memory_bytes: number of bytes; training images in files that take more when
             decoded are streamed. None to stream none.
+        groups: values [examples]; examples that may train and have equal values stay
+            together, so that the shares are kept only about. None where each stands
+            alone.
 
     Raises:
         ValueError: a fraction or number of examples that the images cannot give, a
@@ -225,17 +230,13 @@ def split(
         checks.check_labels("validation", validation_labels, class_names)
     checks.check_every_class_trains(train_labels, class_names)
 
-    sizes = count_examples(len(train_labels), **fractions)
-    order = stratified_order(train_labels)
-    rest, validation = np.split(order, [len(order) - sizes.validation])
-    rest, calibration = np.split(rest, [len(rest) - sizes.calibration])
-    train = rest[: sizes.train]
+    train, calibration, validation = _parts(train_labels, groups, fractions)
     if isinstance(train_images, EncodedImages) and streamed:
         train_split = train_images.take(train)
         sample = train_split[:STATISTICS_IMAGES]
     else:
         train_split = sample = _take(train_images, train)
-    mean, std = _channel_statistics(sample)
+    mean, std = channel_statistics(sample)
     if validation_images is None or validation_labels is None:
         validation_images, validation_labels = train_images, train_labels
     else:
@@ -262,6 +263,30 @@ def split(
         notes=tuple(notes),
         source=source,
     )
+
+
+def _parts(
+    labels: np.ndarray, groups: np.ndarray | None, fractions: dict[str, Any]
+) -> list[np.ndarray]:
+    """Numbers of the examples that train, calibrate and validate."""
+    sizes = count_examples(len(labels), **fractions)
+    order = stratified_order(labels)
+    if groups is None:
+        rest, validation = np.split(order, [len(order) - sizes.validation])
+        rest, calibration = np.split(rest, [len(rest) - sizes.calibration])
+        return [rest[: sizes.train], calibration, validation]
+    parts, left = [], order
+    for purpose in ("validation", "calibration"):
+        drawn = np.zeros(len(left), np.bool_)
+        if fraction := fractions[f"{purpose}_fraction"]:
+            share = fraction * len(labels) / len(left)
+            drawn = draw_groups(labels[left], groups[left], share, purpose=purpose)
+        parts.append(left[drawn])
+        left = left[~drawn]
+    validation, calibration = parts
+    if fractions["train_examples"] is not None:
+        left = left[: fractions["train_examples"]]
+    return [left, calibration, validation]
 
 
 def _is_streamed(
@@ -305,29 +330,3 @@ def _read_labels(labels: Labels) -> np.ndarray:
     if isinstance(labels, LazyLabels):
         return labels.read(np.arange(labels.examples))
     return labels
-
-
-def _channel_statistics(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and standard deviation of each channel, summed exactly in integers.
-
-    (`images.std` would hold a float64 copy of every pixel: 1.2 GB for CIFAR-10.)
-
-    Args:
-        images: uint8 [examples, height, width, channels].
-
-    Returns:
-        mean and std, float32 [channels].
-    """
-    total = np.zeros(images.shape[1:], np.int64)
-    total_squares = np.zeros(images.shape[1:], np.int64)
-    for start in range(0, len(images), _CHUNK_IMAGES):
-        chunk = images[start : start + _CHUNK_IMAGES]
-        total += chunk.sum(axis=0, dtype=np.int64)
-        # 255**2 just fits in 16 bits.
-        squares = np.square(chunk, dtype=np.uint16)
-        total_squares += squares.sum(axis=0, dtype=np.int64)
-    pixels = images[..., 0].size
-    mean = total.sum(axis=(0, 1)) / pixels
-    variance = total_squares.sum(axis=(0, 1)) / pixels - mean**2
-    std = np.maximum(np.sqrt(np.maximum(variance, 0.0)), _MIN_STD)
-    return mean.astype(np.float32), std.astype(np.float32)
