@@ -3,6 +3,8 @@
 A network's figures in a stage are one file, `STAGE/MEMBER/events.out.tfevents.TIME`,
 which TensorBoard shows as the run `STAGE/MEMBER`. A stage that begins again or goes on
 is given new files, into which what there was is written again: no point is there twice.
+The file before is emptied and stays until the next, as a TensorBoard that is reading it
+waits for ever where it is gone.
 
 The format and its checksums are TensorBoard's own, an optional package that nothing
 else needs. Its bytes are a function of the figures alone, by which whole files are
@@ -45,7 +47,7 @@ def check_tensorboard() -> None:
             do without.
     """
     try:
-        for name in (_EVENTS, _SUMMARIES, _WRITER):
+        for name in ("tensorboard", _EVENTS, _SUMMARIES, _WRITER):
             import_module(name)
     except ImportError as error:
         raise ArgumentError(
@@ -94,15 +96,19 @@ class EventFiles:
         self._paths[key] = path
 
     def forget(self, stage: str) -> None:
-        """Deletes a stage's files, before it is trained again or goes on.
+        """Drops a stage's points, before it is trained again or goes on.
 
         Raises:
-            ValueError: a file may not be deleted.
-            OSError: a file could not be deleted.
+            ValueError: a file may not be written to or deleted.
+            OSError: a file could not be written or deleted.
         """
+        newest = {path.parent: path for path in self._files(stage)}
         for path in self._files(stage):
             self._guard(path)
-            path.unlink()
+            if path != newest[path.parent]:
+                path.unlink()
+            elif path.stat().st_size:
+                files.write_whole(path, b"")
         for key in [key for key in self._paths if key[0] == stage]:
             del self._paths[key]
 
@@ -114,7 +120,7 @@ class EventFiles:
             entries: metrics of each line of the stage, as `mend` takes them.
         """
         wanted = _by_member(stage, entries)
-        found = self._files(stage)
+        found = [path for path in self._files(stage) if path.stat().st_size]
         if sorted(wanted) != sorted(path.parent.name for path in found):
             return False
         return all(_is_whole(path, wanted[path.parent.name]) for path in found)
@@ -137,7 +143,7 @@ class EventFiles:
                 self.append({"stage": stage, **entry})
 
     def _files(self, stage: str) -> list[Path]:
-        """A stage's event files; other files beside them are not ours."""
+        """A stage's event files, the older first; other files are not ours."""
         return sorted((self._folder / stage).glob(f"*/{_PREFIX}.*"))
 
 
