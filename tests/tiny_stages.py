@@ -100,6 +100,9 @@ class TinyContext(RunContext):
     def log(self, **figures):
         self.entries.append(figures)
 
+    def log_again(self, stage, entries):
+        self.entries += [{"stage": stage, **entry} for entry in entries]
+
 
 def tiny_context(store, account, strategy="unroll", interruption=None):
     """A context that saves nothing, and tells an `Account` of the work."""

@@ -9,7 +9,7 @@ from typing import Any
 from mothernets_jax.config.settings import SECTIONS, Settings
 
 # Besides `data.workers`: a run may go on with others.
-_HARMLESS = ("prices", "combine", "checkpoint")
+_HARMLESS = ("prices", "combine", "checkpoint", "log")
 # Where images are kept: a run's own record tells whether they are the same.
 _PLACES = ("dir", "ood_dir")
 # Settings that earlier versions did not have, by full name, each with the value that

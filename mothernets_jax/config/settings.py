@@ -200,6 +200,13 @@ class CheckpointSettings:
 
 
 @dataclasses.dataclass(frozen=True)
+class LogSettings:
+    """The records of a run beside `metrics.jsonl`."""
+
+    tensorboard: bool = False  # whether event files are written
+
+
+@dataclasses.dataclass(frozen=True)
 class Settings:
     """All settings of a run."""
 
@@ -226,6 +233,7 @@ class Settings:
     swa: SwaSettings = SwaSettings()
     prune_and_tune: PruneAndTuneSettings = PruneAndTuneSettings()
     checkpoint: CheckpointSettings = CheckpointSettings()
+    log: LogSettings = LogSettings()
     prices: dict[str, float] = dataclasses.field(
         default_factory=lambda: dict(_PRICES),
         metadata={"rule": Range(0, float("inf"), "0 or more dollars")},

@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import math
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -111,15 +112,29 @@ def predict_logits(
     return np.concatenate(jax.device_get(logits))[: len(images)].astype(np.float32)
 
 
-def validation_error(
+class ValidationScores(NamedTuple):
+    """A member's figures on the validation images, each counted once.
+
+    Both are NaN where a logit is not finite, and None without validation images.
+
+    Attributes:
+        error: share of the images that the member gets wrong, 0 to 1.
+        loss: cross-entropy of the labels, in nats.
+    """
+
+    error: float | None
+    loss: float | None
+
+
+def validation_scores(
     architecture: Architecture,
     variables: Variables,
     dataset: Dataset,
     *,
     batch_size: int,
     executables: Executables,
-) -> float | None:
-    """Measures the share of the validation images that a member gets wrong.
+) -> ValidationScores:
+    """Measures a member's error and loss on the validation images in one pass.
 
     Args:
         architecture: the member's architecture.
@@ -127,13 +142,10 @@ def validation_error(
         dataset: data set with the validation images and their normalisation.
         batch_size: number of images of every batch, for which one program is compiled.
         executables: store of compiled programs.
-
-    Returns:
-        The share, 0 to 1; NaN where a logit is not finite, None without validation
-        images.
     """
-    if not len(dataset.validation_labels):
-        return None
+    labels = dataset.validation_labels
+    if not len(labels):
+        return ValidationScores(None, None)
     logits = predict_logits(
         architecture,
         variables,
@@ -145,8 +157,11 @@ def validation_error(
         executables=executables,
     )
     if not np.isfinite(logits).all():
-        return math.nan
-    return classification.error(logits, dataset.validation_labels)
+        return ValidationScores(math.nan, math.nan)
+    return ValidationScores(
+        classification.error(logits, labels),
+        classification.cross_entropy(logits, labels),
+    )
 
 
 def prepare_prediction(

@@ -10,7 +10,10 @@ returns, rather than infinitely many.
 
 import numpy as np
 
-from mothernets_jax.metrics.probabilities import remaining_probability
+from mothernets_jax.metrics.probabilities import (
+    label_log_probabilities,
+    remaining_probability,
+)
 
 
 def error(scores: np.ndarray, labels: np.ndarray) -> float:
@@ -48,6 +51,18 @@ def nll(probabilities: np.ndarray, labels: np.ndarray) -> float:
     """
     of_labels = probabilities[np.arange(len(labels)), labels]
     return float(-np.mean(log_probabilities(of_labels)))
+
+
+def cross_entropy(logits: np.ndarray, labels: np.ndarray) -> float:
+    """Cross-entropy of a network's logits, the mean over examples, in nats.
+
+    It is the `nll` of their softmax, but clipped at neither end.
+
+    Args:
+        logits: floats [examples, classes], all finite.
+        labels: int [examples], the true classes.
+    """
+    return float(-np.mean(label_log_probabilities(logits[None], labels)))
 
 
 def brier(probabilities: np.ndarray, labels: np.ndarray) -> float:

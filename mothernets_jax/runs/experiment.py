@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
+from mothernets_jax.config.field_names import LOG, named_as_fields
 from mothernets_jax.config.identity import digest
 from mothernets_jax.config.settings import Settings
 from mothernets_jax.data import run_record
@@ -45,12 +46,13 @@ from mothernets_jax.runtime.compilation import ProgramStore
 from mothernets_jax.runtime.devices import device_name
 from mothernets_jax.runtime.interruption import Interruption
 from mothernets_jax.runtime.progress import RunProgress
-from mothernets_jax.stages.context import METRICS, STRATEGIES, RunContext
+from mothernets_jax.stages.context import STRATEGIES, RunContext
+from mothernets_jax.stages.epoch_log import Callback, EpochLog
 from mothernets_jax.stages.stage import MethodPlan, planned_flops
 from mothernets_jax.stages.strategy import StrategyMemory
 from mothernets_jax.stages.task import Task
 from mothernets_jax.storage import files
-from mothernets_jax.storage.metrics_log import MetricsLog
+from mothernets_jax.storage.event_files import check_tensorboard
 
 _log = logging.getLogger(__name__)
 
@@ -117,6 +119,7 @@ def train_and_evaluate(
     command: str = "",
     console: Console | None = None,
     store: ProgramStore | None = None,
+    callback: Callback | None = None,
 ) -> dict[str, Any]:
     """Trains and evaluates every method, the same as `run` without its report.
 
@@ -128,6 +131,9 @@ def train_and_evaluate(
         console: the console that shows progress; None shows nothing.
         store: compiled programs to share with other runs of this process; None
             compiles for this run alone.
+        callback: a function that is given each new line of `metrics.jsonl`, as a
+            dictionary, in order and one at a time; of several hosts, on the first
+            alone. Where it raises, what was trained is saved before the run ends.
 
     Returns:
         The content of `results.json`.
@@ -137,9 +143,12 @@ def train_and_evaluate(
             run on other data or no run, or that another process is working in.
         InterruptedRunError: a signal asked the run to stop; the same call goes on from
             there.
+        Exception: what the callback raised; the same call goes on from there.
     """
     console = console or Console(quiet=True)
     multihost.check_same("the settings", digest(settings))
+    if settings.log.tensorboard:
+        multihost.run_on_host0(named_as_fields(LOG)(check_tensorboard))
     owner, interruption = run_folder.RunLock(workdir, command), Interruption()
     with contextlib.ExitStack() as stack:
         stack.callback(owner.release)
@@ -167,10 +176,12 @@ def train_and_evaluate(
         if store is None:
             store = stack.enter_context(contextlib.closing(ProgramStore()))
         progress = RunProgress(_remaining(workdir, compositions, kept, task), console)
-        context = _context(workdir, settings, store, progress, interruption, owner)
-        outcomes = _train_methods(
-            task, ood_images, settings, compositions, kept, context
-        )
+        log = owner.epoch_log(settings, callback, interruption)
+        context = _context(workdir, settings, store, progress, log, interruption, owner)
+        with log.raising_failure():
+            outcomes = _train_methods(
+                task, ood_images, settings, compositions, kept, context
+            )
         results = {
             "name": name,
             "provenance": provenance(command, device_name()) | _changes(workdir),
@@ -188,6 +199,7 @@ def _context(
     settings: Settings,
     store: ProgramStore,
     progress: RunProgress,
+    log: EpochLog,
     interruption: Interruption,
     owner: run_folder.RunLock,
 ) -> RunContext:
@@ -198,7 +210,7 @@ def _context(
         StrategyMemory(workdir / STRATEGIES),
         store,
         progress,
-        MetricsLog(workdir / METRICS),
+        log,
         interruption,
         settings.checkpoint.interval_seconds,
         owner.check,

@@ -9,10 +9,8 @@ from mothernets_jax.config.settings import Settings
 from mothernets_jax.ensembles import image_scores, places, saving
 from mothernets_jax.ensembles.record import is_failure
 from mothernets_jax.runs.run_folder import RunLock, has_settings
-from mothernets_jax.stages.context import METRICS
 from mothernets_jax.stages.state import epochs_of
 from mothernets_jax.storage import checkpoints
-from mothernets_jax.storage.metrics_log import MetricsLog
 
 _log = logging.getLogger(__name__)
 
@@ -82,7 +80,7 @@ def _histories(results: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
 def mend_files(
     workdir: Path, settings: Settings, results: Mapping[str, Any], owner: RunLock
 ) -> None:
-    """Writes the settings and the log of metrics anew where they are not whole.
+    """Writes the settings and the log of every epoch anew where they are not whole.
 
     Args:
         workdir: the folder of a finished run.
@@ -94,7 +92,7 @@ def mend_files(
         ValueError: the folder cannot be written, or another process works in it.
         OSError: a file cannot be read or written.
     """
-    wanted, log = _histories(results), MetricsLog(workdir / METRICS)
+    wanted, log = _histories(results), owner.epoch_log(settings)
     broken = [name for name, entries in wanted.items() if not log.has(name, entries)]
     strange = log.stages() - wanted.keys()  # lines whose stage was altered
     if has_settings(workdir) and not broken and not strange:

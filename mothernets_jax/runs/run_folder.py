@@ -16,8 +16,12 @@ from mothernets_jax.data import run_record
 from mothernets_jax.ensembles import image_scores
 from mothernets_jax.ensembles.places import ENSEMBLES_FOLDER, record_of
 from mothernets_jax.runs.folder_lock import LOCK_NAME, FolderLock
-from mothernets_jax.stages.context import METRICS, STRATEGIES, UNFINISHED
+from mothernets_jax.runtime.interruption import Interruption
+from mothernets_jax.stages.context import EVENTS, METRICS, STRATEGIES, UNFINISHED
+from mothernets_jax.stages.epoch_log import Callback, EpochLog
 from mothernets_jax.storage import checkpoints, files, links, seals
+from mothernets_jax.storage.event_files import EventFiles
+from mothernets_jax.storage.metrics_log import MetricsLog
 from mothernets_jax.utils.messages import safe_name, short_repr
 
 _log = logging.getLogger(__name__)
@@ -30,6 +34,7 @@ _FILES += (STRATEGIES, METRICS, "report.html")
 _FOLDERS = ("plots", image_scores.FOLDER, f"{image_scores.FOLDER}/*")
 _FOLDERS += (ENSEMBLES_FOLDER, f"{ENSEMBLES_FOLDER}/*", _STAGES, f"{_STAGES}/*")
 _FOLDERS += (f"{_STAGES}/*/{UNFINISHED}", f"{_STAGES}/*/{UNFINISHED}/*")
+_FOLDERS += (EVENTS, f"{EVENTS}/*", f"{EVENTS}/*/*", f"{EVENTS}/*/*/*")
 # What a file system puts into any folder; hidden files are passed over, too.
 _NO_CONTENT = ("lost+found",)
 _MOST_NAMES = 3  # of what a folder holds, in a message
@@ -185,6 +190,25 @@ class RunLock:
         """
         self._lock.check()
         links.refuse_links(self._workdir, path)
+
+    def epoch_log(
+        self,
+        settings: Settings,
+        callback: Callback | None = None,
+        interruption: Interruption | None = None,
+    ) -> EpochLog:
+        """Opens the folder's log of every epoch's figures, touching no file yet.
+
+        Args:
+            settings: the run's settings, which tell what is logged beside the metrics.
+            callback: see `EpochLog`.
+            interruption: see `EpochLog`.
+        """
+        events = None
+        if settings.log.tensorboard:
+            events = EventFiles(self._workdir / EVENTS, self.check)
+        metrics = MetricsLog(self._workdir / METRICS)
+        return EpochLog(metrics, events, callback, interruption)
 
     def finish(self, results: dict[str, Any]) -> None:
         """Marks the run as done: writes the checksums of its files, then the results.

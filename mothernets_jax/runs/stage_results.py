@@ -123,7 +123,6 @@ def _restored(stage: Stage, task: Task, context: RunContext) -> StageResult | No
         arrays = multihost.arrays_from_host0(
             lambda: checkpoints.read(folder, template), template
         )
-    if context.metrics is not None and multihost.is_host0():
-        context.metrics.mend(stage.name, epochs_of(record["history"]))
+    context.log_again(stage.name, epochs_of(record["history"]))
     context.progress.message(f"{stage.name}: done already")
     return StageResult(saved_states.finished_from_saved(arrays), record)

@@ -1,5 +1,6 @@
 """The context of a run: all that its stages share, handed on whole."""
 
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -8,11 +9,12 @@ from mothernets_jax.runtime.compilation import ProgramStore
 from mothernets_jax.runtime.interruption import Interruption
 from mothernets_jax.runtime.progress import RunProgress
 from mothernets_jax.stages.autosave import Guard, StageAutosave, unguarded
+from mothernets_jax.stages.epoch_log import EpochLog
 from mothernets_jax.stages.stage import Stage
 from mothernets_jax.stages.strategy import StrategyMemory
-from mothernets_jax.storage.metrics_log import MetricsLog
 
 METRICS, STRATEGIES = "metrics.jsonl", "strategies.json"  # of a run's folder
+EVENTS = "tensorboard"  # of a run's folder
 UNFINISHED = "unfinished"  # of a stage's folder
 
 
@@ -43,7 +45,7 @@ class RunContext(NamedTuple):
     memory: StrategyMemory
     store: ProgramStore
     progress: RunProgress
-    metrics: MetricsLog | None
+    metrics: EpochLog | None
     interruption: Interruption
     interval_seconds: float = 60.0
     guard: Guard = unguarded
@@ -64,3 +66,13 @@ class RunContext(NamedTuple):
         """Adds a line to the log of metrics; only the first of several hosts does."""
         if self.metrics is not None and multihost.is_host0():
             self.metrics.append(**figures)
+
+    def log_again(self, stage: str, entries: Iterable[Mapping[str, Any]]) -> None:
+        """Makes a stage's lines those of the epochs that an earlier run has trained.
+
+        Args:
+            stage: the stage's name.
+            entries: metrics of each line, by name, without `stage`.
+        """
+        if self.metrics is not None and multihost.is_host0():
+            self.metrics.mend(stage, entries)

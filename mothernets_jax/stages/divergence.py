@@ -12,6 +12,7 @@ from collections.abc import Mapping
 import jax
 import numpy as np
 
+from mothernets_jax.ensembles.prediction import ValidationScores
 from mothernets_jax.stages.state import StageState
 from mothernets_jax.training.member_step import MemberState, Metrics
 
@@ -67,15 +68,15 @@ def divergence_reason(
     return None
 
 
-def unpredictable(validation_errors: Mapping[str, float | None]) -> dict[str, str]:
+def unpredictable(scores: Mapping[str, ValidationScores]) -> dict[str, str]:
     """Members whose predictions are not finite, though their training loss was.
 
     In training a batch is normalised by its own statistics, in evaluation by the
     running ones: a network may overflow in one of both alone.
 
     Args:
-        validation_errors: validation errors by name, as fractions; NaN where the
-            predictions are not finite, None without validation images.
+        scores: validation scores by name; NaN where the predictions are not finite,
+            None without validation images.
 
     Returns:
         The reason in words, by name, of these members alone.
@@ -83,8 +84,8 @@ def unpredictable(validation_errors: Mapping[str, float | None]) -> dict[str, st
     reason = "its predictions of the validation images are not finite"
     return {
         name: reason
-        for name, error in validation_errors.items()
-        if error is not None and math.isnan(error)
+        for name, own in scores.items()
+        if own.error is not None and math.isnan(own.error)
     }
 
 

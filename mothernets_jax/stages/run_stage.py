@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 
-from mothernets_jax.ensembles.prediction import validation_error
+from mothernets_jax.ensembles.prediction import ValidationScores, validation_scores
 from mothernets_jax.models.variables import Variables
 from mothernets_jax.runtime import multihost
 from mothernets_jax.runtime.compilation import Executables
@@ -33,7 +33,7 @@ from mothernets_jax.stages.state import (
     still_training,
 )
 from mothernets_jax.stages.strategy import choose_strategy
-from mothernets_jax.stages.task import Task, epoch_images
+from mothernets_jax.stages.task import Task, epoch_images, steps_per_epoch
 from mothernets_jax.stages.trainer import GroupTrainer
 from mothernets_jax.training.member_step import MemberState, Metrics, begin_average
 
@@ -98,10 +98,12 @@ class _StageRun:
         self._executables = executables = Executables(context.store)
         self._flops = epoch_flops(stage, task)
         reference = trained[stage.reference].predictor if stage.reference else None
+        steps = steps_per_epoch(stage.recipe, task)
+        state_of = functools.partial(StageState.from_record, steps_per_epoch=steps)
         saved = autosave.latest(
             saved_states.unfinished_outline,
             lambda found: saved_states.unfinished_template(stage, task, found),
-            StageState.from_record,
+            state_of,
         )
         if saved is None:
             self._state, starts = self._started(trained, reference)
@@ -111,7 +113,7 @@ class _StageRun:
             starts, self._good = saved_states.unfinished_from_saved(
                 arrays, stage.members
             )
-            self._state = StageState.from_record(record)
+            self._state = state_of(record)
         self._clock = StageClock(task, executables, self._state.clocks)
         self._trainer = None
         if stage.recipe.epochs:
@@ -241,7 +243,7 @@ class _StageRun:
         """Gives running averages their statistics, where they are kept.
 
         Returns:
-            The validation error of each member's average, by the member's name.
+            The validation scores of each member's average, by the member's name.
         """
         stage, state = self._stage, self._state
         if not stage.spec.averaged:
@@ -253,13 +255,16 @@ class _StageRun:
         self._context.progress.work(flops)
         ended = trainer.states()
         kept = {name: own for name, own in ended.items() if name not in state.left_out}
-        errors = self._validation_errors({n: s.predictor for n, s in kept.items()})
-        reasons = multihost.run_on_host0(lambda: unpredictable(errors))
+        scores = self._validation_scores({n: s.predictor for n, s in kept.items()})
+        reasons = multihost.run_on_host0(lambda: unpredictable(scores))
         state.left_out |= {
             name: f"{reason}, with its averaged weights"
             for name, reason in reasons.items()
         }
-        return {name: {"validation_error": error} for name, error in errors.items()}
+        return {
+            name: {"validation_error": own.error, "validation_loss": own.loss}
+            for name, own in scores.items()
+        }
 
     def _states(self) -> dict[str, MemberState]:
         """The members' states as they are, by name."""
@@ -278,14 +283,22 @@ class _StageRun:
         fine = {name: own for name, own in trained.items() if name not in reasons}
         changed = self._at_epoch_end(fine)
         to_judge = {**fine, **changed}.items()
-        errors = self._validation_errors({n: own.variables for n, own in to_judge})
+        scores = self._validation_scores({n: own.variables for n, own in to_judge})
         # Hosts of several kinds may round differently.
-        reasons |= multihost.run_on_host0(lambda: unpredictable(errors))
+        reasons |= multihost.run_on_host0(lambda: unpredictable(scores))
         if stage.spec.coupling.tied and reasons:
             reasons = dict.fromkeys(trained, next(iter(reasons.values())))
         for name in trained:
             if name not in reasons:
-                self._record_epoch(name, metrics[name], errors[name])
+                figures = state.record_epoch(
+                    name,
+                    metrics[name],
+                    scores[name],
+                    learning_rate=trainer.mean_rate(state.epoch)
+                    * state.rate_shares[name],
+                    steps_per_epoch=trainer.steps_per_epoch,
+                )
+                self._context.log(stage=stage.name, **figures)
         states |= changed
         if reasons or changed:
             self._go_on_from(states, reasons)
@@ -314,37 +327,21 @@ class _StageRun:
         idle = len(stage.members) - trained
         progress.skip(self._flops * (-trained if was_retry else idle))
 
-    def _validation_errors(
+    def _validation_scores(
         self, networks: Mapping[str, Variables]
-    ) -> dict[str, float | None]:
-        """Validation errors of networks, as fractions, by name."""
+    ) -> dict[str, ValidationScores]:
+        """Validation scores of networks, by name."""
         evaluating, task = self._clock.stopwatch(), self._task
         judge = functools.partial(
-            validation_error,
+            validation_scores,
             self._stage.architecture,
             dataset=task.dataset,
             batch_size=task.evaluation_batch,
             executables=self._executables,
         )
-        errors = {name: judge(variables) for name, variables in networks.items()}
+        scores = {name: judge(variables) for name, variables in networks.items()}
         self._state.clocks["eval_seconds"] += evaluating()
-        return errors
-
-    def _record_epoch(
-        self, name: str, means: Metrics, on_validation: float | None
-    ) -> None:
-        state, trainer = self._state, self._trainer
-        assert trainer is not None
-        figures = {
-            "train_loss": means.loss,
-            "train_error": 1 - means.accuracy,
-            "validation_error": on_validation,
-            "learning_rate": trainer.mean_rate(state.epoch) * state.rate_shares[name],
-        }
-        for key, value in figures.items():
-            state.history[name][key].append(value)
-        epoch = len(state.history[name]["train_loss"])
-        self._context.log(stage=self._stage.name, member=name, epoch=epoch, **figures)
+        return scores
 
     def _go_on_from(
         self, states: Mapping[str, MemberState], reasons: Mapping[str, str]
@@ -395,5 +392,4 @@ class _StageRun:
             f"{stage.name}: goes on in epoch {state.epoch + 1}"
             + (f", step {state.steps + 1} of {steps}" if state.steps else "")
         )
-        for entry in epochs_of(state.history):
-            self._context.log(stage=stage.name, **entry)
+        self._context.log_again(stage.name, epochs_of(state.history))

@@ -1,15 +1,27 @@
 """The progress of a stage, in plain values, so that it can be saved."""
 
 import dataclasses
+import datetime
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Self
 
 import numpy as np
 
+from mothernets_jax.ensembles.prediction import ValidationScores
 from mothernets_jax.stages.stage import Stage
 from mothernets_jax.storage.files import DamagedError
+from mothernets_jax.training.member_step import Metrics
 
-_METRICS = ("train_loss", "train_error", "validation_error", "learning_rate")
+# Of an epoch of a member. What is under `clocks` differs on a repeat.
+_METRICS = (
+    "step",
+    "train_loss",
+    "train_error",
+    "validation_loss",
+    "validation_error",
+    "learning_rate",
+    "clocks",
+)
 _CLOCKS = (
     "train_seconds",
     "eval_seconds",
@@ -75,26 +87,75 @@ class StageState:
         if not newest:
             return "no epoch succeeded"
         losses, errors, validation = (
-            [figures[key] for figures in newest] for key in _METRICS[:3]
+            [figures[key] for figures in newest]
+            for key in ("train_loss", "train_error", "validation_error")
         )
         text = f"loss {np.mean(losses):.3f}, training error {np.mean(errors):.1%}"
         if None not in validation:
             text += f", validation error {np.mean(validation):.1%}"
         return text
 
+    def record_epoch(
+        self,
+        member: str,
+        means: Metrics,
+        on_validation: ValidationScores,
+        *,
+        learning_rate: float,
+        steps_per_epoch: int,
+    ) -> dict[str, Any]:
+        """Adds the figures of a member's newest epoch, and the time, to its history.
+
+        Args:
+            member: the member's name.
+            means: its mean metrics over the steps of the epoch.
+            on_validation: its scores on the validation images after the epoch.
+            learning_rate: its mean learning rate in the epoch.
+            steps_per_epoch: number of steps of the epoch.
+
+        Returns:
+            What `epochs_of` yields for this epoch.
+        """
+        history = self.history[member]
+        epoch = len(history["train_loss"]) + 1
+        now = datetime.datetime.now(datetime.UTC)
+        figures = {
+            "step": epoch * steps_per_epoch,
+            "train_loss": means.loss,
+            "train_error": 1 - means.accuracy,
+            "validation_loss": on_validation.loss,
+            "validation_error": on_validation.error,
+            "learning_rate": learning_rate,
+            "clocks": {"time": now.isoformat(timespec="milliseconds")},
+        }
+        for metric, value in figures.items():
+            history[metric].append(value)
+        return {"member": member, "epoch": epoch, **figures}
+
     def to_record(self) -> dict[str, Any]:
         """The state as plain values, a copy that later changes do not reach."""
         return dataclasses.asdict(self)
 
     @classmethod
-    def from_record(cls, record: Mapping[str, Any]) -> Self:
+    def from_record(cls, record: Mapping[str, Any], steps_per_epoch: int) -> Self:
         """The inverse of `to_record`.
+
+        Args:
+            record: what `to_record` returned. Earlier versions counted no steps, and
+                noted neither the time nor the validation loss of an epoch: the steps
+                are filled in, the others are None.
+            steps_per_epoch: number of steps of an epoch.
 
         Raises:
             DamagedError: the record was written by another version.
         """
         try:
-            return cls(**record)
+            state = cls(**record)
+            state.history = {
+                name: _with_every_metric(own, steps_per_epoch)
+                for name, own in state.history.items()
+            }
+            return state
         except TypeError as error:
             raise DamagedError(
                 f"what was saved of it is of another version ({error})"
@@ -122,6 +183,20 @@ def beginning(
         checks=checks,
         clocks=dict.fromkeys(_CLOCKS, 0.0),
     )
+
+
+def _with_every_metric(
+    history: Mapping[str, list], steps_per_epoch: int
+) -> dict[str, list]:
+    """A member's history with the metrics that an earlier version did not note."""
+    epochs = len(history["train_loss"])
+    unknown = {
+        "step": [steps_per_epoch * (epoch + 1) for epoch in range(epochs)],
+        "validation_loss": [None] * epochs,
+        "clocks": [{"time": None} for _ in range(epochs)],
+    }
+    found = {**unknown, **history}
+    return {metric: found[metric] for metric in _METRICS}
 
 
 def epochs_of(history: Mapping[str, Mapping[str, list]]) -> Iterator[dict[str, Any]]:

@@ -411,6 +411,7 @@ OTHERS = {
     "prune_and_tune__average": "ema",
     "prune_and_tune__budget_share": 0.5,
     "checkpoint__interval_seconds": 5.0,
+    "log__tensorboard": True,
     "prices": {"cpu": 0.5},
 }
 # What changes no training; where nothing is resized, the way to do it does not.
@@ -419,6 +420,7 @@ HARMLESS = (
     "data__workers",
     "data__resize",
     "checkpoint__interval_seconds",
+    "log__tensorboard",
     "prices",
 )
 
@@ -435,7 +437,7 @@ def test_the_digest_differs_where_any_field_differs():
 def as_before(settings):
     """The values that tell experiments apart, without fields that once were not."""
     values = settings.to_json()
-    for name in ("prices", "combine", "checkpoint", "swa", "prune_and_tune"):
+    for name in ("prices", "combine", "checkpoint", "log", "swa", "prune_and_tune"):
         values.pop(name)
     later = {
         "data": ("workers", "resize", "test_fraction"),

@@ -130,7 +130,7 @@ def test_validation_is_one_program(variables):
         std=STD,
     )
     recorded = Recorded()
-    prediction.validation_error(
+    prediction.validation_scores(
         NETWORK,
         variables,
         dataset,  # type: ignore[arg-type]

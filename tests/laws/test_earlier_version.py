@@ -148,6 +148,12 @@ def test_a_stopped_run_goes_on(copied, go_on, caplog):
     (warning,) = [r for r in caplog.records if r.levelno >= logging.WARNING]
     assert NO_DATA_RECORD in warning.getMessage()
     assert_as_if_never_stopped(workdir, results)
+    # That version noted neither steps nor losses nor times; the steps are known.
+    entries = map(json.loads, (workdir / "metrics.jsonl").read_text().splitlines())
+    lines = [own for own in entries if own["stage"] == "mothernets-mothernet_1-A"]
+    assert [line["step"] for line in lines] == [8, 16, 24, 32]
+    assert lines[0]["validation_loss"] is lines[0]["clocks"]["time"] is None
+    assert lines[1]["validation_loss"] > 0 and lines[1]["clocks"]["time"]
 
 
 def test_a_position_of_another_version_is_named_and_trained_again(

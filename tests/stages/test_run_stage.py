@@ -3,10 +3,15 @@
 The members are networks of one hidden unit that tell bright images from dark ones.
 """
 
+import math
+import time
+from datetime import datetime
+
 import chex
 import jax
 import jax.numpy as jnp
 import pytest
+from fake_runs import without_clocks
 from tiny_stages import EPOCH_FLOPS, STARTS, train_stage
 
 from mothernets_jax.runtime.compilation import ProgramStore
@@ -53,14 +58,25 @@ def test_training_that_never_improves_stops_after_its_patience(run, patience):
     for name, error in (("a", 0.0), ("b", 1.0)):
         assert history[name]["train_error"] == [error] * (1 + patience)
         assert history[name]["validation_error"] == [error] * (1 + patience)
+        # Logits of bright images are (-2, 2), of dark ones (2, -2), or the opposite.
+        nats = math.log1p(math.exp(-4)) + 4 * error
+        losses = history[name]["validation_loss"]
+        assert losses == pytest.approx([nats] * (1 + patience), rel=1e-6)
     chex.assert_trees_all_equal(
         tuple(s.variables for s in result.states.values()), STARTS
     )
 
 
 def test_without_the_rule_it_trains_to_the_end_and_logs_every_epoch(run):
+    before = time.time()
     result, entries = run(STARTS, stop="epochs")
     assert result.record["epochs"] == {"a": 12, "b": 12}
+    assert [entry["step"] for entry in entries[::2]] == [*range(4, 49, 4)]  # of 16 / 4
+    stamps = [
+        datetime.fromisoformat(entry["clocks"]["time"]).timestamp() for entry in entries
+    ]
+    assert stamps == sorted(stamps)  # to the millisecond
+    assert before - 1e-3 <= stamps[0] and stamps[-1] <= time.time()
     assert [(e["stage"], e["member"], e["epoch"]) for e in entries] == [
         ("method-label", name, epoch) for epoch in range(1, 13) for name in ("a", "b")
     ]
@@ -82,7 +98,8 @@ def test_each_member_of_a_group_stops_for_itself(run, strategy):
     for name, count in epochs.items():
         fixed, _ = run(STARTS, stop="epochs", epochs=count, **options)
         chex.assert_trees_all_equal(result.states[name], fixed.states[name])
-        assert fixed.record["history"][name] == history[name]
+        own, alone = (without_clocks(h) for h in (history, fixed.record["history"]))
+        assert own[name] == alone[name]
 
 
 def test_a_member_learns_alone_what_it_learns_in_a_group(run):
@@ -112,3 +129,4 @@ def test_without_validation_images_there_is_no_validation_error(run):
     result, entries = run(STARTS, validation=0, epochs=1)
     assert result.record["history"]["a"]["validation_error"] == [None]
     assert entries[0]["validation_error"] is None
+    assert entries[0]["validation_loss"] is None
