@@ -16,6 +16,7 @@ import numpy as np
 from mothernets_jax.data import checks, streaming
 from mothernets_jax.data.decoding import EncodedImages
 from mothernets_jax.data.digests import Source, digest_of
+from mothernets_jax.data.preparation import Preparation
 from mothernets_jax.data.split_sizes import (
     SplitSizes,
     count_examples,
@@ -107,6 +108,7 @@ class Dataset(NamedTuple):
         notes: sentences on how the data were read, for the report.
         source: origin of the training images, which tells them from others: their
             version and, where they are streamed, their files.
+        preparation: how images were made of files; None where they were no files.
     """
 
     train_images: Images
@@ -122,6 +124,7 @@ class Dataset(NamedTuple):
     std: np.ndarray
     notes: tuple[str, ...] = ()
     source: Source = Source()
+    preparation: Preparation | None = None
 
     @property
     def input_shape(self) -> tuple[int, int, int]:
