@@ -22,6 +22,7 @@ from mothernets_jax.growth.hatching import hatch
 from mothernets_jax.growth.layouts import opposite_layouts
 from mothernets_jax.growth.mothernet import mothernet
 from mothernets_jax.models.apply import apply
+from mothernets_jax.models.network import Network
 from mothernets_jax.models.training_pass import apply_train
 from mothernets_jax.models.variables import init
 from mothernets_jax.utils.pytrees import named_key
@@ -31,6 +32,7 @@ __all__ = [
     "Cluster",
     "Ensemble",
     "Member",
+    "Network",
     "apply",
     "apply_train",
     "cluster",

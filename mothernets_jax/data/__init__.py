@@ -26,6 +26,7 @@ from mothernets_jax.data.decoding import EncodedImages
 from mothernets_jax.data.digits import load_digits_fold
 from mothernets_jax.data.folder_classes import TEST_FRACTION
 from mothernets_jax.data.image_folder import load_image_folder, load_test_images
+from mothernets_jax.data.preparation import Preparation
 from mothernets_jax.data.tfds_builder import PREFIX, TFDS_NAMES, is_tfds
 from mothernets_jax.data.tfds_source import load_tfds
 from mothernets_jax.utils.argument_errors import (
@@ -130,13 +131,16 @@ def load(
         memory_bytes = 0
     options |= {"name": name, "memory_bytes": memory_bytes}
     arrays = _LOADERS[kind](**{key: options[key] for key in _OPTIONS[kind]})
-    return split(
+    dataset = split(
         *arrays,
         validation_fraction=validation_fraction,
         calibration_fraction=calibration_fraction,
         train_examples=train_examples,
         memory_bytes=memory_bytes,
     )
+    if "image_size" not in _OPTIONS[kind]:  # they come as arrays
+        return dataset
+    return dataset._replace(preparation=Preparation(image_size, crop, resize))
 
 
 def _check_options(name: str, kind: str, options: dict[str, Any]) -> None:

@@ -19,6 +19,7 @@ from mothernets_jax.data.channel_statistics import channel_statistics
 from mothernets_jax.data.decoding import EncodedImages
 from mothernets_jax.data.digests import Source, digest_of
 from mothernets_jax.data.grouped_splits import draw_groups
+from mothernets_jax.data.preparation import Preparation
 from mothernets_jax.data.split_sizes import (
     SplitSizes,
     count_examples,
@@ -103,6 +104,7 @@ class Dataset(NamedTuple):
         notes: sentences on how the data were read, for the report.
         source: origin of the training images, which tells them from others: their
             version and, where they are streamed, their files.
+        preparation: how images were made of files; None where they were no files.
     """
 
     train_images: Images
@@ -118,6 +120,7 @@ class Dataset(NamedTuple):
     std: np.ndarray
     notes: tuple[str, ...] = ()
     source: Source = Source()
+    preparation: Preparation | None = None
 
     @property
     def input_shape(self) -> tuple[int, int, int]:

@@ -152,7 +152,7 @@ def _decode_into(
 
     starts = range(0, num_images, _CHUNK_IMAGES)
     with (
-        _progress(num_images, purpose) as advance,
+        decoding_progress(num_images, purpose) as advance,
         ThreadPoolExecutor(os.cpu_count()) as pool,
     ):
         for num_decoded in pool.map(decode_chunk, starts):
@@ -195,7 +195,7 @@ def _describe_deep(images: np.ndarray, deep: np.ndarray) -> str:
 
 
 @contextlib.contextmanager
-def _progress(num_images: int, purpose: str) -> Iterator[Callable[[int], None]]:
+def decoding_progress(num_images: int, purpose: str) -> Iterator[Callable[[int], None]]:
     """A progress bar on a terminal, else one line in the log."""
     from rich.console import Console
     from rich.progress import Progress

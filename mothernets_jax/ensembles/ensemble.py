@@ -1,42 +1,34 @@
-"""A trained ensemble: predict, calibrate, save, load."""
+"""A trained ensemble: predict, judge, calibrate, save, load."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any
 
 import jax
 import numpy as np
 
 from mothernets_jax.architectures import Architecture
-from mothernets_jax.architectures.checks import is_whole
-from mothernets_jax.ensembles import saving
-from mothernets_jax.ensembles.combine import COMBINATIONS, NAMES, combined
+from mothernets_jax.architectures.checks import check_task, is_whole
+from mothernets_jax.data.preparation import Preparation, check_preparation
+from mothernets_jax.ensembles import checks, saving
+from mothernets_jax.ensembles.assessment import Assessment
+from mothernets_jax.ensembles.checks import Member
+from mothernets_jax.ensembles.combine import NAMES, combined
+from mothernets_jax.ensembles.labels import label_indices
 from mothernets_jax.ensembles.places import as_path, check_free, find
 from mothernets_jax.ensembles.prediction import predict_logits
 from mothernets_jax.ensembles.record import EnsembleRecord
 from mothernets_jax.ensembles.weighting import FITS
-from mothernets_jax.metrics.calibration import fit_temperature, rescale
-from mothernets_jax.metrics.probabilities import rounded
+from mothernets_jax.metrics.calibration import fit_temperature
+from mothernets_jax.metrics.probabilities import member_probabilities
 from mothernets_jax.models.variables import Variables
 from mothernets_jax.runtime.compilation import Executables
 from mothernets_jax.utils.messages import short_repr
 
-_LARGEST_BATCH = 1_000_000
+__all__ = ["Ensemble", "Member", "write_ensemble"]
 
 
-class Member(NamedTuple):
-    """One network of an ensemble.
-
-    Attributes:
-        architecture: architecture of the network.
-        variables: the network's `{"params": ..., "batch_stats": ...}`.
-    """
-
-    architecture: Architecture
-    variables: Variables
-
-
-class Ensemble:
+class Ensemble(Assessment):
     """Trained members and the normalisation that they expect.
 
     Attributes:
@@ -50,26 +42,49 @@ class Ensemble:
             they are fitted, by `calibrate`.
         temperatures: temperature of each combination, by its name; empty until they are
             fitted, by `calibrate`.
+        preparation: how images that trained the members were made of files; None where
+            that is not known.
     """
 
     def __init__(
         self,
-        members: Mapping[str, Member],
+        members: Mapping[str, Member | tuple[Architecture, Variables]],
         *,
-        mean: np.ndarray,
-        std: np.ndarray,
-        class_names: tuple[str, ...],
+        mean: np.ndarray | float,
+        std: np.ndarray | float,
+        class_names: Sequence[str] | None = None,
         input_shape: tuple[int, int, int],
         weights: Mapping[str, np.ndarray] | None = None,
         temperatures: Mapping[str, float] | None = None,
+        preparation: Preparation | None = None,
     ):
-        _check_statistics(members, mean, std, input_shape)
-        self.members = dict(members)
-        self.mean = np.asarray(mean, np.float32)
-        self.std = np.asarray(std, np.float32)
-        self.class_names = tuple(class_names)
+        """Makes an ensemble of trained networks, whatever has trained them.
+
+        Args:
+            members: the networks by name, `Member`s or pairs (architecture, variables).
+            mean: mean of the training images, in pixel units, [channels], or one number
+                for all channels.
+            std: standard deviation of the training images, likewise.
+            class_names: names of the classes, in the order of the networks' outputs;
+                None for "0", "1", ...
+            input_shape: (height, width, channels) of one image.
+            weights: [members] of each learned combination, by its name.
+            temperatures: temperature of each combination, by its name.
+            preparation: how the training images were made of files; None for others.
+
+        Raises:
+            ValueError: no member, variables that do not fit its architecture or the
+                number of classes, or statistics with which no image can be normalised.
+        """
+        self.members = checks.checked_members(members)
+        self.class_names = checks.checked_class_names(class_names, self.members)
+        check_task(input_shape, len(self.class_names))
         height, width, channels = map(int, input_shape)
         self.input_shape: tuple[int, int, int] = (height, width, channels)
+        self.mean, self.std = checks.checked_statistics(mean, std, channels)
+        if preparation is not None:
+            check_preparation(preparation, self.input_shape)
+        self.preparation = preparation
         self.weights = {
             name: np.asarray(own, np.float64) for name, own in (weights or {}).items()
         }
@@ -85,6 +100,7 @@ class Ensemble:
         combine: str = "average",
         calibrated: bool = False,
         batch_size: int = 512,
+        members: bool = False,
     ) -> np.ndarray:
         """Predicts probabilities (or shares of votes) of raw images.
 
@@ -98,54 +114,44 @@ class Ensemble:
             batch_size: number of images at a time. The last batch is filled up to the
                 next power of two, and a batch of each size is compiled when it is first
                 met.
+            members: whether to return what every member predicts by itself, instead of
+                their combination. It has neither weights nor a temperature, which are
+                fitted for combinations: `combine` and `calibrated` are to be left out.
 
         Returns:
-            float32 [batch, classes], rows summing to 1. Where one probability has been
+            float32 [batch, classes], or [members, batch, classes] of the members in
+            their order, rows summing to 1. Where one probability has been
             rounded to 1, the sum of the others tells how much it is below.
 
         Raises:
             ValueError: images of another shape or dtype, an unknown combination, or
-                one whose weights or temperature were not fitted; or a member's logits
-                are not finite.
+                one whose weights or temperature were not fitted, or beside `members`;
+                or a member's logits are not finite.
         """
-        if combine not in NAMES:
-            raise ValueError(
-                f"combine is {short_repr(combine)}: expected one of {', '.join(NAMES)}"
-            )
-        how_to_fit = (
-            "train with calibration_fraction=0.1, say, or fit on images "
-            "of your own, as in ensemble.calibrate(ensemble.member_logits(images), "
-            "labels)"
+        checks.check_combination(
+            combine,
+            calibrated=calibrated,
+            weights=self.weights,
+            temperatures=self.temperatures,
         )
-        if combine not in COMBINATIONS and combine not in self.weights:
+        if members and (calibrated or combine != "average"):
             raise ValueError(
-                f"combine is {short_repr(combine)}, whose weights were not fitted: "
-                f"{how_to_fit}"
+                "members is True, which gives the members' own probabilities, and "
+                f"combine is {short_repr(combine)} and calibrated {calibrated}, which "
+                "are of their combination: leave these two out"
             )
-        if calibrated and combine not in self.temperatures:
-            raise ValueError(
-                f"calibrated is True, but {short_repr(combine)} has no fitted "
-                f"temperature: {how_to_fit}"
-            )
-        logits = self.member_logits(images, batch_size=batch_size)
-        for name, own in zip(self.members, logits, strict=True):
-            if not np.isfinite(own).all():
-                raise ValueError(
-                    f"the member {name} answers some of these images with numbers that "
-                    "are not finite: leave that member out"
-                )
-        scores = combined(combine, logits, self.weights)
-        if calibrated:
-            scores = rescale(scores, self.temperatures[combine])
-        return rounded(scores)
+        logits = self._finite_logits(images, batch_size)
+        if members:
+            return member_probabilities(logits)
+        return self._scores(logits, combine, calibrated)
 
-    def calibrate(self, logits: np.ndarray, labels: np.ndarray) -> "Ensemble":
+    def calibrate(self, logits: np.ndarray, labels: Any) -> "Ensemble":
         """Fits the weights of learned combinations and every combination's temperature.
 
         Args:
             logits: floats [members, examples, classes], as `member_logits` returns
                 them, of images that trained no member and will test none.
-            labels: int [examples], indices of the true classes in `class_names`.
+            labels: the true classes [examples], as indices in `class_names` or by name.
 
         Returns:
             A new ensemble of the same members, with `weights` and `temperatures`.
@@ -154,8 +160,8 @@ class Ensemble:
             ValueError: logits of other members or classes, no example, logits that are
                 not finite, or labels that are no class.
         """
-        logits, labels = np.asarray(logits), np.asarray(labels)
-        _check_examples(logits, labels, len(self.members), len(self.class_names))
+        logits, labels = np.asarray(logits), label_indices(labels, self.class_names)
+        checks.check_examples(logits, labels, len(self.members), len(self.class_names))
         weights = {name: fit(logits, labels) for name, fit in FITS.items()}
         return Ensemble(
             self.members,
@@ -168,6 +174,7 @@ class Ensemble:
                 name: fit_temperature(combined(name, logits, weights), labels)
                 for name in NAMES
             },
+            preparation=self.preparation,
         )
 
     def member_logits(
@@ -199,11 +206,7 @@ class Ensemble:
             ValueError: images of another shape or dtype, or a batch size that is not a
                 whole number in range.
         """
-        if not is_whole(batch_size) or not 1 <= batch_size <= _LARGEST_BATCH:
-            raise ValueError(
-                f"batch_size is {short_repr(batch_size)}: expected a whole number from "
-                f"1 to {_LARGEST_BATCH:,}"
-            )
+        checks.check_batch_size(batch_size)
         if not is_whole(smallest_batch) or not 1 <= smallest_batch <= batch_size:
             raise ValueError(
                 f"smallest_batch is {short_repr(smallest_batch)}: expected a whole "
@@ -286,6 +289,7 @@ class Ensemble:
             input_shape=record.input_shape,
             weights={n: np.asarray(w) for n, w in record.weights.items()},
             temperatures=record.temperatures,
+            preparation=record.preparation,
         )
 
     @property
@@ -319,49 +323,7 @@ def write_ensemble(folder: Path, ensemble: Ensemble) -> None:
         ensemble.input_shape,
         {name: weights.tolist() for name, weights in ensemble.weights.items()},
         ensemble.temperatures,
+        ensemble.preparation,
     )
     variables = {name: member.variables for name, member in members}
     saving.write(folder, record, variables)
-
-
-def _check_statistics(
-    members: Mapping[str, Member],
-    mean: np.ndarray,
-    std: np.ndarray,
-    input_shape: tuple[int, int, int],
-) -> None:
-    """Refuses an ensemble without members, and a mean or std that cannot be used."""
-    if not members:
-        raise ValueError("an ensemble has at least one member: found none")
-    mean, std = np.asarray(mean), np.asarray(std)
-    shape = (input_shape[-1],)
-    fits = mean.shape == std.shape == shape and np.isfinite([mean, std]).all()
-    if not fits or (std <= 0).any():
-        raise ValueError(
-            f"mean is {short_repr(mean.tolist())} and std is "
-            f"{short_repr(std.tolist())}: expected {shape[0]} finite numbers each, one "
-            "a channel, and each std above 0"
-        )
-
-
-def _check_examples(
-    logits: np.ndarray, labels: np.ndarray, members: int, classes: int
-) -> None:
-    """Refuses logits and labels on which no weights and temperatures can be fitted."""
-    shape = members, len(labels) if labels.ndim == 1 else 0, classes
-    if logits.shape != shape or not shape[1] or logits.dtype.kind != "f":
-        raise ValueError(
-            f"logits are {logits.dtype} of shape {logits.shape} and labels of shape "
-            f"{labels.shape}: expected floats of shape ({members} members, examples, "
-            f"{classes} classes), as of member_logits, and one label an example"
-        )
-    if not np.isfinite(logits).all():
-        raise ValueError(
-            "logits hold values that are no finite numbers: a member's training must "
-            "have failed. Leave it out of the ensemble"
-        )
-    if labels.dtype.kind not in "iu" or not ((labels >= 0) & (labels < classes)).all():
-        raise ValueError(
-            f"labels are {labels.dtype} from {labels.min()} to {labels.max()}: "
-            f"expected whole numbers from 0 to {classes - 1}, columns of predictions"
-        )

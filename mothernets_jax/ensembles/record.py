@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from mothernets_jax.architectures import Architecture, parse
 from mothernets_jax.architectures.checks import MOST_MEMBERS, check_task, is_name
 from mothernets_jax.architectures.costs import num_params
+from mothernets_jax.data.preparation import Preparation, check_preparation
 from mothernets_jax.ensembles.combine import NAMES
 from mothernets_jax.ensembles.weighting import FITS
 from mothernets_jax.utils.messages import short_repr
@@ -28,6 +29,8 @@ class EnsembleRecord(NamedTuple):
         input_shape: (height, width, channels) of one image.
         weights: one number a member for each learned combination, by its name.
         temperatures: temperature of each combination, by its name.
+        preparation: how the images that trained the members were made of files; None
+            where they were no files, or an earlier version has not said.
     """
 
     members: dict[str, Architecture]
@@ -37,11 +40,13 @@ class EnsembleRecord(NamedTuple):
     input_shape: tuple[int, int, int]
     weights: dict[str, list[float]]
     temperatures: dict[str, float]
+    preparation: Preparation | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The record as plain values, with architectures in their notation."""
         members = {name: str(member) for name, member in self.members.items()}
-        return {**self._asdict(), "members": members}
+        preparation = self.preparation and self.preparation._asdict()
+        return {**self._asdict(), "members": members, "preparation": preparation}
 
     def sizes(self) -> dict[str, int]:
         """Number of trainable parameters of every member, by name."""
@@ -108,6 +113,9 @@ def from_json(record: Any) -> EnsembleRecord:
     temperatures = _mapping("temperatures", record.get("temperatures", {}), NAMES)
     own = [*temperatures.values()]
     _check_numbers("temperatures", own, len(own), *_TEMPERATURE_RANGE)
+    preparation = record.get("preparation")  # earlier versions have not said
+    if preparation is not None:
+        preparation = _preparation(preparation, record["input_shape"])
     return EnsembleRecord(
         {name: parse(notation) for name, notation in members.items()},
         record["mean"],
@@ -116,7 +124,20 @@ def from_json(record: Any) -> EnsembleRecord:
         (height, width, channels),
         weights,
         temperatures,
+        preparation,
     )
+
+
+def _preparation(value: Any, input_shape: tuple[int, int, int]) -> Preparation:
+    """Reads and checks how images were made of files."""
+    if not isinstance(value, dict) or set(value) != set(Preparation._fields):
+        raise ValueError(
+            f"preparation is {short_repr(value)}: expected null, or an object of "
+            f"{', '.join(Preparation._fields)}"
+        )
+    preparation = Preparation(**value)
+    check_preparation(preparation, input_shape)
+    return preparation
 
 
 def _check_members(members: Any) -> None:

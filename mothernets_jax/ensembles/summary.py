@@ -3,7 +3,7 @@
 Axes: [members, examples, classes] logits, [examples, classes] probabilities.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,50 @@ from mothernets_jax.metrics import (
     diversity,
     ood,
 )
+
+
+def ensemble_metrics(
+    logits: np.ndarray,
+    labels: np.ndarray,
+    members: Sequence[str],
+    class_names: Sequence[str],
+    weights: Mapping[str, np.ndarray],
+    temperatures: Mapping[str, float],
+) -> dict[str, Any]:
+    """Measures an ensemble and its members by what they predict for some examples.
+
+    Args:
+        logits: [members, examples, classes].
+        labels: int [examples].
+        members: the members' names.
+        class_names: one name for each class.
+        weights: [members] of each learned combination, by its name; empty for none.
+        temperatures: temperature of each combination, by its name; empty for none.
+
+    Returns:
+        `ensemble`, of `combination_metrics`; `mean_member_error`; `members`, by name,
+        of `member_metrics`; `class_errors` and `confusion` of the average; `weights`
+        of each learned combination, by the members' names; `diversity`, of
+        `diversity_metrics`; and `reliability` of the average, of `reliability_bins`.
+    """
+    averaged = COMBINATIONS["average"](logits)
+    of_members = {
+        name: member_metrics(own, labels)
+        for name, own in zip(members, logits, strict=True)
+    }
+    errors = [own["error"] for own in of_members.values()]
+    return {
+        "ensemble": combination_metrics(logits, labels, weights, temperatures),
+        "mean_member_error": float(np.mean(errors)),
+        "members": of_members,
+        **class_errors.describe(averaged, labels, class_names),
+        "weights": {
+            name: dict(zip(members, own.tolist(), strict=True))
+            for name, own in weights.items()
+        },
+        "diversity": diversity_metrics(logits, labels),
+        "reliability": reliability_bins(averaged, labels, temperatures.get("average")),
+    }
 
 
 def combination_metrics(

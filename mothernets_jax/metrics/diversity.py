@@ -7,10 +7,9 @@ None.
 """
 
 import numpy as np
-from scipy.special import softmax
 
-from mothernets_jax.metrics.classification import entropy
 from mothernets_jax.metrics.probabilities import label_log_probabilities
+from mothernets_jax.metrics.uncertainty import entropies
 
 
 def disagreement(logits: np.ndarray) -> np.ndarray:
@@ -66,7 +65,8 @@ def mutual_information(logits: np.ndarray) -> float:
     """Entropy of the members' mean prediction less the mean of their entropies.
 
     It is the part of the uncertainty that comes from the members' disagreement: the
-    mean over examples, in nats, from 0 to log(members).
+    mean over examples, in nats, from 0 to log(members). For each example it is in
+    `uncertainty.uncertainty`.
 
     Args:
         logits: floats [members, examples, classes].
@@ -75,11 +75,6 @@ def mutual_information(logits: np.ndarray) -> float:
     ICML 2018. Its use for ensembles: Malinin, Mlodozeniec, Gales, Ensemble distribution
     distillation. ICLR 2020.
     """
-    members, examples, classes = logits.shape
-    mean, mean_entropy = np.zeros((examples, classes)), np.zeros(examples)
-    for own in logits:  # one at a time: all of them in float64 might not fit
-        probabilities = softmax(own.astype(np.float64), axis=1)
-        mean += probabilities / members
-        mean_entropy += entropy(probabilities) / members
+    total, of_members = entropies(logits)
     # Rounding alone would make it less than 0.
-    return max(0.0, float(np.mean(entropy(mean) - mean_entropy)))
+    return max(0.0, float(np.mean(total - of_members)))

@@ -133,3 +133,19 @@ def rounded(probabilities: np.ndarray) -> np.ndarray:
     """
     narrow = probabilities.astype(np.float32)
     return with_winner(narrow, probabilities.argmax(axis=1))
+
+
+def member_probabilities(logits: np.ndarray) -> np.ndarray:
+    """Members' probabilities, with the likeliest classes of their logits.
+
+    Args:
+        logits: floats [members, examples, classes].
+
+    Returns:
+        float32 [members, examples, classes], rows summing to 1.
+    """
+    found = np.empty(logits.shape, np.float32)
+    for narrow, own in zip(found, logits, strict=True):  # one at a time in float64
+        probabilities = softmax(own.astype(np.float64), axis=1)
+        narrow[:] = with_winner(probabilities.astype(np.float32), own.argmax(axis=1))
+    return found

@@ -4,6 +4,7 @@ Each operation with parameters is a submodule of its name: a `WeightLayer` (a ke
 and a bias if asked for) or a `BatchNorm`.
 """
 
+import functools
 import math
 from typing import Any
 
@@ -38,6 +39,12 @@ from mothernets_jax.models.layers import (
 INTERMEDIATES = "shown"
 
 
+@functools.cache  # Flax traces it anew for every layer in every pass
+def _normal(gain: float) -> nn.initializers.Initializer:
+    """He-normal for a gain of 2, LeCun-normal for 1; not truncated."""
+    return nn.initializers.variance_scaling(gain, "fan_in", "normal")
+
+
 class WeightLayer(nn.Module):
     """A convolution or a dense layer: a kernel, and a bias if asked for.
 
@@ -56,7 +63,8 @@ class WeightLayer(nn.Module):
         size, shape = self.operation.filter_size, (inputs.shape[-1], self.width)
         if size is not None:
             shape = (size, size, *shape)
-        kernel = self.param("kernel", nn.initializers.zeros, shape)  # see `init`
+        gain = 1.0 if self.operation.name == HEAD else 2.0
+        kernel = self.param("kernel", _normal(gain), shape)  # `init` draws all at once
         inputs, kernel = promote_dtype(inputs, kernel, dtype=self.dtype)
         if size is None:
             outputs = inputs @ kernel
@@ -70,10 +78,15 @@ class WeightLayer(nn.Module):
 
 
 class Network(nn.Module):
-    """The network of an architecture, from normalised images to logits.
+    """The network of an architecture as a Linen module, from images to logits.
+
+    For whatever takes a Flax module. `init`, `apply` and `apply_train` of this package
+    do the same without one, check their arguments, and draw initial variables in one
+    piece (others than the module's `init`, of the same distribution, which takes longer
+    to compile). Variables are interchangeable, and those of `hatch` fit, too.
 
     Attributes:
-        architecture: the architecture to build.
+        architecture: architecture of the network, from `parse`, `vgg`, `mothernet`, ...
         num_classes: number of outputs of the linear head.
         dtype: dtype in which hidden layers compute; None for that of the variables. The
             statistics of a batch, and the head, keep to that of the variables.
@@ -81,6 +94,21 @@ class Network(nn.Module):
             statistics being those of the whole batch; None for a batch in one piece.
         first: index of the first operation, above 0 for a part of a network.
         stop: index of the operation behind the last; None for all that follow.
+
+    Images are floats, (pixels - mean) / std. In training the running statistics of
+    batch normalisation are a mutable collection, whose new values are to be kept:
+
+    >>> import jax
+    >>> import mothernets_jax as mn
+    >>> network = mn.Network(mn.parse("vgg (3:4); batch_norm"), num_classes=2)
+    >>> images = jax.random.normal(jax.random.key(0), (6, 8, 8, 1))
+    >>> variables = network.init(jax.random.key(1), images, train=False)
+    >>> logits, updates = network.apply(
+    ...     variables, images, train=True, mutable=["batch_stats"]
+    ... )
+    >>> variables |= updates
+    >>> network.apply(variables, images, train=False).shape
+    (6, 2)
     """
 
     architecture: Architecture
@@ -107,7 +135,8 @@ class Network(nn.Module):
         for operation in operations[self.first : self.stop]:
             read = [values[name] for name in read_by(operation)]
             values[operation.name] = value = self._run(operation, read, train)
-        self.sow(INTERMEDIATES, "values", values)
+        if not self.is_initializing():
+            self.sow(INTERMEDIATES, "values", values)
         return value
 
     def _run(

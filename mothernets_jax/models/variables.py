@@ -53,8 +53,11 @@ def init(
 
 @functools.partial(jax.jit, static_argnums=(0, 2, 3))
 def _init(architecture, key, input_shape, num_classes):
-    images = jnp.zeros((1, *input_shape))
-    variables = Network(architecture, num_classes).init(key, images, train=False)
+    network = Network(architecture, num_classes)
+    shapes = jax.eval_shape(
+        lambda: network.init(key, jnp.zeros((1, *input_shape)), train=False)
+    )
+    variables = jax.tree_util.tree_map_with_path(_constant, shapes)
     params = variables["params"]
     # One draw for all kernels: each draw costs the compiler a third of a second.
     flat, unravel = ravel_pytree(params)
@@ -70,6 +73,12 @@ def _init(architecture, key, input_shape, num_classes):
         "params": jax.tree_util.tree_map_with_path(initial, params, draws),
         "batch_stats": variables.get("batch_stats", {}),
     }
+
+
+def _constant(path: tuple[Any, ...], leaf: jax.ShapeDtypeStruct) -> jax.Array:
+    """Initial scales and variances, which are 1, and all else, which is 0 or drawn."""
+    value = 1 if path[-1].key in ("scale", "var") else 0
+    return jnp.full(leaf.shape, value, leaf.dtype)
 
 
 def check_key(key: Any) -> None:

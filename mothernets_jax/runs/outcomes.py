@@ -240,4 +240,5 @@ def _ensemble(
         std=dataset.std,
         class_names=dataset.class_names,
         input_shape=dataset.input_shape,
+        preparation=dataset.preparation,
     )

@@ -12,7 +12,7 @@ from mothernets_jax.ensembles import summary
 from mothernets_jax.ensembles.combine import COMBINATIONS
 from mothernets_jax.ensembles.deep_ensembles import averaged_nll, deep_ensembles
 from mothernets_jax.ensembles.ensemble import Ensemble
-from mothernets_jax.metrics import class_errors, classification
+from mothernets_jax.metrics import classification
 from mothernets_jax.runtime.compilation import Executables
 from mothernets_jax.stages.stage import MethodPlan
 from mothernets_jax.stages.task import Task
@@ -139,29 +139,25 @@ def summarise(
         validation = summary.combination_metrics(
             predictions.validation, validation_labels, *fitted
         )
-    averaged = COMBINATIONS["average"](predictions.test)
     if ood_name:
-        others = COMBINATIONS["average"](predictions.ood)
-        detection = {"name": ood_name, **summary.detection_metrics(averaged, others)}
-    members = _describe_members(ensemble, predictions, task, records)
+        inside, outside = map(
+            COMBINATIONS["average"], (predictions.test, predictions.ood)
+        )
+        detection = {"name": ood_name, **summary.detection_metrics(inside, outside)}
+    names, class_names = list(ensemble.members), task.dataset.class_names
+    figures = summary.ensemble_metrics(
+        predictions.test, labels, names, class_names, *fitted
+    )
+    others = _describe_members(ensemble, predictions, task, records)
     return {
-        "ensemble": summary.combination_metrics(predictions.test, labels, *fitted),
+        "ensemble": figures["ensemble"],
         "validation": validation,
-        "mean_member_error": float(np.mean([m["error"] for m in members.values()])),
-        "members": members,
-        **class_errors.describe(averaged, labels, task.dataset.class_names),
-        "weights": {
-            name: dict(zip(members, weights.tolist(), strict=True))
-            for name, weights in ensemble.weights.items()
-        },
-        "diversity": summary.diversity_metrics(predictions.test, labels),
-        "reliability": summary.reliability_bins(
-            averaged, labels, ensemble.temperatures.get("average")
-        ),
+        **figures,
+        "members": {n: own | others[n] for n, own in figures["members"].items()},
         "ood": detection,
         "cost": {**_training_cost(records), **_size(ensemble, composition, task)},
         "clocks": _clocks(records, predictions.seconds, executables, task, prices),
-        "anytime": _anytime(records, list(members), predictions.test, labels),
+        "anytime": _anytime(records, names, predictions.test, labels),
         "hatching": {k: v for record in records for k, v in record["checks"].items()},
         "stages": list(records),
     }
@@ -301,6 +297,7 @@ def _describe_members(
     task: Task,
     records: Sequence[Mapping[str, Any]],
 ) -> dict[str, dict[str, Any]]:
+    """What is told of each member beside the measures of its predictions."""
     record_of = {name: record for record in records for name in record["members"]}
     dataset = task.dataset
     described = {}
@@ -313,7 +310,6 @@ def _describe_members(
             scores = predictions.validation[i]
             validation_error = classification.error(scores, dataset.validation_labels)
         described[name] = {
-            **summary.member_metrics(predictions.test[i], dataset.test_labels),
             "validation_error": validation_error,
             "architecture": str(architecture),
             "parameters": num_params(architecture, task.input_shape, task.num_classes),

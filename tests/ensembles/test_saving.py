@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import mothernets_jax as mn
+from mothernets_jax.data.preparation import Preparation
 from mothernets_jax.storage import checkpoints
 
 INPUT_SHAPE, CLASSES = (4, 4, 1), ("ant", "bee")
@@ -218,7 +219,6 @@ def test_loading_says_what_is_there_instead(ensemble):
 
 
 UNSAVEABLE = [
-    ({"class_names": ("ant", "bee", "cat")}, r"is \(2,\): expected \(3,\)"),
     ({"class_names": (0, 1)}, r"class_names are \[0, 1\]: expected texts"),
     ({"input_shape": (5, 4, 1)}, r"is \(16, 3\): expected \(20, 3\)"),
     ({"weights": {"mine": np.ones(1)}}, "weights are .*: expected some of weighted"),
@@ -291,4 +291,40 @@ def test_float64_is_loaded_where_it_is_enabled():
         found = mn.Ensemble.load("mine").predict(IMAGES)
         np.testing.assert_array_equal(found, made.predict(IMAGES))
     with pytest.raises(ValueError, match=r"saved in float64, .*: set JAX_ENABLE_X64=1"):
+        mn.Ensemble.load("mine")
+
+
+def test_how_images_were_made_of_files_is_saved(plain):
+    for preparation in (Preparation(4, resize="pad"), Preparation(), None):
+        ensemble_of(plain, preparation=preparation).save("mine")
+        assert mn.Ensemble.load("mine").preparation == preparation
+    made = mn.Ensemble.load("mine")
+    made = made.calibrate(made.member_logits(IMAGES), np.array([0, 1] * 3))
+    assert made.preparation is None
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        (..., ""),  # of an earlier version
+        ("crop", "preparation is 'crop': expected null, or an object of image_size"),
+        ({"image_size": 4}, "expected null, or an object of image_size, crop, resize"),
+        ({"image_size": 8, "crop": "shift", "resize": "pad"}, "image_size is 8: "),
+        ({"image_size": True, "crop": "shift", "resize": "pad"}, "image_size is True"),
+        ({"image_size": 4, "crop": [], "resize": "pad"}, r"crop=\[\] and resize='pad'"),
+    ],
+)
+def test_another_record_of_files_is_read_strictly(plain, value, reason):
+    ensemble_of(plain, preparation=Preparation(4)).save("mine")
+    record = checkpoints.read_record(Path("mine"))
+    assert record is not None
+    if value is ...:
+        del record["preparation"]
+    else:
+        record["preparation"] = value
+    checkpoints.save(Path("mine"), plain, record)
+    if value is ...:
+        assert mn.Ensemble.load("mine").preparation is None
+        return
+    with pytest.raises(ValueError, match=f"is not a saved ensemble: .*{reason}"):
         mn.Ensemble.load("mine")

@@ -359,6 +359,37 @@ def test_an_ensemble_is_worth_so_many_networks(split, request):
         assert own == calibrated_figures["nll"] == entry["deep_ensembles"]["nll"][-1]
 
 
+@pytest.mark.parametrize("split", ["finished", "calibrated"])
+def test_an_ensemble_measures_what_its_run_has(split, request):
+    workdir, results, *noise = request.getfixturevalue(split)
+    held_out = split == "calibrated"
+    dataset = data.load("digits", calibration_fraction=0.1 if held_out else 0.0)
+    entry = results["methods"]["full_data"]
+    found = mn.Ensemble.load(workdir, "full_data").evaluate(
+        dataset.test_images,
+        [dataset.class_names[label] for label in dataset.test_labels],
+        ood_images=noise[0] if noise else None,
+    )
+    check_within(found, entry)
+    beside = {"validation", "cost", "clocks", "anytime", "hatching", "stages"}
+    assert entry.keys() - found.keys() == beside | {"deep_ensembles", "left_out"}
+
+
+def check_within(found, expected):
+    """All that is found is expected, its numbers to rounding of other batches' sums."""
+    if isinstance(found, dict):
+        assert found.keys() <= expected.keys()
+        for name, own in found.items():
+            check_within(own, expected[name])
+    elif isinstance(found, list):
+        for own, other in zip(found, expected, strict=True):
+            check_within(own, other)
+    elif isinstance(found, float):
+        assert found == pytest.approx(expected, rel=1e-4, abs=1e-7)
+    else:
+        assert found == expected
+
+
 def test_methods_are_paired_on_the_test_images(finished):
     workdir, results = finished
     labels = data.load("digits").test_labels
