@@ -8,6 +8,7 @@ import numpy as np
 from mothernets_jax.architectures import Architecture
 from mothernets_jax.architectures.checks import is_whole
 from mothernets_jax.architectures.operations import HEAD
+from mothernets_jax.data.inputs import as_images
 from mothernets_jax.ensembles.combine import COMBINATIONS, NAMES
 from mothernets_jax.models.variables import Variables, check_variables
 from mothernets_jax.utils.messages import short_repr
@@ -120,6 +121,63 @@ def checked_statistics(mean: Any, std: Any, channels: int) -> list[np.ndarray]:
             "numbers each, one a channel, or one for all, and each std above 0"
         )
     return [own.astype(np.float32) for own in both]
+
+
+def checked_images(
+    images: Any, input_shape: tuple[int, int, int], dtype: np.dtype
+) -> np.ndarray:
+    """Images in the form of those that trained an ensemble.
+
+    Args:
+        images: arrays as of the data set; where inputs are floats, whatever
+            `data.inputs.as_images` takes.
+        input_shape: (height, width, channels) of one image.
+        dtype: dtype of the inputs, uint8 or float32.
+
+    Returns:
+        [batch, height, width, channels] of that dtype.
+
+    Raises:
+        ValueError: images of another shape or dtype, or that are not finite.
+    """
+    if dtype != np.uint8:
+        found = as_images(images) if np.size(images) else np.zeros((0, *input_shape))
+        if found.dtype != np.uint8 and found.shape[1:] == input_shape:
+            return found.astype(dtype, copy=False)
+        height, width, channels = input_shape
+        form = f"(batch, {height}, {width}, {channels})"
+        if height == width == 1:
+            form = f"(batch, {channels}), the features"
+        raise ValueError(
+            f"images are {found.dtype} of shape {np.shape(images)}: expected floats of "
+            f"shape {form}, in the units of the data set"
+        )
+    try:
+        images = np.asarray(images)
+    except ValueError:  # lists in lists of several lengths
+        images = np.empty((), object)
+    if images.dtype != np.uint8 or images.shape[1:] != input_shape:
+        holes = images.dtype.kind == "f" and not np.isfinite(images).all()
+        values = ", some of them no finite numbers" if holes else ""
+        raise ValueError(
+            f"images are {images.dtype} of shape {images.shape}{values}: "
+            "expected uint8 of shape (batch, "
+            f"{', '.join(map(str, input_shape))}), raw pixels as in the data set"
+        )
+    return images
+
+
+def checked_dtype(dtype: Any) -> np.dtype:
+    """The dtype of an ensemble's inputs; raises ValueError unless it can be one."""
+    try:
+        found = np.dtype(dtype)
+    except TypeError:
+        found = np.dtype("O")
+    if found not in (np.uint8, np.float32):
+        raise ValueError(
+            f"input_dtype is {short_repr(dtype)}: expected uint8 or float32"
+        )
+    return found
 
 
 def check_combination(

@@ -37,7 +37,9 @@ class Ensemble(Assessment):
         std: standard deviation of the training split, float32 [channels], in pixel
             units.
         class_names: names of the classes, in the order of the predictions' columns.
-        input_shape: (height, width, channels) of one image.
+        input_shape: (height, width, channels) of one image; (1, 1, features) where
+            inputs are features.
+        input_dtype: dtype of inputs, uint8 or float32.
         weights: float64 [members] of each learned combination, by its name; empty until
             they are fitted, by `calibrate`.
         temperatures: temperature of each combination, by its name; empty until they are
@@ -57,6 +59,7 @@ class Ensemble(Assessment):
         weights: Mapping[str, np.ndarray] | None = None,
         temperatures: Mapping[str, float] | None = None,
         preparation: Preparation | None = None,
+        input_dtype: Any = np.uint8,
     ):
         """Makes an ensemble of trained networks, whatever has trained them.
 
@@ -71,6 +74,7 @@ class Ensemble(Assessment):
             weights: [members] of each learned combination, by its name.
             temperatures: temperature of each combination, by its name.
             preparation: how the training images were made of files; None for others.
+            input_dtype: dtype of inputs, uint8 or float32.
 
         Raises:
             ValueError: no member, variables that do not fit its architecture or the
@@ -85,6 +89,7 @@ class Ensemble(Assessment):
         if preparation is not None:
             check_preparation(preparation, self.input_shape)
         self.preparation = preparation
+        self.input_dtype = checks.checked_dtype(input_dtype)
         self.weights = {
             name: np.asarray(own, np.float64) for name, own in (weights or {}).items()
         }
@@ -105,8 +110,9 @@ class Ensemble(Assessment):
         """Predicts probabilities (or shares of votes) of raw images.
 
         Args:
-            images: uint8 [batch, height, width, channels], as in the data set;
-                normalisation is part of the ensemble.
+            images: uint8 or floats [batch, height, width, channels], as in the data
+                set, or its features [batch, features]; normalisation is part of the
+                ensemble.
             combine: the `"average"` of the members' probabilities or their `"vote"`; by
                 fitted weights: `"weighted"`, `"greedy"` or `"super_learner"`.
             calibrated: whether to rescale by the temperature that was fitted for this
@@ -175,6 +181,7 @@ class Ensemble(Assessment):
                 for name in NAMES
             },
             preparation=self.preparation,
+            input_dtype=self.input_dtype,
         )
 
     def member_logits(
@@ -192,7 +199,7 @@ class Ensemble(Assessment):
         by rounding, in float32 on CPUs by less than 1e-5 of the largest logit.
 
         Args:
-            images: uint8 [batch, height, width, channels].
+            images: as for `predict`.
             batch_size: number of images at a time.
             smallest_batch: number of images that the last batch is filled up to at
                 least. With `batch_size`, one program serves any number of images, and a
@@ -212,19 +219,7 @@ class Ensemble(Assessment):
                 f"smallest_batch is {short_repr(smallest_batch)}: expected a whole "
                 f"number from 1 to batch_size, which is {batch_size:,}"
             )
-        try:
-            images = np.asarray(images)
-        except ValueError:  # lists in lists of several lengths
-            images = np.empty((), object)
-        if images.dtype != np.uint8 or images.shape[1:] != self.input_shape:
-            holes = images.dtype.kind == "f" and not np.isfinite(images).all()
-            values = ", some of them no finite numbers" if holes else ""
-            raise ValueError(
-                f"images are {images.dtype} of shape {images.shape}{values}: "
-                "expected uint8 of shape (batch, "
-                f"{', '.join(map(str, self.input_shape))}), raw pixels as in the data "
-                "set"
-            )
+        images = checks.checked_images(images, self.input_shape, self.input_dtype)
         if not len(images):
             return np.zeros((len(self.members), 0, len(self.class_names)), np.float32)
         logits = [
@@ -290,6 +285,7 @@ class Ensemble(Assessment):
             weights={n: np.asarray(w) for n, w in record.weights.items()},
             temperatures=record.temperatures,
             preparation=record.preparation,
+            input_dtype=record.input_dtype,
         )
 
     @property
@@ -324,6 +320,7 @@ def write_ensemble(folder: Path, ensemble: Ensemble) -> None:
         {name: weights.tolist() for name, weights in ensemble.weights.items()},
         ensemble.temperatures,
         ensemble.preparation,
+        ensemble.input_dtype.name,
     )
     variables = {name: member.variables for name, member in members}
     saving.write(folder, record, variables)

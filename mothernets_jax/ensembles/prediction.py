@@ -80,7 +80,7 @@ def predict_logits(
     Args:
         architecture: the member's architecture.
         variables: the member's `{"params": ..., "batch_stats": ...}`.
-        images: uint8 [examples, height, width, channels].
+        images: uint8 or float32 [examples, height, width, channels].
         mean: mean to normalise with, float32 [channels], in pixel units.
         std: standard deviation to normalise with, float32 [channels], in pixel units.
         batch_size: number of images of all batches but the last, which is filled up
@@ -171,6 +171,7 @@ def prepare_prediction(
     batch_size: int,
     store: ProgramStore,
     *,
+    dtype: np.dtype,
     exact: bool = False,
 ) -> None:
     """Compiles in the background the program of `predict_logits` for one batch size.
@@ -181,10 +182,11 @@ def prepare_prediction(
         input_shape: (height, width, channels) of one image.
         batch_size: number of images that the batches are filled up to.
         store: store of compiled programs.
+        dtype: dtype of the images, uint8 or float32.
         exact: whether to leave out the rounding of factors that is an accelerator's
             default, and autotuning.
     """
-    images = jax.ShapeDtypeStruct((batch_size, *input_shape), jnp.uint8)
+    images = jax.ShapeDtypeStruct((batch_size, *input_shape), dtype)
     channels = jax.ShapeDtypeStruct(input_shape[-1:], jnp.float32)
     forward = _forward(architecture, exact)
     args = (variables, images, channels, channels)

@@ -13,8 +13,9 @@ from mothernets_jax.ensembles.weighting import FITS
 from mothernets_jax.utils.messages import short_repr
 
 _LONGEST_NOTATION, _LONGEST_CLASS_NAME = 100_000, 4096  # characters
-_LARGEST_MEAN = 1e6  # a pixel is from 0 to 255
-_STD_RANGE = _TEMPERATURE_RANGE = 1e-6, 1e6
+# Largest mean, smallest and largest deviation; a pixel is from 0 to 255.
+_STATISTICS = {"uint8": (1e6, 1e-6, 1e6), "float32": (1e30, 1e-30, 1e30)}
+_TEMPERATURE_RANGE = 1e-6, 1e6
 
 
 class EnsembleRecord(NamedTuple):
@@ -31,6 +32,7 @@ class EnsembleRecord(NamedTuple):
         temperatures: temperature of each combination, by its name.
         preparation: how the images that trained the members were made of files; None
             where they were no files, or an earlier version has not said.
+        input_dtype: dtype of inputs, `uint8` or `float32`.
     """
 
     members: dict[str, Architecture]
@@ -41,6 +43,7 @@ class EnsembleRecord(NamedTuple):
     weights: dict[str, list[float]]
     temperatures: dict[str, float]
     preparation: Preparation | None = None
+    input_dtype: str = "uint8"
 
     def to_json(self) -> dict[str, Any]:
         """The record as plain values, with architectures in their notation."""
@@ -101,8 +104,15 @@ def from_json(record: Any) -> EnsembleRecord:
         )
     check_task(record["input_shape"], len(class_names))
     height, width, channels = record["input_shape"]
-    _check_numbers("mean", record["mean"], channels, -_LARGEST_MEAN, _LARGEST_MEAN)
-    _check_numbers("std", record["std"], channels, *_STD_RANGE)
+    dtype = record.get("input_dtype", "uint8")  # as in all earlier versions
+    if not isinstance(dtype, str) or dtype not in _STATISTICS:
+        raise ValueError(
+            f"input_dtype is {short_repr(dtype)}: expected one of "
+            f"{', '.join(_STATISTICS)}"
+        )
+    largest, *stds = _STATISTICS[dtype]
+    _check_numbers("mean", record["mean"], channels, -largest, largest)
+    _check_numbers("std", record["std"], channels, *stds)
     weights = _mapping("weights", record.get("weights", {}), FITS)
     for name, own in weights.items():
         _check_numbers(f"weights.{name}", own, len(members), 0, 1 + 1e-3)
@@ -125,6 +135,7 @@ def from_json(record: Any) -> EnsembleRecord:
         weights,
         temperatures,
         preparation,
+        dtype,
     )
 
 

@@ -179,7 +179,8 @@ def prepare_hatching(
     hatched = abstract_variables(architecture, task.input_shape, task.num_classes)
     for network, variables in ((parent.architecture, shapes), (architecture, hatched)):
         of_check = task.input_shape, task.evaluation_batch, store
-        prepare_prediction(network, variables, *of_check, exact=True)
+        dtype = task.dataset.input_dtype
+        prepare_prediction(network, variables, *of_check, dtype=dtype, exact=True)
     if settings.hatch.momentum:
         optimizer = spec.optimizer
         grow_state = _opt_state_hatching_of(settings, parent.architecture, spec)

@@ -241,4 +241,5 @@ def _ensemble(
         class_names=dataset.class_names,
         input_shape=dataset.input_shape,
         preparation=dataset.preparation,
+        input_dtype=dataset.input_dtype,
     )

@@ -35,7 +35,12 @@ def prepare_stage(stage: Stage, task: Task, strategy: str, store: ProgramStore) 
     )
     prepare_training(stage, task, variables, strategy, store)
     prepare_prediction(
-        stage.architecture, variables, task.input_shape, task.evaluation_batch, store
+        stage.architecture,
+        variables,
+        task.input_shape,
+        task.evaluation_batch,
+        store,
+        dtype=task.dataset.input_dtype,
     )
 
 
