@@ -15,19 +15,12 @@ from mothernets_jax.config.field_names import LOG, named_as_fields
 from mothernets_jax.config.identity import digest
 from mothernets_jax.config.settings import Settings
 from mothernets_jax.data import run_record
-from mothernets_jax.methods import METHODS
 from mothernets_jax.methods.budget import budget_flops
 from mothernets_jax.report import write_report
 from mothernets_jax.report.certainty import paired_lines
 from mothernets_jax.report.tables import comparison_table
 from mothernets_jax.runs import finished_run, run_folder
-from mothernets_jax.runs.limits import (
-    check_batch_norm,
-    check_filters,
-    check_memory,
-    check_precision,
-    check_steps,
-)
+from mothernets_jax.runs.limits import check_memory
 from mothernets_jax.runs.load_task import (
     check_data,
     check_finished,
@@ -36,6 +29,7 @@ from mothernets_jax.runs.load_task import (
     load_task,
     read_ood_images,
 )
+from mothernets_jax.runs.method_plans import method_plans
 from mothernets_jax.runs.outcomes import Outcomes, evaluate_method
 from mothernets_jax.runs.plan import describe_clusters, print_plan, remarks_on_classes
 from mothernets_jax.runs.provenance import provenance
@@ -60,7 +54,7 @@ _log = logging.getLogger(__name__)
 def show_plan(settings: Settings, console: Console) -> None:
     """Prints the clusters, stages and FLOPs of a run with these settings."""
     task = load_task(settings)
-    compositions = _compositions(task, settings)
+    compositions = method_plans(task, settings)
     print_plan(
         console,
         _describe_plan(task, settings, compositions),
@@ -167,7 +161,7 @@ def train_and_evaluate(
             lambda: read_ood_images(task, settings)
         )
         described = check_data(workdir, settings, task.dataset, ood_images)
-        compositions = _compositions(task, settings)
+        compositions = method_plans(task, settings)
         check_memory((s for c in compositions.values() for s in c.stages), task)
         for sentence in remarks_on_classes(task):
             _log.info("%s", sentence)
@@ -307,17 +301,6 @@ def _train_methods(
     assert context.workdir is not None
     compared = functools.partial(outcomes.compared, context.workdir)
     return Outcomes(*multihost.run_on_host0(compared))
-
-
-def _compositions(task: Task, settings: Settings) -> dict[str, MethodPlan]:
-    check_precision()
-    members = settings.members
-    found = {name: METHODS[name](task, settings, members) for name in settings.methods}
-    stages = [stage for composition in found.values() for stage in composition.stages]
-    check_filters(stages, task)
-    check_steps(stages, task)
-    check_batch_norm(stages, task)
-    return found
 
 
 def _describe_plan(

@@ -104,6 +104,13 @@ class ProgramStore:
         program = self.program(function, *args, often_run=often_run)
         self._pool.submit(program.compiled)
 
+    def finish(self) -> None:
+        """Waits until every program that was asked for is compiled."""
+        with self._lock:
+            programs = list(self._programs.values())
+        for program in programs:
+            program.compiled()
+
     def close(self) -> None:
         """Cancels the compilations in the background that have not begun."""
         self._pool.shutdown(wait=False, cancel_futures=True)

@@ -203,8 +203,12 @@ class GroupTrainer:
             )
             self._groups[i] = jax.block_until_ready(group._replace(members=members))
 
-    def seconds_per_step(self) -> float:
+    def seconds_per_step(self, call_seconds: float = 0.0) -> float:
         """Times a few steps, which train the members.
+
+        Args:
+            call_seconds: seconds that each of the timed calls should last, as far as
+                an epoch has steps for it; 0 for calls of a few steps.
 
         Returns:
             The median seconds of a step of all members.
@@ -214,6 +218,9 @@ class GroupTrainer:
             _, last, data = next(chunks)
         self._call(0, data, inputs, 0, 1)  # the first call of a program is slower
         stop = min(_TRIAL_STEPS, last)
+        if call_seconds:
+            once = self._call(0, data, inputs, 0, 1)
+            stop = min(max(1, round(call_seconds / once)), last)
         times = [self._call(0, data, inputs, 0, stop) / stop for _ in range(_TRIALS)]
         return float(np.median(times)) * len(self._groups)
 

@@ -1,0 +1,142 @@
+"""Times of a stage's programs: a few real steps, on stand-ins for trained networks."""
+
+import statistics
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from mothernets_jax.ensembles.prediction import predict_logits
+from mothernets_jax.models.variables import Variables, abstract_variables
+from mothernets_jax.runtime import multihost
+from mothernets_jax.runtime.compilation import Executables
+from mothernets_jax.stages.divergence import divergence_reasons
+from mothernets_jax.stages.stage import Stage
+from mothernets_jax.stages.strategy import StrategyMemory, choose_strategy
+from mothernets_jax.stages.task import Task
+from mothernets_jax.stages.trainer import GroupTrainer
+from mothernets_jax.training.member_step import MemberState, blank_state
+
+# Of a call whose steps are timed, unless an epoch is shorter.
+_CALL_SECONDS = 0.2
+_TRIALS = 3
+
+
+class StageTiming(NamedTuple):
+    """Seconds and bytes that the programs of a stage take.
+
+    Attributes:
+        strategy: the strategy that was timed, which the stage will be trained by.
+        step_seconds: seconds of one step of all members.
+        epoch_seconds: seconds that an epoch of all members takes beside its steps:
+            drawing its batches and judging the members, without evaluating them.
+        evaluation_seconds: seconds that one member takes to predict one image.
+        peak_bytes: bytes that a device holds in a step, the images included; None where
+            nobody counts.
+    """
+
+    strategy: str
+    step_seconds: float
+    epoch_seconds: float
+    evaluation_seconds: float
+    peak_bytes: int | None
+
+
+def time_stage(
+    stage: Stage,
+    task: Task,
+    strategy: str,
+    executables: Executables,
+    memory: StrategyMemory,
+) -> StageTiming:
+    """Times a few steps of a stage and an evaluation, without training or saving it.
+
+    Programs are compiled before, and the devices are waited for. The members are
+    stand-ins of random numbers, whose values do not change how long a step takes. A
+    stage of a recipe without epochs has no steps: their seconds are 0.
+
+    Args:
+        stage: the stage, which is not started.
+        task: the images, and the devices to train on.
+        strategy: `auto` or one of `group_step.STRATEGIES`.
+        executables: the programs compiled so far, to which new ones are added.
+        memory: the strategies chosen before, to which a new one is added.
+    """
+    variables = _stand_in(stage.architecture, task)
+    evaluation = _evaluation_seconds(stage, task, variables, executables)
+    if not stage.recipe.epochs:
+        return StageTiming("loop", 0.0, 0.0, evaluation, None)
+    refers_to = stage.spec.loss.reference
+    reference = None if refers_to is None else _stand_in(refers_to, task)
+    states = [blank_state(variables, stage.spec) for _ in stage.members]
+    with_programs: tuple[Any, ...] = (stage, task, states)
+    chosen = choose_strategy(
+        strategy, *with_programs, executables, memory, reference=reference
+    )
+    trainer = GroupTrainer(*with_programs, chosen, executables, reference)
+    seconds = trainer.seconds_per_step(_CALL_SECONDS)
+    epoch = _median_seconds(lambda: _empty_epoch(trainer, stage, task))
+    return StageTiming(chosen, seconds, epoch, evaluation, _peak_bytes(trainer, task))
+
+
+def _empty_epoch(trainer: GroupTrainer, stage: Stage, task: Task) -> None:
+    """Does what an epoch does beside its steps and the evaluation of members."""
+    active = [True] * len(stage.members)
+    trainer.run_epoch(0, active, first=trainer.steps_per_epoch)
+    states: dict[str, MemberState] = trainer.states()
+    metrics = dict(zip(stage.members, trainer.metrics(), strict=True))
+    divergence_reasons(states, metrics, task.num_classes)
+
+
+def _stand_in(architecture: Any, task: Task) -> Variables:
+    """Variables of random numbers; made on the host, so that nothing is compiled."""
+    shapes = abstract_variables(architecture, task.input_shape, task.num_classes)
+    generator = np.random.default_rng(0)
+
+    def draw(leaf: Any) -> jax.Array:
+        values = generator.uniform(0.01, 0.02, leaf.shape)
+        return jax.device_put(values.astype(leaf.dtype))
+
+    return jax.tree.map(draw, shapes)
+
+
+def _evaluation_seconds(
+    stage: Stage, task: Task, variables: Variables, executables: Executables
+) -> float:
+    """Seconds that one member takes to predict one image, in batches as in a run."""
+    batch_size = task.evaluation_batch
+    images = np.zeros((batch_size, *task.input_shape), np.uint8)
+
+    def predict() -> None:
+        predict_logits(
+            stage.architecture,
+            variables,
+            images,
+            task.dataset.mean,
+            task.dataset.std,
+            batch_size=batch_size,
+            smallest_batch=batch_size,
+            executables=executables,
+        )
+
+    return _median_seconds(predict) / batch_size
+
+
+def _median_seconds(work: Callable[[], object]) -> float:
+    """Median seconds of some work after it was done once; the first host's on all."""
+    work()
+    seconds = []
+    for _ in range(_TRIALS):
+        started = time.perf_counter()
+        work()
+        seconds.append(time.perf_counter() - started)
+    return multihost.broadcast_float(statistics.median(seconds))
+
+
+def _peak_bytes(trainer: GroupTrainer, task: Task) -> int | None:
+    """The most bytes that a device holds: as it counts, else as the compiler does."""
+    counted = (task.devices[0].memory_stats() or {}).get("peak_bytes_in_use")
+    compiled = trainer.memory_bytes()
+    return max(filter(None, (counted, compiled)), default=None)
