@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
+from mothernets_jax.config.augmentation import with_function
 from mothernets_jax.config.identity import digest
 from mothernets_jax.config.settings import Settings
 from mothernets_jax.data import run_record
@@ -51,6 +52,7 @@ from mothernets_jax.stages.strategy import StrategyMemory
 from mothernets_jax.stages.task import Task
 from mothernets_jax.storage import files
 from mothernets_jax.storage.metrics_log import MetricsLog
+from mothernets_jax.training.augmentations.own import Function
 
 _log = logging.getLogger(__name__)
 
@@ -117,6 +119,7 @@ def train_and_evaluate(
     command: str = "",
     console: Console | None = None,
     store: ProgramStore | None = None,
+    augmentation: Function | None = None,
 ) -> dict[str, Any]:
     """Trains and evaluates every method, the same as `run` without its report.
 
@@ -128,6 +131,10 @@ def train_and_evaluate(
         console: the console that shows progress; None shows nothing.
         store: compiled programs to share with other runs of this process; None
             compiles for this run alone.
+        augmentation: a pure function (key, images) -> images of one's own, which varies
+            each member's batches after crops and flips: raw pixels, [batch, height,
+            width, channels], of unchanged shape and dtype. Its source is a part of the
+            settings, see `config.augmentation`; a run goes on with the same alone.
 
     Returns:
         The content of `results.json`.
@@ -139,6 +146,7 @@ def train_and_evaluate(
             there.
     """
     console = console or Console(quiet=True)
+    settings = with_function(settings, augmentation)
     multihost.check_same("the settings", digest(settings))
     owner, interruption = run_folder.RunLock(workdir, command), Interruption()
     with contextlib.ExitStack() as stack:
@@ -153,7 +161,7 @@ def train_and_evaluate(
         multihost.run_on_host0(
             lambda: owner.reserve(settings) if workdir.exists() else None
         )
-        task = load_task(settings)
+        task = load_task(settings, augmentation)
         ood_images = multihost.run_on_every_host(
             lambda: read_ood_images(task, settings)
         )

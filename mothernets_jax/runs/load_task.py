@@ -16,17 +16,23 @@ from mothernets_jax.runs.provenance import random_numbers, versions
 from mothernets_jax.runtime import multihost
 from mothernets_jax.runtime.devices import compute_dtype, memory_bytes
 from mothernets_jax.stages.task import Task, make_task
+from mothernets_jax.training.augmentations.own import Function
 
 _log = logging.getLogger(__name__)
 
 
-def load_task(settings: Settings) -> Task:
+def load_task(settings: Settings, augmentation: Function | None = None) -> Task:
     """Reads the data, on every host for itself, and makes the task of a run.
+
+    Args:
+        settings: the run's settings.
+        augmentation: the function that `data.augment` names as `own:NAME:DIGEST`; None
+            where it names none.
 
     Raises:
         ValueError: data that cannot be read or used as the settings say.
     """
-    return multihost.run_on_every_host(lambda: _read_task(settings))
+    return multihost.run_on_every_host(lambda: _read_task(settings, augmentation))
 
 
 def check_data(
@@ -91,7 +97,7 @@ def computation(settings: Settings) -> run_record.Computation:
 
 
 @named_as_fields(TASK)
-def _read_task(settings: Settings) -> Task:
+def _read_task(settings: Settings, augmentation: Function | None) -> Task:
     count, batch_size = jax.process_count(), settings.train.batch_size
     if batch_size % count:
         raise ValueError(
@@ -109,6 +115,8 @@ def _read_task(settings: Settings) -> Task:
         batch_size=settings.train.batch_size,
         dtype=compute_dtype(settings.precision),
         stream_workers=settings.data.workers,
+        augment=settings.data.augment,
+        function=augmentation,
     )
 
 
