@@ -115,4 +115,4 @@ def box_of(
         first, stop = centre[axis] - length // 2, centre[axis] + length // 2
         places = jnp.arange(size)
         inside.append((first <= places) & (places < stop))
-    return inside[0][:, None] & inside[1]
+    return inside[0][:, None] & inside[1][None]
