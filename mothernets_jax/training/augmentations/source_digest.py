@@ -6,6 +6,7 @@ reached otherwise, such as by `getattr`, or in the modules of others, is not see
 """
 
 import contextlib
+import dataclasses
 import dis
 import functools
 import hashlib
@@ -133,14 +134,22 @@ def _describe_function(
 
 
 def _describe_class(kind: type, path: str, above: tuple[Any, ...]) -> Iterator[str]:
-    """Lines for a class's source and the values that its methods use."""
-    yield f"{path}: {_source(kind, path)}"
-    for base in kind.__bases__:
-        yield from _describe(base, f"{path}, {base.__name__}", above)
-    for name, own in vars(kind).items():
-        # Those that `dataclass` writes are of the text "<string>".
-        if isinstance(own, types.FunctionType) and own.__code__.co_filename[0] != "<":
-            yield from _describe(_values_of(own), f"{path}.{name}", above)
+    """Lines for a class by its bases, its methods and its attributes.
+
+    Not by its source, which of a class in a notebook Python does not know.
+    """
+    yield f"{path}: class {kind.__name__}"
+    yield from _describe(kind.__bases__, f"{path}, bases", above)
+    for name, value in vars(kind).items():
+        own = getattr(value, "__func__", getattr(value, "fget", value))
+        if isinstance(own, types.FunctionType):
+            # Those that `dataclass` writes follow from the attributes.
+            path_of = own.__code__.co_filename
+            written = path_of == "<string>" or _is_path_of_library(path_of)
+            if not (written and dataclasses.is_dataclass(kind)):
+                yield from _describe(own, f"{path}.{name}", above)
+        elif not name.startswith("__") and not inspect.isdatadescriptor(own):
+            yield from _describe(own, f"{path}.{name}", above)
 
 
 def _describe_object(value: Any, path: str, above: tuple[Any, ...]) -> Iterator[str]:
@@ -197,9 +206,9 @@ def _describe_array(value: Any, path: str) -> str:
     return f"{path}: {array.dtype} {array.shape} {digest}"
 
 
-def _source(value: Any, path: str) -> str:
+def _source(code: types.CodeType, path: str) -> str:
     try:
-        return textwrap.dedent(inspect.getsource(value))
+        return textwrap.dedent(inspect.getsource(code)).strip()
     except (OSError, TypeError):
         raise ValueError(
             f"the source of {safe_name(path)} cannot be found, by which the run would "
@@ -213,15 +222,17 @@ def _is_jax_array(value: Any) -> bool:
 
 
 def _is_of_library(value: Any) -> bool:
-    """True for what an installed package, or Python itself, defines."""
-    name = getattr(value, "__module__", None)
-    module = sys.modules.get(name) if isinstance(name, str) else None
-    if module is None:
+    """True for what an installed package, or Python itself, defines by a name.
+
+    It is none where a library's function has made another one, of values of ours.
+    """
+    if "<locals>" in getattr(value, "__qualname__", "<locals>"):
+        return False  # or an object, which has the name of its class's module
+    module = sys.modules.get(getattr(value, "__module__", None) or "")
+    if module is None or module.__name__ == "__main__":
         return False
     path = getattr(module, "__file__", None)
-    if path is None:
-        return module.__name__ != "__main__"  # as a notebook is, without a file
-    return _is_path_of_library(path)
+    return path is None or _is_path_of_library(path)
 
 
 def _is_path_of_library(path: str) -> bool:

@@ -1,4 +1,4 @@
-"""Mixup and CutMix against NumPy, given the same draws, and the loss of mixed labels."""
+"""Mixup and CutMix against NumPy, given the same draws; losses of mixed labels."""
 
 import functools
 

@@ -54,6 +54,10 @@ class Jitter:
     def __call__(self, key, images):
         return helper(images) * self.by
 """
+DERIVED = """
+class Jitter(Base):
+    level = 3
+"""
 # Pairs of functions that differ, each made twice to see that it is equal to itself.
 PAIRS = {
     "source": (lambda: define(FUNCTION), lambda: define(FUNCTION.replace("*", "+"))),
@@ -94,6 +98,16 @@ PAIRS = {
     "class": (
         lambda: an_object(CLASS, by=1),
         lambda: an_object(CLASS.replace("*", "+"), by=1),
+    ),
+    "dataclass": (
+        lambda: an_object("@dataclasses.dataclass\n" + CLASS + "    by: int = 2\n"),
+        lambda: an_object("@dataclasses.dataclass\n" + CLASS + "    by: int = 3\n"),
+    ),
+    "base": (
+        lambda: an_object(CLASS.replace("Jitter", "Base") + DERIVED, by=1),
+        lambda: an_object(
+            CLASS.replace("Jitter", "Base").replace("*", "+") + DERIVED, by=1
+        ),
     ),
     "method": (
         lambda: an_object(CLASS, by=1).__call__,

@@ -189,7 +189,7 @@ def two(key, images):
 
 
 def branches(key, images):
-    return images if images.sum() > 0 else images
+    return images if images.sum() > 0 else -images
 
 
 def without_key(images):
