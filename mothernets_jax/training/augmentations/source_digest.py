@@ -125,12 +125,13 @@ def _describe_function(
             f"{path} is a lambda, whose source cannot be told from the rest of its "
             "line: define it by def"
         )
-    if _is_path_of_library(code.co_filename):  # the wrapper that jax.vmap makes, say
-        yield f"{path}: {code.co_qualname}"
-        yield from _describe(_values_of(function, globals_=False), path, above)
-    else:
-        yield f"{path}: {_source(code, path)}"
-        yield from _describe(_values_of(function), path, above)
+    if _is_path_of_library(code.co_filename):
+        raise ValueError(
+            f"{path} was made by a library, as jax.vmap makes one, and cannot be told "
+            "from others: define a function by def, and call the library in it"
+        )
+    yield f"{path}: {_source(code, path)}"
+    yield from _describe(_values_of(function), path, above)
 
 
 def _describe_class(kind: type, path: str, above: tuple[Any, ...]) -> Iterator[str]:
@@ -168,9 +169,7 @@ def _describe_object(value: Any, path: str, above: tuple[Any, ...]) -> Iterator[
     yield f"{path}: {text}"
 
 
-def _values_of(
-    function: types.FunctionType, *, globals_: bool = True
-) -> dict[str, Any]:
+def _values_of(function: types.FunctionType) -> dict[str, Any]:
     """Defaults of a function, and values of the variables around it that it reads."""
     defaults = {"defaults": function.__defaults__, "named": function.__kwdefaults__}
     closure = {}
@@ -178,7 +177,7 @@ def _values_of(
     for name, cell in zip(function.__code__.co_freevars, cells, strict=True):
         with contextlib.suppress(ValueError):  # of a variable that is not set yet
             closure[name] = cell.cell_contents
-    read = sorted(set(_globals_read(function.__code__))) if globals_ else []
+    read = sorted(set(_globals_read(function.__code__)))
     around = function.__globals__
     found = {name: around[name] for name in read if name in around}
     return {**defaults, "closure": closure, "globals": found}
@@ -224,7 +223,7 @@ def _is_jax_array(value: Any) -> bool:
 def _is_of_library(value: Any) -> bool:
     """True for what an installed package, or Python itself, defines by a name.
 
-    It is none where a library's function has made another one, of values of ours.
+    What a function of theirs has made, of values of ours, is none.
     """
     if "<locals>" in getattr(value, "__qualname__", "<locals>"):
         return False  # or an object, which has the name of its class's module

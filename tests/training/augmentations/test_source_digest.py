@@ -90,10 +90,6 @@ PAIRS = {
         lambda: jax.jit(define(FUNCTION)),
         lambda: jax.jit(define(FUNCTION.replace("*", "+"))),
     ),
-    "mapped": (
-        lambda: jax.vmap(define(FUNCTION), in_axes=(None, 0)),
-        lambda: jax.vmap(define(FUNCTION), in_axes=(None, 1)),
-    ),
     "object": (lambda: an_object(CLASS, by=1), lambda: an_object(CLASS, by=2)),
     "class": (
         lambda: an_object(CLASS, by=1),
@@ -151,6 +147,11 @@ def nameless():
 BAD = {
     "lambda": (lambda: lambda key, images: images, "is a lambda", "define it by def"),
     "no source": (nameless, "the source of f cannot be found", "define it by def"),
+    "mapped": (
+        lambda: jax.vmap(define(FUNCTION)),
+        "jitter was made by a library, as jax.vmap makes one",
+        "call the library in it",
+    ),
     "object": (lambda: closing(object()), "cannot be told from others of its kind"),
     "generator": (
         lambda: closing(i for i in ()),
