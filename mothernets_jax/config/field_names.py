@@ -31,6 +31,7 @@ TASK = {
     "crop_padding": "data.crop_padding",
     "crop_border": "data.crop_border",
     "flip": "data.flip",
+    "augment": "data.augment",
     "memory_bytes": "data.memory_share",
 }
 # Of `training.branching_step.first_of_branches`.

@@ -6,7 +6,7 @@ Upper limits catch slips of the pen: no machine has the memory or the time for m
 import dataclasses
 import difflib
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Protocol
 
 from mothernets_jax.utils.messages import safe_name, short_repr
@@ -94,6 +94,21 @@ class Choice:
         close = difflib.get_close_matches(value[:100], self.options, n=1)
         hint = f"; did you mean {close[0]!r}?" if close else ""
         return f"one of {', '.join(map(repr, self.options))}{hint}"
+
+
+@dataclasses.dataclass(frozen=True)
+class Notation:
+    """A text that `read` understands, which else raises what it had expected."""
+
+    read: Callable[[str], Any]
+
+    def refusal(self, value: Any) -> str | None:
+        """Refuses what `read` does not understand; see `Rule.refusal`."""
+        try:
+            self.read(value)
+        except ValueError as error:
+            return str(error)
+        return None
 
 
 @dataclasses.dataclass(frozen=True)

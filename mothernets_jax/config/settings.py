@@ -14,6 +14,7 @@ from mothernets_jax.config.fields import (
     EPOCHS,
     RATE,
     Above,
+    Notation,
     Part,
     Range,
     Share,
@@ -25,6 +26,7 @@ from mothernets_jax.data.crops import CROPS
 from mothernets_jax.data.resizing import RESIZES
 from mothernets_jax.ensembles.combine import NAMES
 from mothernets_jax.growth.mothernet import ALIGNMENTS
+from mothernets_jax.training.augmentations import notation
 from mothernets_jax.training.averaging import AVERAGES
 from mothernets_jax.training.schedules import SCHEDULES
 
@@ -69,6 +71,8 @@ class DataSettings:
     crop_padding: int = field(4, Range(0, 16_384))
     crop_border: str = choice("black", ("black", "reflect"))
     flip: str = choice("random", ("none", "random", "alternating"))
+    # After crops and flips: randaugment(2, 9) + mixup(0.2), or FILE.py:FUNCTION.
+    augment: str = field("", Notation(notation.parse))
     # Larger sets are streamed.
     memory_share: float = field(0.5, Share(" of a device's memory (0 streams always)"))
     # Processes that read the stream; 0: threads.

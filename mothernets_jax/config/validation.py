@@ -11,6 +11,7 @@ from typing import Any
 from mothernets_jax.architectures import parse
 from mothernets_jax.architectures.checks import LONGEST_NAME, MOST_MEMBERS, is_name
 from mothernets_jax.config import fields
+from mothernets_jax.config.augmentation import settled
 from mothernets_jax.config.field_names import CLUSTERS, named_as_fields
 from mothernets_jax.config.from_mapping import freeze
 from mothernets_jax.config.settings import Settings
@@ -40,7 +41,7 @@ def from_config(config: Mapping[str, Any], methods: tuple[str, ...]) -> Settings
     _check_methods(settings, methods)
     _check_architectures(settings)
     _check_ensemble(settings)
-    return settings
+    return settled(settings)
 
 
 def _check_together(settings: Settings) -> None:

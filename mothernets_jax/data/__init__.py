@@ -37,8 +37,10 @@ from mothernets_jax.utils.argument_errors import (
 )
 from mothernets_jax.utils.messages import short_repr
 
-__all__ = ["Dataset", "load", "load_ood_images"]
+__all__ = ["GIVEN", "Dataset", "load", "load_ood_images"]
 
+# Name of data that are handed over in Python, not loaded.
+GIVEN = "arrays"
 _LOADERS: dict[str, Callable[..., Arrays]] = {
     "digits": load_digits_fold,
     "folder": load_image_folder,
@@ -266,6 +268,11 @@ def _kind(name: str) -> str:
     Raises:
         ValueError: no loader reads it.
     """
+    if name == GIVEN:
+        raise ValueError(
+            f"the data set {GIVEN!r} is one that was handed over in Python, and cannot "
+            "be loaded: hand it over again, by mothernets_jax.train"
+        )
     if name not in _NAMES and not is_tfds(name):
         close = difflib.get_close_matches(name[:100], _NAMES, n=1)
         hint = f" Did you mean {close[0]!r}?" if close else ""

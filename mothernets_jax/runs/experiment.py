@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
+from mothernets_jax.config.augmentation import with_function
 from mothernets_jax.config.field_names import LOG, named_as_fields
 from mothernets_jax.config.identity import digest
 from mothernets_jax.config.settings import Settings
-from mothernets_jax.data import run_record
+from mothernets_jax.data import Dataset, run_record
 from mothernets_jax.methods.budget import budget_flops
 from mothernets_jax.report import write_report
 from mothernets_jax.report.certainty import paired_lines
@@ -47,6 +48,7 @@ from mothernets_jax.stages.strategy import StrategyMemory
 from mothernets_jax.stages.task import Task
 from mothernets_jax.storage import files
 from mothernets_jax.storage.event_files import check_tensorboard
+from mothernets_jax.training.augmentations.own import Function
 
 _log = logging.getLogger(__name__)
 
@@ -114,6 +116,8 @@ def train_and_evaluate(
     console: Console | None = None,
     store: ProgramStore | None = None,
     callback: Callback | None = None,
+    augmentation: Function | None = None,
+    dataset: Dataset | None = None,
 ) -> dict[str, Any]:
     """Trains and evaluates every method, the same as `run` without its report.
 
@@ -128,6 +132,12 @@ def train_and_evaluate(
         callback: a function that is given each new line of `metrics.jsonl`, as a
             dictionary, in order and one at a time; of several hosts, on the first
             alone. Where it raises, what was trained is saved before the run ends.
+        augmentation: a pure function (key, images) -> images of one's own, which varies
+            each member's batches after crops and flips: raw pixels, [batch, height,
+            width, channels], of unchanged shape and dtype. Its source is a part of the
+            settings, see `config.augmentation`; a run goes on with the same alone.
+        dataset: the data, for settings whose `data.name` is `data.GIVEN`; None to load
+            what the settings name.
 
     Returns:
         The content of `results.json`.
@@ -140,6 +150,7 @@ def train_and_evaluate(
         Exception: what the callback raised; the same call goes on from there.
     """
     console = console or Console(quiet=True)
+    settings = with_function(settings, augmentation)
     multihost.check_same("the settings", digest(settings))
     if settings.log.tensorboard:
         multihost.run_on_host0(named_as_fields(LOG)(check_tensorboard))
@@ -148,7 +159,7 @@ def train_and_evaluate(
         stack.callback(owner.release)
         before, kept = multihost.run_on_host0(lambda: _find(workdir, settings))
         if before and kept.keys() >= set(settings.methods):
-            _check_and_mend(workdir, settings, before, owner)
+            _check_and_mend(workdir, settings, before, owner, dataset)
             done = f"Everything in {workdir} is done already."
             console.print(done, soft_wrap=True, markup=False)
             return before
@@ -156,7 +167,7 @@ def train_and_evaluate(
         multihost.run_on_host0(
             lambda: owner.reserve(settings) if workdir.exists() else None
         )
-        task = load_task(settings)
+        task = load_task(settings, augmentation, dataset)
         ood_images = multihost.run_on_every_host(
             lambda: read_ood_images(task, settings)
         )
@@ -248,11 +259,12 @@ def _check_and_mend(
     settings: Settings,
     results: Mapping[str, Any],
     owner: run_folder.RunLock,
+    dataset: Dataset | None,
 ) -> None:
     """Checks the data of a finished run, then mends what is small of its files."""
 
     def check_and_mend() -> None:
-        check_finished(workdir, settings)
+        check_finished(workdir, settings, dataset)
         finished_run.mend_files(workdir, settings, results, owner)
 
     multihost.run_on_host0(check_and_mend)

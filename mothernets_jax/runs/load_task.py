@@ -16,17 +16,31 @@ from mothernets_jax.runs.provenance import random_numbers, versions
 from mothernets_jax.runtime import multihost
 from mothernets_jax.runtime.devices import compute_dtype, memory_bytes
 from mothernets_jax.stages.task import Task, make_task
+from mothernets_jax.training.augmentations.own import Function
 
 _log = logging.getLogger(__name__)
 
 
-def load_task(settings: Settings) -> Task:
+def load_task(
+    settings: Settings,
+    augmentation: Function | None = None,
+    dataset: Dataset | None = None,
+) -> Task:
     """Reads the data, on every host for itself, and makes the task of a run.
+
+    Args:
+        settings: the run's settings.
+        augmentation: the function that `data.augment` names as `own:NAME:DIGEST`; None
+            where it names none.
+
+        dataset: the data, where they are handed over; None to load them.
 
     Raises:
         ValueError: data that cannot be read or used as the settings say.
     """
-    return multihost.run_on_every_host(lambda: _read_task(settings))
+    return multihost.run_on_every_host(
+        lambda: _read_task(settings, augmentation, dataset)
+    )
 
 
 def check_data(
@@ -59,11 +73,18 @@ def check_data(
     return described
 
 
-def check_finished(workdir: Path, settings: Settings) -> None:
+def check_finished(
+    workdir: Path, settings: Settings, dataset: Dataset | None = None
+) -> None:
     """Makes sure that the data are still those that a finished run was begun on.
 
     Data that can no longer be read are not taken for other data: they only cause a
     warning.
+
+    Args:
+        workdir: the run's folder.
+        settings: the run's settings.
+        dataset: the data, where they are handed over; None to load them.
 
     Raises:
         ValueError: the data are others, or their record is damaged.
@@ -72,7 +93,7 @@ def check_finished(workdir: Path, settings: Settings) -> None:
         run_record.warn_of_no_record(workdir)
         return
     try:
-        dataset = _read_dataset(settings)
+        dataset = _read_dataset(settings) if dataset is None else dataset
         ood_images = _read_ood_images(settings, dataset.input_shape)
     except (ValueError, OSError) as error:
         _log.warning("The data of the run in %s cannot be checked: %s", workdir, error)
@@ -91,14 +112,16 @@ def computation(settings: Settings) -> run_record.Computation:
 
 
 @named_as_fields(TASK)
-def _read_task(settings: Settings) -> Task:
+def _read_task(
+    settings: Settings, augmentation: Function | None, dataset: Dataset | None
+) -> Task:
     count, batch_size = jax.process_count(), settings.train.batch_size
     if batch_size % count:
         raise ValueError(
             f"config.train.batch_size is {batch_size}: expected a multiple of {count}, "
             "the number of hosts that a batch is divided among"
         )
-    dataset = _read_dataset(settings)
+    dataset = _read_dataset(settings) if dataset is None else dataset
     statistics.check_copies(dataset)
     return make_task(
         dataset,
@@ -109,6 +132,8 @@ def _read_task(settings: Settings) -> Task:
         batch_size=settings.train.batch_size,
         dtype=compute_dtype(settings.precision),
         stream_workers=settings.data.workers,
+        augment=settings.data.augment,
+        function=augmentation,
     )
 
 

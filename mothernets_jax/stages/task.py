@@ -13,6 +13,12 @@ from mothernets_jax.data import Dataset
 from mothernets_jax.ensembles.prediction import filled_size
 from mothernets_jax.runtime.devices import Device
 from mothernets_jax.training.augment import pad_for_crops
+from mothernets_jax.training.augmentations.batch import Transform
+from mothernets_jax.training.augmentations.own import Function
+from mothernets_jax.training.augmentations.transforms import (
+    check_transforms,
+    make_transforms,
+)
 from mothernets_jax.training.averaging import STATISTICS_STEPS
 from mothernets_jax.training.coupling import Independent
 from mothernets_jax.training.losses import CrossEntropy
@@ -83,13 +89,15 @@ def make_task(
     batch_size: int,
     dtype: jax.typing.DTypeLike | None = None,
     stream_workers: int = 0,
+    augment: str = "",
+    function: Function | None = None,
 ) -> Task:
     """Makes a task; moves the training split to the device, unless it is streamed.
 
     Raises:
         ValueError: there are fewer training images than a batch holds, the padding is
-            larger than the images, or the flips or borders of crops are not
-            available for a stream.
+            larger than the images, the flips or borders of crops are not available
+            for a stream, or the augmentation is none for these images.
     """
     examples = len(dataset.train_labels)
     if examples < batch_size:
@@ -105,6 +113,7 @@ def make_task(
             f" is {crop_padding}, but the images are only {side} pixels high or wide: "
             f"expected at most {side}, beyond which crops show nothing of an image",
         )
+    transforms = _checked_transforms(dataset, batch_size, augment, function)
     training_data = None
     if isinstance(dataset.train_images, np.ndarray):
         training_data = TrainingData(
@@ -127,16 +136,25 @@ def make_task(
             "'black', or load them with a larger ",
             Argument("memory_bytes"),
         )
-    augmentation = Augmentation(crop_padding, flip)
     return Task(
         dataset,
         training_data,
-        augmentation,
+        Augmentation(crop_padding, flip, transforms),
         dtype,
         jax.random.key(seed),
         tuple(jax.devices()),
         stream_workers,
     )
+
+
+def _checked_transforms(
+    dataset: Dataset, batch_size: int, augment: str, function: Function | None
+) -> tuple[Transform, ...]:
+    """Transforms that can be applied to the batches of a data set."""
+    transforms, images = make_transforms(augment, function), dataset.train_images
+    dtype = images.dtype if isinstance(images, np.ndarray) else np.dtype(np.uint8)
+    check_transforms(transforms, (batch_size, *dataset.input_shape), dtype)
+    return transforms
 
 
 def steps_per_epoch(recipe: Recipe, task: Task) -> int:

@@ -12,6 +12,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from mothernets_jax.training.augmentations.batch import own_part
+
 # Names of `np.pad`'s modes.
 _BORDERS: dict[str, Literal["constant", "reflect"]] = {
     "black": "constant",
@@ -108,19 +110,6 @@ def _other_side(indices: jax.Array, sides: FlipState) -> jax.Array:
 
     odd_epoch = jnp.asarray(sides.epoch) % 2 == 1
     return jax.vmap(first_side)(indices) ^ odd_epoch
-
-
-def own_part(values: jax.Array, axis: str | None) -> jax.Array:
-    """The part of `values` that belongs to this place on a mapped axis.
-
-    Args:
-        values: [batch, ...], the same at every place.
-        axis: name of the mapped axis; None for all of the values.
-    """
-    if axis is None:
-        return values
-    size = values.shape[0] // jax.lax.axis_size(axis)
-    return jax.lax.dynamic_slice_in_dim(values, jax.lax.axis_index(axis) * size, size)
 
 
 def normalise(images: jax.Array, mean: jax.Array, std: jax.Array) -> jax.Array:

@@ -14,13 +14,14 @@ References: Lee et al. 2015, "Why M heads are better than one".
 """
 
 import dataclasses
+import functools
 
 import jax
 import jax.numpy as jnp
 
 from mothernets_jax.architectures import Architecture
 from mothernets_jax.models.apply import apply_and_update
-from mothernets_jax.training.losses import accuracy
+from mothernets_jax.training.losses import accuracy, over_labels
 from mothernets_jax.training.member_step import (
     Forward,
     Metrics,
@@ -108,9 +109,9 @@ def make_branching_step(
             architecture, variables, features, first=branches_at, **options
         )
         targets = targets._replace(label_smoothing=inputs.label_smoothing)
-        losses = spec.loss(logits, targets)
+        losses = over_labels(functools.partial(spec.loss, logits), targets)
         return losses.mean(), Forward(
-            Metrics(losses.mean(), accuracy(logits, targets.labels)), stats
+            Metrics(losses.mean(), accuracy(logits, targets)), stats
         )
 
     def branch_losses(params, batch_stats, batch, inputs):
@@ -127,8 +128,8 @@ def make_branching_step(
     def step(states, data, inputs):
         members = inputs.active.shape[0]
         first_inputs = jax.tree.map(lambda leaf: leaf[0], inputs)
-        images, labels = draw(data, first_inputs, spec.augmentation, batch_axis)
-        targets = make_targets(spec, data, labels, first_inputs, images)
+        drawn = draw(data, first_inputs, spec.augmentation, batch_axis)
+        targets = make_targets(spec, data, drawn, first_inputs)
 
         def loss(params):
             if batch_axis is not None:  # see `member_step.make_member_step`
@@ -138,7 +139,7 @@ def make_branching_step(
                 "batch_stats": jax.tree.map(lambda leaf: leaf[0], states.batch_stats),
             }
             features, trunk_stats = apply_and_update(
-                architecture, trunk, images, stop=branches_at, **options
+                architecture, trunk, drawn.images, stop=branches_at, **options
             )
             # The same value, bit for bit, but 1 / members of the gradient.
             fixed = jax.lax.stop_gradient(features)

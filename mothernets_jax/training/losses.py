@@ -4,6 +4,7 @@ Axes: logits are [batch, classes].
 """
 
 import dataclasses
+from collections.abc import Callable
 
 import jax
 import numpy as np
@@ -87,6 +88,37 @@ def smoothed_cross_entropy(
     return losses if class_weights is None else losses * class_weights[labels]
 
 
-def accuracy(logits: jax.Array, labels: jax.Array) -> jax.Array:
-    """Share of the batch whose highest logit is its label's."""
-    return (logits.argmax(-1) == labels).mean(dtype=logits.dtype)
+def over_labels(
+    of_targets: Callable[[Targets], jax.Array], targets: Targets
+) -> jax.Array:
+    """A value of targets, as its mean by the shares where their labels are mixed.
+
+    A loss with a part that has no label, such as a divergence from a teacher, keeps it:
+    the shares add up to 1.
+
+    Args:
+        of_targets: the value of targets whose labels are not mixed, float [...].
+        targets: the targets.
+
+    References: Zhang et al. 2018, "mixup: Beyond Empirical Risk Minimization".
+    """
+    partners = targets.partners
+    own = of_targets(targets._replace(partners=None))
+    if partners is None:
+        return own
+    other = of_targets(targets._replace(labels=partners.labels, partners=None))
+    share = partners.own_share.astype(own.dtype)
+    return share * own + (1 - share) * other
+
+
+def accuracy(logits: jax.Array, targets: Targets) -> jax.Array:
+    """Share of the batch whose highest logit is its label's.
+
+    Of an image that is mixed with another, either label counts by its share: the
+    highest logit is right for the share whose label it is.
+    """
+
+    def of_labels(unmixed: Targets) -> jax.Array:
+        return (logits.argmax(-1) == unmixed.labels).mean(dtype=logits.dtype)
+
+    return over_labels(of_labels, targets)

@@ -5,6 +5,7 @@ Axes: [batch, height, width, channels] for images; a data set has `examples`, an
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -15,9 +16,11 @@ import optax
 from mothernets_jax.models.apply import apply, apply_and_update
 from mothernets_jax.models.variables import Variables
 from mothernets_jax.training import augment, optim
-from mothernets_jax.training.losses import accuracy
+from mothernets_jax.training.augmentations.batch import Batch, own_part
+from mothernets_jax.training.losses import accuracy, over_labels
 from mothernets_jax.training.optim import Optimizer, OptState
 from mothernets_jax.training.step_spec import Augmentation, StepSpec, Targets
+from mothernets_jax.utils.pytrees import named_key
 
 
 class MemberState(NamedTuple):
@@ -55,7 +58,7 @@ class TrainingData(NamedTuple):
     """The training split on a device.
 
     Attributes:
-        images: uint8 [examples, height, width, channels], padded for crops.
+        images: raw pixels [examples, height, width, channels], padded for crops.
         labels: int32 [examples].
         mean: means of the channels, [channels], in pixel units; the dtype is that of
             the computation.
@@ -104,7 +107,8 @@ class Metrics(NamedTuple):
 
     Attributes:
         loss: the loss that is minimised, with class weights where there are any.
-        accuracy: share of the images that are classified correctly, each counted once.
+        accuracy: share of the images that are classified correctly, each counted once;
+            see `losses.accuracy`.
     """
 
     loss: jax.Array
@@ -180,7 +184,7 @@ def make_member_step(spec: StepSpec, *, batch_axis: str | None = None) -> Member
     """
 
     def loss(params, batch_stats, data, inputs):
-        images, labels = draw(data, inputs, spec.augmentation, batch_axis)
+        batch = draw(data, inputs, spec.augmentation, batch_axis)
         if batch_axis is not None:
             # Of the whole batch, but computed from a part: the gradient's parts are
             # then summed once, where they come back to the parameters.
@@ -188,13 +192,13 @@ def make_member_step(spec: StepSpec, *, batch_axis: str | None = None) -> Member
         logits, stats = apply_and_update(
             spec.architecture,
             {"params": params, "batch_stats": batch_stats},
-            images,
+            batch.images,
             dtype=spec.dtype,
             batch_axis=batch_axis,
         )
-        targets = make_targets(spec, data, labels, inputs, images)
-        losses = spec.loss(logits, targets)
-        metrics = Metrics(losses.mean(), accuracy(logits, labels))
+        targets = make_targets(spec, data, batch, inputs)
+        losses = over_labels(functools.partial(spec.loss, logits), targets)
+        metrics = Metrics(losses.mean(), accuracy(logits, targets))
         if batch_axis is not None:
             metrics = jax.lax.pmean(metrics, batch_axis)
         return metrics.loss, Forward(metrics, stats)
@@ -203,27 +207,24 @@ def make_member_step(spec: StepSpec, *, batch_axis: str | None = None) -> Member
 
 
 def make_targets(
-    spec: StepSpec,
-    data: TrainingData,
-    labels: jax.Array,
-    inputs: StepInputs,
-    images: jax.Array,
+    spec: StepSpec, data: TrainingData, batch: Batch, inputs: StepInputs
 ) -> Targets:
     """Targets that a batch's logits are compared with.
 
     Args:
         spec: description of the step.
         data: the training split.
-        labels: int [batch].
+        batch: the batch, whose images are normalised; a network that the loss refers to
+            sees them as well, in evaluation mode.
         inputs: inputs of the step.
-        images: normalised, float [batch, height, width, channels]; a network that the
-            loss refers to sees them as well, in evaluation mode.
     """
     logits, reference = None, spec.loss.reference
     if reference is not None:
         assert data.reference is not None
-        logits = apply(reference, data.reference, images, dtype=spec.dtype)
-    return Targets(labels, inputs.label_smoothing, data.class_weights, logits)
+        logits = apply(reference, data.reference, batch.images, dtype=spec.dtype)
+    return Targets(
+        batch.labels, inputs.label_smoothing, data.class_weights, logits, batch.partners
+    )
 
 
 def draw(
@@ -231,22 +232,27 @@ def draw(
     inputs: StepInputs,
     augmentation: Augmentation,
     batch_axis: str | None,
-) -> tuple[jax.Array, jax.Array]:
-    """A step's normalised images [batch, height, width, channels] and labels [batch].
+) -> Batch:
+    """A step's batch, its images varied and then normalised.
 
-    Where the batch is divided over the mapped axis `batch_axis`, both are the part of
-    this place on it.
+    Where it is divided over the mapped axis `batch_axis`, it is the part of this place
+    on it.
     """
     images = augment.draw_batch(
         inputs.key,
         data.images,
         inputs.indices,
         inputs.sides,
-        **augmentation._asdict(),
+        crop_padding=augmentation.crop_padding,
+        flip=augmentation.flip,
         batch_axis=batch_axis,
     )
-    labels = data.labels[augment.own_part(inputs.indices, batch_axis)]
-    return augment.normalise(images, data.mean, data.std), labels
+    batch = Batch(images, data.labels[own_part(inputs.indices, batch_axis)])
+    for number, transform in enumerate(augmentation.transforms):
+        key = named_key(inputs.key, "transform", str(number))
+        batch = transform(key, batch, batch_axis)
+    normalised = augment.normalise(batch.images, data.mean, data.std)
+    return batch._replace(images=normalised)
 
 
 def make_update(spec: StepSpec) -> Callable[..., MemberState]:

@@ -47,12 +47,12 @@ def make_statistics(
     batch_axis = BATCH_AXIS if mesh is not None else None
 
     def of_batch(params, zeros, data, inputs):
-        images, _ = draw(data, inputs, spec.augmentation, batch_axis)
+        batch = draw(data, inputs, spec.augmentation, batch_axis)
         variables = {"params": params, "batch_stats": zeros}
         _, decayed = apply_and_update(
             spec.architecture,
             variables,
-            images,
+            batch.images,
             dtype=spec.dtype,
             batch_axis=batch_axis,
         )

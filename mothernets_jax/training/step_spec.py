@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, Protocol
 import jax
 
 from mothernets_jax.architectures import Architecture
+from mothernets_jax.training.augmentations.batch import Partners, Transform
 from mothernets_jax.training.optim import Optimizer
 
 # A group's step: (states, data, StepInputs) -> (states, Metrics), all of them with a
@@ -22,15 +23,17 @@ GroupStep = Callable[[Any, Any, Any], tuple[Any, Any]]
 
 
 class Augmentation(NamedTuple):
-    """Random crops and flips of training images.
+    """The ways in which training images are varied: first crops, then flips.
 
     Attributes:
         crop_padding: pixels around the images; 0 for no crops.
         flip: `none`, `random` or `alternating`; see `augment.draw_batch`.
+        transforms: what is done to them after that, in this order.
     """
 
     crop_padding: int
     flip: str
+    transforms: tuple[Transform, ...] = ()
 
 
 class Targets(NamedTuple):
@@ -43,12 +46,15 @@ class Targets(NamedTuple):
             label; None for none.
         reference_logits: [batch, classes], those of the network that the loss refers
             to; None where it refers to none.
+        partners: labels that those are mixed with, and the shares; None where images
+            are not mixed. Losses do not read it: see `losses.over_labels`.
     """
 
     labels: jax.Array
     label_smoothing: jax.typing.ArrayLike
     class_weights: jax.Array | None = None
     reference_logits: jax.Array | None = None
+    partners: Partners | None = None
 
 
 class Loss(Protocol):
@@ -109,7 +115,7 @@ class StepSpec:
 
     Attributes:
         architecture: the architecture of every member.
-        augmentation: random crops and flips of training images.
+        augmentation: the ways in which training images are varied.
         optimizer: description of the optimiser.
         loss: the loss that each member minimises.
         coupling: dependence of the members on one another.

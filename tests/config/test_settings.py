@@ -357,6 +357,7 @@ OTHERS = {
     "data__crop_padding": 2,
     "data__crop_border": "reflect",
     "data__flip": "alternating",
+    "data__augment": "randaugment(2, 9) + mixup(0.2)",
     "data__memory_share": 0.25,
     "data__workers": 2,
     "data__ood_name": "svhn",
@@ -440,7 +441,7 @@ def as_before(settings):
     for name in ("prices", "combine", "checkpoint", "log", "swa", "prune_and_tune"):
         values.pop(name)
     later = {
-        "data": ("workers", "resize", "test_fraction"),
+        "data": ("workers", "resize", "test_fraction", "augment"),
         "train": ("class_weights", "optimizer", "average", "average_epochs"),
         "mother": ("average",),
         "hatch": ("average", "average_epochs", "growth", "layout"),

@@ -13,7 +13,7 @@ FLOORS = [
     "storage metrics",
     "architectures runtime",
     "presets data models",
-    "growth",
+    "growth training.augmentations",
     "training report.plots",
     "ensembles",
     "config __init__",

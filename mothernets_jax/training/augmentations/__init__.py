@@ -1,0 +1,1 @@
+"""Changes of whole batches inside the training step, beyond crops and flips."""
