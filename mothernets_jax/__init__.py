@@ -6,6 +6,7 @@ References:
 """
 
 from mothernets_jax import presets
+from mothernets_jax.api import TrainedEnsemble, train
 from mothernets_jax.architectures import (
     Architecture,
     densenet,
@@ -16,6 +17,7 @@ from mothernets_jax.architectures import (
     wide_resnet,
 )
 from mothernets_jax.architectures.costs import num_params, train_flops
+from mothernets_jax.data.public import Dataset
 from mothernets_jax.ensembles.ensemble import Ensemble, Member
 from mothernets_jax.growth.clustering import Cluster, cluster
 from mothernets_jax.growth.hatching import hatch
@@ -30,9 +32,11 @@ from mothernets_jax.utils.pytrees import named_key
 __all__ = [
     "Architecture",
     "Cluster",
+    "Dataset",
     "Ensemble",
     "Member",
     "Network",
+    "TrainedEnsemble",
     "apply",
     "apply_train",
     "cluster",
@@ -47,6 +51,7 @@ __all__ = [
     "parse",
     "presets",
     "resnet",
+    "train",
     "train_flops",
     "vgg",
     "wide_resnet",

@@ -36,6 +36,8 @@ TASK = {
 }
 # Of `training.branching_step.first_of_branches`.
 BRANCHES = {"sections": "treenets.shared_blocks"}
+# Of `budget_limit.parse_limit`.
+BUDGET = {"budget": "budget.limit"}
 # Of `growth.clustering.cluster`.
 CLUSTERS = {"num_clusters": "num_clusters", "min_shared": "min_shared"}
 # Of `storage.event_files`.

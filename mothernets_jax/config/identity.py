@@ -25,6 +25,7 @@ _EARLIER = {
     "mother.average": "",
     "hatch.average": "none",
     "hatch.average_epochs": 1.0,
+    "budget.limit": "",
     "snapshot.average": "",
     "fge.average": "",
     "hatch.growth": "copies",

@@ -137,6 +137,8 @@ class BudgetSettings:
     """Training FLOPs of each method, as epochs of one network; None for no budget."""
 
     epochs: float | None = field(None, Range(0, EPOCHS))
+    # In place of epochs: "1e15 flops" a method, or "30min" or "$2" for the whole run.
+    limit: str = text()
     reference: str = text()  # empty: the one network of Snapshot Ensembles
 
 

@@ -12,7 +12,8 @@ from mothernets_jax.architectures import parse
 from mothernets_jax.architectures.checks import LONGEST_NAME, MOST_MEMBERS, is_name
 from mothernets_jax.config import fields
 from mothernets_jax.config.augmentation import settled
-from mothernets_jax.config.field_names import CLUSTERS, named_as_fields
+from mothernets_jax.config.budget_limit import parse_limit
+from mothernets_jax.config.field_names import BUDGET, CLUSTERS, named_as_fields
 from mothernets_jax.config.from_mapping import freeze
 from mothernets_jax.config.settings import Settings
 from mothernets_jax.ensembles.combine import COMBINATIONS
@@ -38,6 +39,7 @@ def from_config(config: Mapping[str, Any], methods: tuple[str, ...]) -> Settings
     settings = freeze(Settings, config, "config")
     fields.check(settings, "config")
     _check_together(settings)
+    _check_budget(settings)
     _check_methods(settings, methods)
     _check_architectures(settings)
     _check_ensemble(settings)
@@ -93,6 +95,19 @@ def _check_together(settings: Settings) -> None:
             f"config.combine is {settings.combine!r}, whose weights are fitted on a "
             "part of the training set, and config.data.calibration_fraction is 0.0: "
             f"set it, to 0.1 say, or choose one of {', '.join(COMBINATIONS)}"
+        )
+
+
+def _check_budget(settings: Settings) -> None:
+    limit, epochs = settings.budget.limit, settings.budget.epochs
+    if not limit:
+        return
+    with named_as_fields(BUDGET):
+        parse_limit(limit)
+    if epochs is not None:
+        raise ValueError(
+            f"config.budget.limit is {short_repr(limit)} and config.budget.epochs is "
+            f"{epochs:g}: expected one of them, leave the other out"
         )
 
 

@@ -82,13 +82,13 @@ class Dataset(NamedTuple):
     """Training, calibration, validation and test split of a classification data set.
 
     Attributes:
-        train_images: uint8 or float32 [examples, height, width, channels]; still in their files
-            where they are streamed.
+        train_images: uint8 or float32 [examples, height, width, channels]; still in
+            their files where they are streamed.
         train_labels: int32 [examples], indices into `class_names`.
-        calibration_images: the same dtype [calibration examples, height, width, channels], empty
-            where none are kept. On these, and on no others, temperatures and the
-            weights of learned combinations are fitted; nothing is trained, watched or
-            chosen on them.
+        calibration_images: the same dtype [calibration examples, height, width,
+            channels], empty where none are kept. On these, and on no others,
+            temperatures and the weights of learned combinations are fitted; nothing is
+            trained, watched or chosen on them.
         calibration_labels: int32 [calibration examples], indices into `class_names`.
         validation_images: the same dtype [validation examples, height, width,
             channels], empty where none are kept.

@@ -39,8 +39,8 @@ def as_images(values: Any, name: str = "images") -> np.ndarray:
     if hasattr(values, "toarray"):
         raise ArgumentError(
             argument,
-            f" are a sparse {type(values).__name__}: expected {_FORMS}; make them dense "
-            "by .toarray()",
+            f" are a sparse {type(values).__name__}: expected {_FORMS}; make them "
+            "dense by .toarray()",
         )
     try:
         array = np.asarray(values)
@@ -70,7 +70,7 @@ def _check_channels_last(shape: tuple[int, ...], argument: Argument) -> None:
     _, first, _, last = shape
     if min(shape[1:]) < 1:
         raise ArgumentError(argument, f" have the shape {shape}: expected {_FORMS}")
-    if first in (1, 3) and last > 4 and first != last:
+    if shape[1:3] != (1, 1) and first in (1, 3) and last > 4:
         raise ArgumentError(
             argument,
             f" have the shape {shape}, with {last} channels at its end: expected "

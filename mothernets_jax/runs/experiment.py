@@ -21,6 +21,7 @@ from mothernets_jax.report import write_report
 from mothernets_jax.report.certainty import paired_lines
 from mothernets_jax.report.tables import comparison_table
 from mothernets_jax.runs import finished_run, run_folder
+from mothernets_jax.runs.budgets import plan_budget
 from mothernets_jax.runs.limits import check_memory
 from mothernets_jax.runs.load_task import (
     check_data,
@@ -149,7 +150,7 @@ def train_and_evaluate(
             there.
         Exception: what the callback raised; the same call goes on from there.
     """
-    console = console or Console(quiet=True)
+    console, started = console or Console(quiet=True), time.perf_counter()
     settings = with_function(settings, augmentation)
     multihost.check_same("the settings", digest(settings))
     if settings.log.tensorboard:
@@ -172,20 +173,22 @@ def train_and_evaluate(
             lambda: read_ood_images(task, settings)
         )
         described = check_data(workdir, settings, task.dataset, ood_images)
-        compositions = method_plans(task, settings)
+        if store is None:
+            store = stack.enter_context(contextlib.closing(ProgramStore()))
+        budget = plan_budget(settings, task, workdir, store, started=started)
+        compositions = method_plans(task, budget.settings)
         check_memory((s for c in compositions.values() for s in c.stages), task)
         for sentence in remarks_on_classes(task):
             _log.info("%s", sentence)
         # Written to only now that all that could be refused was looked at.
         multihost.run_on_host0(lambda: _begin(owner, workdir, settings, described))
-        if store is None:
-            store = stack.enter_context(contextlib.closing(ProgramStore()))
+        budget.keep(workdir)
         progress = RunProgress(_remaining(workdir, compositions, kept, task), console)
         log = owner.epoch_log(settings, callback, interruption)
         context = _context(workdir, settings, store, progress, log, interruption, owner)
         with log.raising_failure():
             outcomes = _train_methods(
-                task, ood_images, settings, compositions, kept, context
+                task, ood_images, budget.settings, compositions, kept, context
             )
         results = {
             "name": name,

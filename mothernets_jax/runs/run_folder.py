@@ -17,7 +17,13 @@ from mothernets_jax.ensembles import image_scores
 from mothernets_jax.ensembles.places import ENSEMBLES_FOLDER, record_of
 from mothernets_jax.runs.folder_lock import LOCK_NAME, FolderLock
 from mothernets_jax.runtime.interruption import Interruption
-from mothernets_jax.stages.context import EVENTS, METRICS, STRATEGIES, UNFINISHED
+from mothernets_jax.stages.context import (
+    BUDGET,
+    EVENTS,
+    METRICS,
+    STRATEGIES,
+    UNFINISHED,
+)
 from mothernets_jax.stages.epoch_log import Callback, EpochLog
 from mothernets_jax.storage import checkpoints, files, links, seals
 from mothernets_jax.storage.event_files import EventFiles
@@ -30,7 +36,7 @@ _CONFIG = "config.json"
 _STAGES = "stages"
 # Where a run writes and deletes, files first, then folders and what is in them.
 _FILES = (LOCK_NAME, _CONFIG, seals.RESULTS, seals.NAME, run_record.NAME)
-_FILES += (STRATEGIES, METRICS, "report.html")
+_FILES += (STRATEGIES, METRICS, BUDGET, "report.html")
 _FOLDERS = ("plots", image_scores.FOLDER, f"{image_scores.FOLDER}/*")
 _FOLDERS += (ENSEMBLES_FOLDER, f"{ENSEMBLES_FOLDER}/*", _STAGES, f"{_STAGES}/*")
 _FOLDERS += (f"{_STAGES}/*/{UNFINISHED}", f"{_STAGES}/*/{UNFINISHED}/*")

@@ -14,6 +14,7 @@ from mothernets_jax.stages.stage import Stage
 from mothernets_jax.stages.strategy import StrategyMemory
 
 METRICS, STRATEGIES = "metrics.jsonl", "strategies.json"  # of a run's folder
+BUDGET = "budget.json"  # likewise
 EVENTS = "tensorboard"  # of a run's folder
 UNFINISHED = "unfinished"  # of a stage's folder
 

@@ -1,0 +1,293 @@
+"""`mn.train`: an ensemble from arrays, a folder or a data set, in one call."""
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Self
+
+import jax
+
+from mothernets_jax import presets
+from mothernets_jax.architectures import Architecture, mlp
+from mothernets_jax.config.augmentation import with_function
+from mothernets_jax.config.identity import digest, digest_of
+from mothernets_jax.config.settings import Settings
+from mothernets_jax.data import GIVEN, identity
+from mothernets_jax.data import dataset as splits
+from mothernets_jax.data.public import Dataset
+from mothernets_jax.ensembles.ensemble import Ensemble
+from mothernets_jax.methods import read_settings
+from mothernets_jax.report import write_report
+from mothernets_jax.report.saved_page import SavedPage
+from mothernets_jax.runs.experiment import train_and_evaluate
+from mothernets_jax.runs.failures import explained
+from mothernets_jax.runtime import compilation, devices
+from mothernets_jax.runtime.notebook import console_of_caller
+from mothernets_jax.utils.messages import short_repr
+
+_log = logging.getLogger(__name__)
+
+# The largest batch that is chosen, and the fewest steps an epoch that it leaves.
+_BATCH, _STEPS = 128, 8
+# Arguments of `Dataset.from_arrays`, which are settings of the data elsewhere.
+_SPLITTING = (
+    "train_examples",
+    "validation_fraction",
+    "calibration_fraction",
+    "test_fraction",
+)
+# Settings of data that are loaded by name.
+_LOADING = ("name", "dir", "fold", "image_size", "crop", "resize", "memory_share")
+
+
+class TrainedEnsemble(Ensemble):
+    """An ensemble that a run has trained, and the run itself.
+
+    Attributes:
+        workdir: the run's folder.
+        method: name of the method that trained this ensemble.
+        results: the content of the run's `results.json`: errors, measures and costs.
+    """
+
+    workdir: Path
+    method: str
+    results: dict[str, Any]
+
+    @classmethod
+    def of_run(cls, workdir: Path, method: str, results: dict[str, Any]) -> Self:
+        """Loads a method's ensemble of a finished run.
+
+        Args:
+            workdir: the run's folder.
+            method: name of the method.
+            results: the content of the run's `results.json`.
+        """
+        ensemble = cls.load(workdir, method)
+        ensemble.workdir, ensemble.method = workdir, method
+        ensemble.results = results
+        return ensemble
+
+    def of_method(self, method: str) -> Self:
+        """The ensemble that another method of the same run has trained.
+
+        Args:
+            method: name of the method, one of `results["methods"]`.
+
+        Raises:
+            ValueError: the run has no ensemble of that method.
+        """
+        return self.of_run(self.workdir, method, self.results)
+
+    def report(self) -> SavedPage:
+        """Writes the run's page again; its path, which a notebook shows as the page."""
+        return SavedPage(write_report(self.results, self.workdir))
+
+
+def train(
+    data: Any,
+    labels: Any = None,
+    *,
+    members: Mapping[str, Architecture | str] | None = None,
+    budget: str | float | None = None,
+    settings: Mapping[str, Any] | None = None,
+    workdir: str | Path | None = None,
+    test: tuple[Any, Any] | None = None,
+    validation: tuple[Any, Any] | None = None,
+    groups: Any = None,
+    augment: Callable | str | None = None,
+    callback: Callable[[dict[str, Any]], None] | None = None,
+    progress: bool = True,
+    **fields: Any,
+) -> TrainedEnsemble:
+    """Trains an ensemble, evaluates it on a test set, and returns it.
+
+    The same call goes on where it was interrupted, and returns at once when all is
+    done: what is trained is in the run's folder.
+
+    Args:
+        data: images, uint8 or floats [examples, height, width, channels], or features,
+            numbers [examples, features]; a `Dataset`; the path of a folder of images;
+            or the name of a data set, such as "digits" or "cifar10".
+        labels: [examples], whole numbers or texts, where `data` are arrays.
+        members: the networks of the ensemble, by name; None for V5 at a quarter of its
+            width, or five multilayer perceptrons for features.
+        budget: what training may cost: "30min", "2h" or "$2" for the whole call,
+            compiling and evaluating included, or "1e15 flops" or "40 epochs" (a bare
+            number, too) of training. None to train as long as the settings say.
+        settings: further settings, nested or with dots, as `config` has them on the
+            command line: `{"hatch.noise": 0.1}`.
+        workdir: the run's folder; None for one in `runs/`, named after the settings and
+            the data.
+        test: images and labels of a test set; None to draw one from arrays.
+        validation: images and labels of a validation split; None to draw one.
+        groups: values [examples]; examples of equal values stay in one split.
+        augment: a pure function (key, images) -> images on batches of raw images, or
+            the setting `data.augment`, such as "randaugment+mixup".
+        callback: a function that is given each line of `metrics.jsonl`, a dictionary.
+        progress: whether to show bars, on a terminal or in a notebook.
+        **fields: settings of the top level by name, such as `seed`, `methods` or
+            `num_clusters`, or whole sections as mappings, such as
+            `train={"epochs": 20}`.
+
+    Returns:
+        The ensemble of the first of `methods`, by default MotherNets'.
+
+    Raises:
+        ValueError: data or settings that cannot be used, a budget that does not pay for
+            the smallest run, or a folder that holds another run; the message says what
+            to do.
+        InterruptedRunError: Ctrl-C or the notebook's stop button; what was trained is
+            saved, and the same call goes on.
+
+    >>> import mothernets_jax as mn
+    >>> flowers = mn.train("flowers/", budget="30min")  # doctest: +SKIP
+    >>> flowers.predict(new_images).argmax(axis=1)  # doctest: +SKIP
+    """
+    started = time.perf_counter()
+    compilation.use_persistent_cache()
+    given = _nested(settings or {}, fields)
+    section = given.setdefault("data", {})
+    function = None
+    if isinstance(augment, str):
+        section["augment"] = augment
+    elif augment is not None:
+        function = augment
+    of_arrays = {"test": test, "validation": validation, "groups": groups}
+    dataset = _dataset(data, labels, section, of_arrays)
+    if dataset is not None:
+        _complete(given, dataset)
+    if members is not None:
+        given["architectures"] = {name: str(own) for name, own in members.items()}
+    elif not given.get("architectures"):
+        own = _default_members(dataset)
+        given["architectures"] = {name: str(own[name]) for name in own}
+    if budget is not None:
+        given["budget"] = {**given.get("budget", {}), **_budget(budget)}
+    given.setdefault("methods", ("mothernets",))
+    frozen = with_function(_read(given), function)
+    folder = Path(workdir) if workdir is not None else _folder(frozen, dataset)
+    devices.check_devices()
+    with console_of_caller(progress) as console, explained(frozen, folder):
+        results = train_and_evaluate(
+            frozen,
+            name=folder.name,
+            workdir=folder,
+            command="mothernets_jax.train",
+            console=console,
+            callback=callback,
+            augmentation=function,
+            dataset=dataset,
+        )
+        if jax.process_index() == 0:
+            write_report(results, folder)
+    _log.info("finished after %.0f s", time.perf_counter() - started)
+    return TrainedEnsemble.of_run(folder, frozen.methods[0], results)
+
+
+def _nested(settings: Mapping[str, Any], fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings as a nested dictionary, from names with dots or without."""
+    nested: dict[str, Any] = {}
+    for path, value in [*settings.items(), *fields.items()]:
+        *groups, name = str(path).split(".")
+        holder = nested
+        for group in groups:
+            holder = holder.setdefault(group, {})
+        inner = isinstance(value, Mapping) and isinstance(holder.get(name), dict)
+        holder[name] = {**holder[name], **value} if inner else value
+        if isinstance(holder[name], Mapping):
+            holder[name] = dict(holder[name])
+    return nested
+
+
+def _dataset(
+    data: Any, labels: Any, section: dict[str, Any], of_arrays: Mapping[str, Any]
+) -> splits.Dataset | None:
+    """The data that are handed over; None where the settings are made to name them."""
+    unfit = [name for name, own in of_arrays.items() if own is not None]
+    if isinstance(data, splits.Dataset | str | Path):
+        if labels is not None:
+            unfit = ["labels", *unfit]
+        if unfit:
+            shown = short_repr(data) if isinstance(data, str) else type(data).__name__
+            raise ValueError(
+                f"{' and '.join(unfit)} given, and data is {shown}, which has its own: "
+                "expected them beside arrays alone"
+            )
+    if isinstance(data, splits.Dataset):
+        _refuse(section, (*_SPLITTING, *_LOADING), "a Dataset, which is there already")
+        return data
+    if isinstance(data, str | Path):
+        if isinstance(data, Path) or "/" in data or Path(data).expanduser().is_dir():
+            is_tfds = isinstance(data, str) and data.startswith("tfds:")
+            if not is_tfds:
+                section |= {"name": "folder", "dir": str(data)}
+                return None
+        section["name"] = data
+        return None
+    if labels is None:
+        raise ValueError(
+            "labels is missing: expected one for each example of the arrays"
+        )
+    _refuse(section, _LOADING, "arrays")
+    chosen = {name: section[name] for name in _SPLITTING if name in section}
+    return Dataset.from_arrays(data, labels, **of_arrays, **chosen)
+
+
+def _refuse(section: Mapping[str, Any], names: tuple[str, ...], what: str) -> None:
+    """Refuses settings of the data that data which are handed over do not read."""
+    for name in names:
+        if name in section:
+            raise ValueError(
+                f"settings.data.{name} is {short_repr(section[name])}, and data is "
+                f"{what}: leave it out, or make the Dataset with it"
+            )
+
+
+def _complete(given: dict[str, Any], dataset: splits.Dataset) -> None:
+    """Adds the settings that follow from data that are handed over."""
+    section = given["data"]
+    section["name"] = GIVEN
+    if dataset.input_shape[:2] == (1, 1):  # features have no place to be moved to
+        section.setdefault("crop_padding", 0)
+        section.setdefault("flip", "none")
+    padding = min(4, max(1, min(dataset.input_shape[:2]) // 8))
+    section.setdefault("crop_padding", padding)
+    recipe = given.setdefault("train", {})
+    most = max(1, len(dataset.train_labels) // _STEPS)
+    recipe.setdefault("batch_size", min(_BATCH, 1 << (most.bit_length() - 1)))
+
+
+def _default_members(dataset: splits.Dataset | None) -> dict[str, Architecture]:
+    if dataset is None or dataset.input_shape[:2] != (1, 1):
+        return presets.v5(width=0.25)
+    hidden = ((64,), (96,), (64, 64), (96, 64), (96, 96))
+    return {f"M{'x'.join(map(str, own))}": mlp(own, batch_norm=True) for own in hidden}
+
+
+def _budget(budget: str | float) -> dict[str, Any]:
+    if isinstance(budget, str):
+        return {"limit": budget}
+    if isinstance(budget, bool) or not isinstance(budget, int | float):
+        raise ValueError(
+            f"budget is {short_repr(budget)}: expected text such as '30min', '$2' or "
+            "'1e15 flops', or a number of epochs"
+        )
+    return {"epochs": float(budget)}
+
+
+def _read(given: dict[str, Any]) -> Settings:
+    """Frozen settings; messages speak of `settings`, as the caller does."""
+    try:
+        return read_settings(given)
+    except ValueError as error:
+        raise ValueError(str(error).replace("config.", "settings.")) from None
+
+
+def _folder(settings: Settings, dataset: splits.Dataset | None) -> Path:
+    """The folder of a run that is not given one: the same for the same call."""
+    if dataset is None:
+        name = settings.data.name.replace(":", "-").replace("/", "-")
+        return Path("runs", f"{name}-{digest(settings)}")
+    described = identity.describe(dataset, name=settings.data.name)
+    return Path("runs", f"{GIVEN}-{digest(settings)}-{digest_of(described)}")
