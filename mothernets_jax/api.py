@@ -64,6 +64,7 @@ class TrainedEnsemble(Ensemble):
             results: the content of the run's `results.json`.
         """
         ensemble = cls.load(workdir, method)
+        assert isinstance(ensemble, cls)
         ensemble.workdir, ensemble.method = workdir, method
         ensemble.results = results
         return ensemble
