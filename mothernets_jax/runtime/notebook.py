@@ -68,7 +68,11 @@ class NotebookBars:
 
     def _html(self) -> str:
         console = Console(
-            file=io.StringIO(), record=True, width=_COLUMNS, force_terminal=True
+            file=io.StringIO(),
+            record=True,
+            width=_COLUMNS,
+            force_terminal=True,
+            force_jupyter=False,
         )
         console.print(self._bars.get_renderable())
         return console.export_html(code_format=_FORMAT, inline_styles=True)

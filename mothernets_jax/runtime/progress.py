@@ -17,10 +17,16 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.table import Column
 
 from mothernets_jax.runtime.notebook import NotebookBars, in_notebook
 
 _log = logging.getLogger(__name__)
+
+
+def _cut(share: int) -> Column:
+    """A column whose text is cut to its share of what bars and times leave."""
+    return Column(ratio=share, no_wrap=True, overflow="ellipsis")
 
 
 class RunProgress:
@@ -34,15 +40,16 @@ class RunProgress:
             console: where to draw; by default standard output.
         """
         self._bars = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=24),
+            TextColumn("{task.description}", table_column=_cut(2)),
+            BarColumn(bar_width=12),
             TaskProgressColumn(),
             TimeElapsedColumn(),
-            TextColumn("left"),
+            TextColumn("left", table_column=Column(no_wrap=True)),
             TimeRemainingColumn(elapsed_when_finished=False),
-            TextColumn("{task.fields[latest]}"),
+            TextColumn("{task.fields[latest]}", table_column=_cut(3)),
             console=console or Console(),
             transient=True,
+            expand=True,  # to the whole width, so that texts know where to be cut
         )
         quiet = self._bars.console.quiet
         self._notebook = (
