@@ -28,9 +28,12 @@ from mothernets_jax.runs.load_task import (
     load_task,
     read_ood_images,
 )
-from mothernets_jax.runs.method_plans import method_plans
+from mothernets_jax.runs.measure import measure
+from mothernets_jax.runs.measured_plan import print_measurement
+from mothernets_jax.runs.method_plans import method_plans, planned_stages
 from mothernets_jax.runs.outcomes import Outcomes, evaluate_method
 from mothernets_jax.runs.plan import describe_clusters, print_plan, remarks_on_classes
+from mothernets_jax.runs.planned_stages import remarks_on_costs
 from mothernets_jax.runs.provenance import provenance
 from mothernets_jax.runs.scheduler import run_stages
 from mothernets_jax.runs.stage_results import read_records
@@ -49,19 +52,27 @@ from mothernets_jax.storage.metrics_log import MetricsLog
 _log = logging.getLogger(__name__)
 
 
-def show_plan(settings: Settings, console: Console) -> None:
-    """Prints the clusters, stages and FLOPs of a run with these settings."""
+def show_plan(settings: Settings, console: Console, *, measured: bool = False) -> None:
+    """Prints the clusters, stages and FLOPs of a run with these settings.
+
+    Args:
+        settings: the run's settings.
+        console: the console to print on.
+        measured: whether to compile every program and time a few of its steps, for the
+            minutes, dollars and bytes that the run will take.
+    """
     task = load_task(settings)
-    compositions = method_plans(task, settings)
+    plans = method_plans(task, settings)
     print_plan(
         console,
-        _describe_plan(task, settings, compositions),
-        {name: c.stages for name, c in compositions.items()},
+        _describe_plan(task, settings, plans),
+        {n: planned_stages(own, task, settings.strategy) for n, own in plans.items()},
         task,
-        strategy=settings.strategy,
         noise=settings.hatch.noise,
         budget=budget_flops(task, settings, settings.members),
     )
+    if measured:
+        print_measurement(console, measure(settings, task), plans, task, settings)
 
 
 def run(
@@ -156,6 +167,8 @@ def train_and_evaluate(
         check_memory((s for c in compositions.values() for s in c.stages), task)
         for sentence in remarks_on_classes(task):
             _log.info("%s", sentence)
+        for sentence in _remarks_on_costs(task, settings, compositions):
+            _log.warning("%s", sentence)
         # Written to only now that all that could be refused was looked at.
         multihost.run_on_host0(lambda: _begin(owner, workdir, settings, described))
         if store is None:
@@ -289,6 +302,15 @@ def _train_methods(
     assert context.workdir is not None
     compared = functools.partial(outcomes.compared, context.workdir)
     return Outcomes(*multihost.run_on_host0(compared))
+
+
+def _remarks_on_costs(
+    task: Task, settings: Settings, plans: Mapping[str, MethodPlan]
+) -> list[str]:
+    """Sentences on MotherNets that cost more than they save."""
+    strategy = settings.strategy
+    shown = {n: planned_stages(own, task, strategy) for n, own in plans.items()}
+    return remarks_on_costs(shown)
 
 
 def _describe_plan(

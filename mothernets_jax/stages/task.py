@@ -12,14 +12,29 @@ from mothernets_jax.config.settings import Recipe
 from mothernets_jax.data import Dataset
 from mothernets_jax.ensembles.prediction import filled_size
 from mothernets_jax.runtime.devices import Device
+from mothernets_jax.stages.amounts import (
+    average_flops,
+    epoch_images,
+    statistics_steps,
+    steps_per_epoch,
+)
 from mothernets_jax.training.augment import pad_for_crops
-from mothernets_jax.training.averaging import STATISTICS_STEPS
 from mothernets_jax.training.coupling import Independent
 from mothernets_jax.training.losses import CrossEntropy
 from mothernets_jax.training.member_step import TrainingData
 from mothernets_jax.training.optim import OPTIMIZERS
 from mothernets_jax.training.step_spec import Augmentation, Coupling, Loss, StepSpec
 from mothernets_jax.utils.argument_errors import Argument, ArgumentError
+
+__all__ = [
+    "Task",
+    "average_flops",
+    "epoch_images",
+    "make_task",
+    "statistics_steps",
+    "step_spec",
+    "steps_per_epoch",
+]
 
 # The most and the fewest images that are evaluated at a time.
 EVALUATION_BATCH = 512
@@ -137,29 +152,6 @@ def make_task(
         tuple(jax.devices()),
         stream_workers,
     )
-
-
-def steps_per_epoch(recipe: Recipe, task: Task) -> int:
-    """Number of whole batches in the training split; an epoch leaves out the rest."""
-    return len(task.dataset.train_labels) // recipe.batch_size
-
-
-def epoch_images(recipe: Recipe, task: Task) -> int:
-    """Number of images that a network sees in an epoch."""
-    return steps_per_epoch(recipe, task) * recipe.batch_size
-
-
-def statistics_steps(recipe: Recipe, task: Task) -> int:
-    """Number of batches on which the statistics of an average are estimated."""
-    return min(STATISTICS_STEPS, steps_per_epoch(recipe, task))
-
-
-def average_flops(task: Task, recipe: Recipe, architecture: Architecture) -> float:
-    """FLOPs of estimating the statistics of one network's average; 0 without one."""
-    if recipe.average == "none":
-        return 0.0
-    images = statistics_steps(recipe, task) * recipe.batch_size
-    return images * forward_flops(architecture, task.input_shape, task.num_classes)
 
 
 def step_spec(
