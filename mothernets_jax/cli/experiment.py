@@ -59,7 +59,9 @@ def read(options: argparse.Namespace) -> Experiment:
             )
         chosen = choose_for_folder(images, given)
         settings = read_settings(_load(_file_of(DEFAULT), chosen.overrides | given))
-        return Experiment(Path(images).resolve().name, settings, chosen.sentences)
+        return Experiment(
+            Path(images).resolve().name or "images", settings, chosen.sentences
+        )
     path, _, preset = config.partition(":")
     name = "-".join(filter(None, (Path(path).stem, preset)))
     return Experiment(name, read_settings(_load(config, given)))

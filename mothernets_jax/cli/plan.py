@@ -52,7 +52,9 @@ def run(options: argparse.Namespace) -> int:
         from mothernets_jax.runs import experiment
 
         del workdir  # which is not made
-        experiment.show_plan(settings, console, measured=options.measure)
+        experiment.show_plan(
+            settings, console, with_data=True, measured=options.measure
+        )
 
     carry_out(
         lambda: found.settings,

@@ -19,6 +19,7 @@ from mothernets_jax.report import write_report
 from mothernets_jax.report.certainty import paired_lines
 from mothernets_jax.report.tables import comparison_table
 from mothernets_jax.runs import finished_run, run_folder
+from mothernets_jax.runs.data_table import print_data
 from mothernets_jax.runs.limits import check_memory
 from mothernets_jax.runs.load_task import (
     check_data,
@@ -52,17 +53,26 @@ from mothernets_jax.storage.metrics_log import MetricsLog
 _log = logging.getLogger(__name__)
 
 
-def show_plan(settings: Settings, console: Console, *, measured: bool = False) -> None:
+def show_plan(
+    settings: Settings,
+    console: Console,
+    *,
+    with_data: bool = False,
+    measured: bool = False,
+) -> None:
     """Prints the clusters, stages and FLOPs of a run with these settings.
 
     Args:
         settings: the run's settings.
         console: the console to print on.
+        with_data: whether to begin with a table of the images.
         measured: whether to compile every program and time a few of its steps, for the
             minutes, dollars and bytes that the run will take.
     """
     task = load_task(settings)
     plans = method_plans(task, settings)
+    if with_data:
+        print_data(console, settings.data, task.dataset)
     print_plan(
         console,
         _describe_plan(task, settings, plans),

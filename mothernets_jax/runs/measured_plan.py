@@ -6,7 +6,6 @@ from rich.console import Console
 from rich.table import Table
 
 from mothernets_jax.config.settings import Settings
-from mothernets_jax.runs.limits import gibibytes
 from mothernets_jax.runs.measure import (
     Measurement,
     dollars,
@@ -45,7 +44,7 @@ def print_measurement(
                 timing.strategy,
                 f"{1e3 * timing.step_seconds:.3g} ms",
                 f"{stage_seconds(stage, timing, task) / 60:.3g} min",
-                gibibytes(timing.peak_bytes) if timing.peak_bytes else "unknown",
+                _mebibytes(timing.peak_bytes),
             )
         table.add_section()
     console.print(table)
@@ -60,3 +59,14 @@ def print_measurement(
         "programs are in the cache; times are those of this machine as it is now",
         highlight=False,
     )
+
+
+def _mebibytes(size: int | None) -> str:
+    """A number of bytes as text in MiB.
+
+    >>> _mebibytes(3 * 2**19), _mebibytes(3 * 2**30), _mebibytes(None)
+    ('1.5 MiB', '3,072 MiB', 'unknown')
+    """
+    if size is None:
+        return "unknown"
+    return f"{size / 2**20:,.{0 if size > 10 * 2**20 else 1}f} MiB"
