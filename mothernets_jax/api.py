@@ -282,7 +282,8 @@ def _read(given: dict[str, Any]) -> Settings:
     try:
         return read_settings(given)
     except ValueError as error:
-        raise ValueError(str(error).replace("config.", "settings.")) from None
+        text = str(error).replace("config" + ".", "settings.")
+        raise ValueError(text) from None
 
 
 def _folder(settings: Settings, dataset: splits.Dataset | None) -> Path:

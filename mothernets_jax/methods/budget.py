@@ -10,11 +10,11 @@ from collections.abc import Iterable, Mapping
 from mothernets_jax.architectures import Architecture
 from mothernets_jax.architectures.costs import num_params, train_flops
 from mothernets_jax.config.settings import Recipe, Settings
-from mothernets_jax.stages.task import Task, average_flops, epoch_images
+from mothernets_jax.stages.amounts import TaskData, average_flops, epoch_images
 
 
 def single_network(
-    task: Task, members: Mapping[str, Architecture]
+    task: TaskData, members: Mapping[str, Architecture]
 ) -> tuple[str, Architecture]:
     """Name and architecture of the network for methods that train only one.
 
@@ -34,7 +34,7 @@ def single_network(
 
 
 def epoch_cost(
-    task: Task, recipe: Recipe, architectures: Iterable[Architecture]
+    task: TaskData, recipe: Recipe, architectures: Iterable[Architecture]
 ) -> float:
     """Training FLOPs of one epoch of all these networks together."""
     shape, classes = task.input_shape, task.num_classes
@@ -43,7 +43,7 @@ def epoch_cost(
 
 
 def ends_cost(
-    task: Task, recipe: Recipe, architectures: Iterable[Architecture]
+    task: TaskData, recipe: Recipe, architectures: Iterable[Architecture]
 ) -> float:
     """Training FLOPs of what these networks do once, after their last epoch."""
     return sum(average_flops(task, recipe, a) for a in architectures)
@@ -63,7 +63,7 @@ def with_epochs(recipe: Recipe, epochs: int) -> Recipe:
 
 
 def budget_flops(
-    task: Task, settings: Settings, members: Mapping[str, Architecture]
+    task: TaskData, settings: Settings, members: Mapping[str, Architecture]
 ) -> float | None:
     """Training FLOPs that each method may spend; None without a budget."""
     epochs, reference = settings.budget.epochs, settings.budget.reference

@@ -9,6 +9,7 @@ import pytest
 
 from mothernets_jax import data
 from mothernets_jax.config import field_names
+from mothernets_jax.config.budget_limit import parse_limit
 from mothernets_jax.config.field_names import DATA, OOD_DATA, named_as_fields
 from mothernets_jax.config.settings import Settings
 from mothernets_jax.growth.clustering import cluster
@@ -63,6 +64,7 @@ TABLES = {
     "DATA": [data.load],
     "OOD_DATA": [data.load, data.load_ood_images],
     "TASK": [make_task, data.load],  # streamed images: for want of memory_bytes
+    "BUDGET": [parse_limit],
     "BRANCHES": [first_of_branches],
     "CLUSTERS": [cluster],
 }

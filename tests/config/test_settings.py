@@ -394,6 +394,7 @@ OTHERS = {
     "mother__cycles": 2,
     "mother__budget_share": 0.25,
     "budget__epochs": 7.5,
+    "budget__limit": "5min",
     "budget__reference": "A",
     "distillation__temperature": 2.0,
     "distillation__share": 0.75,
@@ -445,6 +446,7 @@ def as_before(settings):
         "train": ("class_weights", "optimizer", "average", "average_epochs"),
         "mother": ("average",),
         "hatch": ("average", "average_epochs", "growth", "layout"),
+        "budget": ("limit",),
         "snapshot": ("average",),
         "fge": ("average",),
     }

@@ -19,7 +19,10 @@ FLOORS = [
     "config __init__",
     "stages report",
     "methods",
-    "runs",
+    "runs experiments",
+    "api",
+    "cli sklearn",
+    "__main__",
 ]
 FLOOR = {name: floor for floor, names in enumerate(FLOORS) for name in names.split()}
 ABOVE = {"launch", "configs", "tests", "benchmarks"}
@@ -30,7 +33,9 @@ JAX_FREE = """
     architectures.costs presets growth.mothernet growth.alignment growth.best_alignment
     growth.clustering growth.shared_parameters training.schedules config data metrics
     ensembles.combine ensembles.weighting ensembles.summary storage.files
-    storage.metrics_log runtime.progress runtime.logs report
+    storage.metrics_log runtime.progress runtime.logs report __init__ experiments
+    stages.amounts methods.__init__ methods.budget methods.hatched_recipes runs.outline
+    cli __main__
 """.split()
 JAX = {"jax", "jaxlib", "flax", "optax", "chex", "orbax"}
 
