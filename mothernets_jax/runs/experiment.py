@@ -174,8 +174,7 @@ def train_and_evaluate(
     console, started = console or Console(quiet=True), time.perf_counter()
     settings = with_function(settings, augmentation)
     multihost.check_same("the settings", digest(settings))
-    if settings.log.tensorboard:
-        multihost.run_on_host0(named_as_fields(LOG)(check_tensorboard))
+    _check_log(settings)
     owner, interruption = run_folder.RunLock(workdir, command), Interruption()
     with contextlib.ExitStack() as stack:
         stack.callback(owner.release)
@@ -210,17 +209,37 @@ def train_and_evaluate(
             outcomes = _train_methods(
                 task, ood_images, budget.settings, compositions, kept, context
             )
-        made_by = provenance(command, device_name()) | _changes(workdir)
-        results = {
-            "name": name,
-            "provenance": made_by,
-            "data": describe_data(settings, task),
-            "plan": _describe_plan(task, settings, compositions),
-            **outcomes._asdict(),
-        }
-        results = files.without_nonfinite(results)
+        results = _results(
+            name, command, workdir, settings, task, compositions, outcomes
+        )
         multihost.run_on_host0(lambda: owner.finish(results))
     return results
+
+
+def _check_log(settings: Settings) -> None:
+    """Makes sure that event files can be written where they are wanted."""
+    if settings.log.tensorboard:
+        multihost.run_on_host0(named_as_fields(LOG)(check_tensorboard))
+
+
+def _results(
+    name: str,
+    command: str,
+    workdir: Path,
+    settings: Settings,
+    task: Task,
+    plans: Mapping[str, MethodPlan],
+    outcomes: Outcomes,
+) -> dict[str, Any]:
+    """The content of `results.json`."""
+    found = {
+        "name": name,
+        "provenance": provenance(command, device_name()) | _changes(workdir),
+        "data": describe_data(settings, task),
+        "plan": _describe_plan(task, settings, plans),
+        **outcomes._asdict(),
+    }
+    return files.without_nonfinite(found)
 
 
 def _context(

@@ -479,7 +479,11 @@ def test_the_digest_knows_resizing_where_images_are_resized():
     assert digest(make(**crops)) == digest(make(**crops, data__resize="stretch"))
 
 
-@pytest.mark.parametrize("changes", [{}, OTHERS | {"min_shared": None}], ids=len)
+# Of these pairs a run has one.
+TOGETHER = OTHERS | {"min_shared": None, "budget__epochs": None}
+
+
+@pytest.mark.parametrize("changes", [{}, TOGETHER], ids=len)
 def test_json_holds_all_and_makes_the_same_settings(changes):
     settings = make(**changes)
     text = json.dumps(settings.to_json())

@@ -16,12 +16,12 @@ FLOORS = [
     "growth training.augmentations",
     "training report.plots",
     "ensembles",
-    "config __init__",
+    "config",
     "stages report",
     "methods",
     "runs experiments",
     "api",
-    "cli sklearn",
+    "cli __init__",
     "__main__",
 ]
 FLOOR = {name: floor for floor, names in enumerate(FLOORS) for name in names.split()}
