@@ -218,8 +218,8 @@ def train_and_evaluate(
 
 def _check_log(settings: Settings) -> None:
     """Makes sure that event files can be written where they are wanted."""
-    if settings.log.tensorboard:
-        multihost.run_on_host0(named_as_fields(LOG)(check_tensorboard))
+    check = named_as_fields(LOG)(check_tensorboard)
+    multihost.run_on_host0(lambda: check(settings.log.tensorboard))
 
 
 def _results(

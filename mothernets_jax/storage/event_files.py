@@ -39,13 +39,18 @@ _TAGS = {
 }
 
 
-def check_tensorboard() -> None:
+def check_tensorboard(tensorboard: bool) -> None:
     """Refuses to write event files where TensorBoard is not installed.
+
+    Args:
+        tensorboard: whether event files are to be written.
 
     Raises:
         ValueError: it cannot be imported; the message says how to install it, or how to
             do without.
     """
+    if not tensorboard:
+        return
     try:
         for name in ("tensorboard", _EVENTS, _SUMMARIES, _WRITER):
             import_module(name)

@@ -157,4 +157,4 @@ def test_no_link_is_followed(tmp_path):
 def test_without_tensorboard_it_is_told_how_to_install_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "tensorboard", None)
     with pytest.raises(ValueError, match=r"requirements-tensorboard\.txt.*=False"):
-        check_tensorboard()
+        check_tensorboard(True)
