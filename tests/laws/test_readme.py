@@ -15,9 +15,25 @@ ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
+def test_five_lines_train_an_ensemble(tmp_path, monkeypatch):
+    """Verbatim, but for fewer and smaller networks and a budget in epochs."""
+    monkeypatch.chdir(tmp_path)
+    code = re.findall(r"```python\n(.*?)```", README, re.DOTALL)[0]
+    assert code.count('budget="1min"') == 1
+    small = {"A": "mlp 4; batch_norm", "B": "mlp 6; batch_norm"}
+    code = code.replace('"1min"', f'"30 epochs", members={small}, progress=False')
+    printed = []
+    names = {"print": lambda *values: printed.extend(values)}
+    exec(code, names)  # noqa: S102 (our own README)
+    probabilities, measures = printed
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-5)
+    assert measures["average"]["error"] < 0.15  # 0.37 by guessing
+    assert names["ensemble"].workdir.parent.resolve() == tmp_path / "runs"
+
+
 def test_first_example_grows_a_member_exactly(monkeypatch):
     """Verbatim, but that its networks of 13 to 19 layers are of 2 to 4, to compile."""
-    code = re.findall(r"```python\n(.*?)```", README, re.DOTALL)[0]
+    code = re.findall(r"```python\n(.*?)```", README, re.DOTALL)[1]
     v5, shallow, printed = mn.presets.v5, mn.parse("vgg (3:4) | (3:8)"), []
 
     def shallow_v5(**options):
@@ -34,7 +50,7 @@ def test_first_example_grows_a_member_exactly(monkeypatch):
 def test_the_training_loop_learns_and_its_ensemble_is_used(tmp_path, monkeypatch):
     """Verbatim: the loop, and what reads the ensemble that it saves."""
     monkeypatch.chdir(tmp_path)
-    loop, use = re.findall(r"```python\n(.*?)```", README, re.DOTALL)[1:3]
+    loop, use = re.findall(r"```python\n(.*?)```", README, re.DOTALL)[2:4]
     printed = []
     names = {"print": printed.append}
     exec(loop, names)  # noqa: S102 (our own README)
