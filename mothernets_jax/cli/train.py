@@ -47,10 +47,14 @@ def run(options: argparse.Namespace) -> int:
     from mothernets_jax.runs.carry_out import carry_out  # imports JAX, which is slow
 
     def work(settings: "Settings", workdir: Path, console: "Console") -> None:
-        _train(settings, workdir, console, found.name, options.budget)
+        from mothernets_jax.runs import experiment
+
+        command = shlex.join(["mothernets", *sys.argv[1:]])
+        run = {"name": found.name, "workdir": workdir, "command": command}
+        experiment.run(settings, console=console, **run)
 
     carry_out(
-        lambda: found.settings,
+        lambda: _with_budget(found.settings, options.budget),
         work,
         name=found.name,
         workdir=options.workdir,
@@ -60,26 +64,16 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _train(
-    settings: "Settings",
-    workdir: Path,
-    console: "Console",
-    name: str,
-    budget: str | None,
-) -> None:
-    """Trains with a budget or without.
+def _with_budget(settings: "Settings", budget: str | None) -> "Settings":
+    """The settings with a budget in the place of their own.
 
-    SEAM: the budget goes to `api.train(..., budget=, settings=, workdir=)`, which turns
-    it into epochs. Until that exists only runs without one are trained.
+    Raises:
+        ValueError: it is no budget.
     """
-    from mothernets_jax.runs import experiment
+    if budget is None:
+        return settings
+    from mothernets_jax.methods import read_settings
 
-    if budget is not None:
-        raise ValueError(
-            f"--budget={budget}: expected --set budget.epochs=NUMBER, as budgets of "
-            "time and money are not there yet"
-        )
-    command = shlex.join(["mothernets", *sys.argv[1:]])
-    experiment.run(
-        settings, name=name, workdir=workdir, command=command, console=console
-    )
+    values = settings.to_json()
+    values["budget"] |= {"limit": budget, "epochs": None}
+    return read_settings(values)

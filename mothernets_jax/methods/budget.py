@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 
 from mothernets_jax.architectures import Architecture
 from mothernets_jax.architectures.costs import num_params, train_flops
+from mothernets_jax.config.budget_limit import parse_limit
 from mothernets_jax.config.settings import Recipe, Settings
 from mothernets_jax.stages.amounts import TaskData, average_flops, epoch_images
 
@@ -72,6 +73,30 @@ def budget_flops(
     by_name = {name: a for name, a in members.items()} | settings.networks
     network = by_name[reference] if reference else single_network(task, members)[1]
     return epochs * epoch_cost(task, settings.train, [network])
+
+
+def of_epochs(settings: Settings, epochs: float) -> Settings:
+    """The same settings with a budget of a number of epochs alone."""
+    budget = dataclasses.replace(settings.budget, epochs=epochs, limit="")
+    return dataclasses.replace(settings, budget=budget)
+
+
+def in_epochs(settings: Settings, task: TaskData) -> Settings:
+    """Settings whose budget is in epochs, where that is a matter of arithmetic.
+
+    A limit of time or dollars is left as it is: epochs are found by timing, when a run
+    begins.
+    """
+    if not settings.budget.limit:
+        return settings
+    limit = parse_limit(settings.budget.limit)
+    if limit.unit == "epochs":
+        return of_epochs(settings, limit.amount)
+    if limit.unit == "flops":
+        one = budget_flops(task, of_epochs(settings, 1.0), settings.members)
+        assert one is not None
+        return of_epochs(settings, limit.amount / one)
+    return settings
 
 
 def whole_epochs(budget: float, flops: float) -> int:

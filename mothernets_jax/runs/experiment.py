@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import logging
+import os
 import time
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -16,7 +17,7 @@ from mothernets_jax.config.field_names import LOG, named_as_fields
 from mothernets_jax.config.identity import digest
 from mothernets_jax.config.settings import Settings
 from mothernets_jax.data import Dataset, run_record
-from mothernets_jax.methods.budget import budget_flops
+from mothernets_jax.methods.budget import budget_flops, in_epochs
 from mothernets_jax.report import write_report
 from mothernets_jax.report.certainty import paired_lines
 from mothernets_jax.report.tables import comparison_table
@@ -75,7 +76,14 @@ def show_plan(
             minutes, dollars and bytes that the run will take.
     """
     task = load_task(settings)
-    plans = method_plans(task, settings)
+    with contextlib.closing(ProgramStore()) as store:
+        if measured:
+            started, nowhere = time.perf_counter(), Path(os.devnull, "run")
+            budget = plan_budget(settings, task, nowhere, store, started=started)
+            settings = budget.settings
+        settings = in_epochs(settings, task)
+        plans = method_plans(task, settings)
+        measurement = measure(settings, task, store=store) if measured else None
     if with_data:
         print_data(console, settings.data, task.dataset)
     print_plan(
@@ -85,9 +93,10 @@ def show_plan(
         task,
         noise=settings.hatch.noise,
         budget=budget_flops(task, settings, settings.members),
+        limit=settings.budget.limit,
     )
-    if measured:
-        print_measurement(console, measure(settings, task), plans, task, settings)
+    if measurement is not None:
+        print_measurement(console, measurement, plans, task, settings)
 
 
 def run(

@@ -21,6 +21,7 @@ from mothernets_jax.methods.budget import (
     budget_flops,
     ends_cost,
     epoch_cost,
+    in_epochs,
 )
 from mothernets_jax.methods.hatched_recipes import hatched_recipes, mothernet_name
 from mothernets_jax.runs.data_table import print_data
@@ -70,6 +71,7 @@ def show_outline(settings: Settings, console: Console) -> bool:
     fits = settings.train.batch_size <= len(task.dataset.train_labels)
     if not fits or task.dataset.streamed or padding > min(task.input_shape[:2]):
         return False
+    settings = in_epochs(settings, task)
     clusters, plans = outline(settings, task)
     print_data(console, settings.data, task.dataset)
     print_plan(
@@ -79,6 +81,7 @@ def show_outline(settings: Settings, console: Console) -> bool:
         task,
         noise=settings.hatch.noise,
         budget=budget_flops(task, settings, settings.members),
+        limit=settings.budget.limit,
     )
     return True
 

@@ -110,6 +110,7 @@ def print_plan(
     *,
     noise: float,
     budget: float | None,
+    limit: str = "",
 ) -> None:
     """Prints a run's clusters, stages and FLOPs.
 
@@ -121,6 +122,7 @@ def print_plan(
         noise: standard deviation of the noise after hatching, for the remark on
             members that would otherwise begin as equals.
         budget: training FLOPs that each method may spend; None without one.
+        limit: the budget as text where its epochs are not known yet.
     """
     for note in task.dataset.notes:
         console.print(f"data: {note}\n", soft_wrap=True, highlight=False, markup=False)
@@ -141,6 +143,13 @@ def print_plan(
         console.print(_remark_on_equals(cluster, noise))
     console.print(stages_table(stages))
     console.print(costs(stages, budget))
+    if limit:
+        sentence = (
+            f"The budget of {limit} becomes epochs when the run begins, by timing a "
+            "few steps; until then the plan is the one without a budget. "
+            "`mothernets plan --measure` times them now."
+        )
+        console.print(Text(sentence, style="yellow"))
     for sentence in remarks_on_costs(stages):
         console.print(Text(sentence, style="yellow"))
 
