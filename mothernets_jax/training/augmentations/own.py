@@ -7,6 +7,7 @@ import dataclasses
 import importlib.util
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import jax
 
@@ -72,7 +73,7 @@ def load_function(part: OfFile) -> Own:
             f" names the file {part.path}, which fails when it is loaded: "
             f"{type(error).__name__}: {error}",
         ) from error
-    function = getattr(module, part.function, None)
+    function: Any = getattr(module, part.function, None)
     if not callable(function):
         found = "nothing of this name" if function is None else repr(function)
         raise ArgumentError(
