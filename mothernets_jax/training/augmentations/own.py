@@ -7,7 +7,7 @@ import dataclasses
 import importlib.util
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 import jax
 
@@ -73,7 +73,7 @@ def load_function(part: OfFile) -> Own:
             f" names the file {part.path}, which fails when it is loaded: "
             f"{type(error).__name__}: {error}",
         ) from error
-    function: Any = getattr(module, part.function, None)
+    function = getattr(module, part.function, None)
     if not callable(function):
         found = "nothing of this name" if function is None else repr(function)
         raise ArgumentError(
@@ -81,7 +81,7 @@ def load_function(part: OfFile) -> Own:
             f" names {part.function} in {part.path}, which is {found}: expected a "
             "function (key, images) -> images",
         )
-    return Own(part.function, part.digest, function)
+    return Own(part.function, part.digest, cast(Function, function))
 
 
 def check_function(own: Own, images: jax.ShapeDtypeStruct, key: jax.Array) -> None:
