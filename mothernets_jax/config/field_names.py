@@ -37,8 +37,6 @@ TASK = {
 BRANCHES = {"sections": "treenets.shared_blocks"}
 # Of `growth.clustering.cluster`.
 CLUSTERS = {"num_clusters": "num_clusters", "min_shared": "min_shared"}
-# Of `storage.event_files`.
-LOG = {"tensorboard": "log.tensorboard"}
 
 
 @contextlib.contextmanager

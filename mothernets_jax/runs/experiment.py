@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
-from mothernets_jax.config.field_names import LOG, named_as_fields
 from mothernets_jax.config.identity import digest
 from mothernets_jax.config.settings import Settings
 from mothernets_jax.data import run_record
@@ -23,6 +22,7 @@ from mothernets_jax.report.tables import comparison_table
 from mothernets_jax.runs import finished_run, run_folder
 from mothernets_jax.runs.limits import (
     check_batch_norm,
+    check_event_files,
     check_filters,
     check_memory,
     check_precision,
@@ -52,7 +52,6 @@ from mothernets_jax.stages.stage import MethodPlan, planned_flops
 from mothernets_jax.stages.strategy import StrategyMemory
 from mothernets_jax.stages.task import Task
 from mothernets_jax.storage import files
-from mothernets_jax.storage.event_files import check_tensorboard
 
 _log = logging.getLogger(__name__)
 
@@ -147,8 +146,7 @@ def train_and_evaluate(
     """
     console = console or Console(quiet=True)
     multihost.check_same("the settings", digest(settings))
-    if settings.log.tensorboard:
-        multihost.run_on_host0(named_as_fields(LOG)(check_tensorboard))
+    multihost.run_on_host0(lambda: check_event_files(settings))
     owner, interruption = run_folder.RunLock(workdir, command), Interruption()
     with contextlib.ExitStack() as stack:
         stack.callback(owner.release)
