@@ -13,7 +13,6 @@ import numpy as np
 from rich.console import Console
 
 from mothernets_jax.config.augmentation import with_function
-from mothernets_jax.config.field_names import LOG, named_as_fields
 from mothernets_jax.config.identity import digest
 from mothernets_jax.config.settings import Settings
 from mothernets_jax.data import Dataset, run_record
@@ -24,7 +23,7 @@ from mothernets_jax.report.tables import comparison_table
 from mothernets_jax.runs import finished_run, run_folder
 from mothernets_jax.runs.budgets import plan_budget
 from mothernets_jax.runs.data_table import print_data
-from mothernets_jax.runs.limits import check_memory
+from mothernets_jax.runs.limits import check_event_files, check_memory
 from mothernets_jax.runs.load_task import (
     check_data,
     check_finished,
@@ -53,7 +52,6 @@ from mothernets_jax.stages.stage import MethodPlan, planned_flops
 from mothernets_jax.stages.strategy import StrategyMemory
 from mothernets_jax.stages.task import Task
 from mothernets_jax.storage import files
-from mothernets_jax.storage.event_files import check_tensorboard
 from mothernets_jax.training.augmentations.own import Function
 
 _log = logging.getLogger(__name__)
@@ -183,7 +181,7 @@ def train_and_evaluate(
     console, started = console or Console(quiet=True), time.perf_counter()
     settings = with_function(settings, augmentation)
     multihost.check_same("the settings", digest(settings))
-    _check_log(settings)
+    multihost.run_on_host0(lambda: check_event_files(settings))
     owner, interruption = run_folder.RunLock(workdir, command), Interruption()
     with contextlib.ExitStack() as stack:
         stack.callback(owner.release)
@@ -223,12 +221,6 @@ def train_and_evaluate(
         )
         multihost.run_on_host0(lambda: owner.finish(results))
     return results
-
-
-def _check_log(settings: Settings) -> None:
-    """Makes sure that event files can be written where they are wanted."""
-    check = named_as_fields(LOG)(check_tensorboard)
-    multihost.run_on_host0(lambda: check(settings.log.tensorboard))
 
 
 def _results(

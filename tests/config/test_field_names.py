@@ -14,7 +14,6 @@ from mothernets_jax.config.field_names import DATA, OOD_DATA, named_as_fields
 from mothernets_jax.config.settings import Settings
 from mothernets_jax.growth.clustering import cluster
 from mothernets_jax.stages.task import make_task
-from mothernets_jax.storage.event_files import check_tensorboard
 from mothernets_jax.training.branching_step import first_of_branches
 from mothernets_jax.utils.argument_errors import (
     Argument,
@@ -66,7 +65,6 @@ TABLES = {
     "OOD_DATA": [data.load, data.load_ood_images],
     "TASK": [make_task, data.load],  # streamed images: for want of memory_bytes
     "BUDGET": [parse_limit],
-    "LOG": [check_tensorboard],
     "BRANCHES": [first_of_branches],
     "CLUSTERS": [cluster],
 }
