@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from importlib import import_module
 from typing import Any
 
 from rich.console import Console
@@ -52,19 +53,16 @@ class NotebookBars:
 
     def start(self) -> None:
         """Shows the bars for the first time."""
-        from IPython.display import HTML, display
-
-        self._place = display(HTML(self._html()), display_id=True)
+        shown = import_module("IPython.display")  # which a notebook has
+        self._place = shown.display(shown.HTML(self._html()), display_id=True)
 
     def refresh(self, *, now: bool = False) -> None:
         """Shows the bars as they are; not twice in half a second, unless `now`."""
-        from IPython.display import HTML
-
         with self._lock:
             late = time.monotonic() - self._drawn >= _SECONDS
             if self._place is not None and (late or now):
                 self._drawn = time.monotonic()
-                self._place.update(HTML(self._html()))
+                self._place.update(import_module("IPython.display").HTML(self._html()))
 
     def _html(self) -> str:
         console = Console(
