@@ -1,8 +1,9 @@
 """`mn.train`: an ensemble from arrays, a folder or a data set, in one call."""
 
+import ast
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Self
 
@@ -22,6 +23,7 @@ from mothernets_jax.report import write_report
 from mothernets_jax.report.saved_page import SavedPage
 from mothernets_jax.runs.experiment import train_and_evaluate
 from mothernets_jax.runs.failures import explained
+from mothernets_jax.runs.folder_choice import choose_for_folder
 from mothernets_jax.runtime import compilation, devices
 from mothernets_jax.runtime.notebook import console_of_caller
 from mothernets_jax.utils.messages import short_repr
@@ -158,6 +160,8 @@ def train(
     dataset = _dataset(data, labels, section, of_arrays)
     if dataset is not None:
         _complete(given, dataset)
+    elif section.get("name") == "folder":
+        given = _chosen_for_folder(given, members)
     if members is not None:
         given["architectures"] = {name: str(own) for name, own in members.items()}
     elif not given.get("architectures"):
@@ -257,6 +261,38 @@ def _complete(given: dict[str, Any], dataset: splits.Dataset) -> None:
     recipe = given.setdefault("train", {})
     most = max(1, len(dataset.train_labels) // _STEPS)
     recipe.setdefault("batch_size", min(_BATCH, 1 << (most.bit_length() - 1)))
+
+
+def _chosen_for_folder(
+    given: dict[str, Any], members: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    """Settings with those that nobody has given chosen by the folder's images."""
+    own = dict(_leaves(given))
+    if members is not None:
+        own["architectures"] = members
+    chosen = choose_for_folder(own["data.dir"], {name: str(own[name]) for name in own})
+    for sentence in chosen.sentences:
+        _log.info("%s", sentence)
+    typed = {name: _value(text) for name, text in chosen.overrides.items()}
+    return _nested({name: own for name, own in typed.items() if name not in own}, given)
+
+
+def _leaves(given: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:
+    """Settings by their names with dots."""
+    for name, own in given.items():
+        named_by_users = f"{path}{name}" in ("architectures", "prices")
+        if isinstance(own, Mapping) and not named_by_users:
+            yield from _leaves(own, f"{path}{name}.")
+        else:
+            yield f"{path}{name}", own
+
+
+def _value(text: str) -> Any:
+    """The value of a setting as it is typed."""
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
 
 
 def _default_members(dataset: splits.Dataset | None) -> dict[str, Architecture]:

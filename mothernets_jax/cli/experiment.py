@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 from absl import flags
 
 from mothernets_jax import experiments
-from mothernets_jax.cli.folder import choose_for_folder
 from mothernets_jax.config import command_line, file_errors
 from mothernets_jax.config.settings import Settings
 from mothernets_jax.methods import read_settings
+from mothernets_jax.runs.folder_choice import choose_for_folder
 from mothernets_jax.utils.messages import short_repr
 
 # What trains on a folder when no experiment is named; `choose_for_folder` adjusts it.
@@ -59,9 +59,9 @@ def read(options: argparse.Namespace) -> Experiment:
             )
         chosen = choose_for_folder(images, given)
         settings = read_settings(_load(_file_of(DEFAULT), chosen.overrides | given))
-        return Experiment(
-            Path(images).resolve().name or "images", settings, chosen.sentences
-        )
+        hint = "Change it by --set FIELD=VALUE, or name an --experiment."
+        name = Path(images).resolve().name or "images"
+        return Experiment(name, settings, (*chosen.sentences, hint))
     path, _, preset = config.partition(":")
     name = "-".join(filter(None, (Path(path).stem, preset)))
     return Experiment(name, read_settings(_load(config, given)))

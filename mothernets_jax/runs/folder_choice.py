@@ -100,7 +100,7 @@ def choose_for_folder(directory: str, given: Mapping[str, str]) -> Choice:
         f"V5, five VGGs, at {width:g} of the paper's widths, batches of {batch},",
         f"{epochs} epochs for the MotherNet and {member_epochs} for each member.",
         f"That is {flops:.1e} training FLOPs: {_duration(hours)} for one core,",
-        "less for several. Change it by --set FIELD=VALUE, or name an --experiment.",
+        "less for several.",
     )
     chosen = [name for name in overrides if name in given]
     if chosen:

@@ -8,7 +8,7 @@ from PIL import Image
 
 from mothernets_jax import presets
 from mothernets_jax.architectures import parse
-from mothernets_jax.cli import folder
+from mothernets_jax.runs import folder_choice as folder
 
 
 def make(root, count, sizes=((8, 8),)):
