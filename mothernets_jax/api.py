@@ -273,8 +273,10 @@ def _chosen_for_folder(
     chosen = choose_for_folder(own["data.dir"], {name: str(own[name]) for name in own})
     for sentence in chosen.sentences:
         _log.info("%s", sentence)
-    typed = {name: _value(text) for name, text in chosen.overrides.items()}
-    return _nested({name: own for name, own in typed.items() if name not in own}, given)
+    added = {
+        name: _value(text) for name, text in chosen.overrides.items() if name not in own
+    }
+    return _nested(added, given)
 
 
 def _leaves(given: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:
