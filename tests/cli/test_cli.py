@@ -113,7 +113,10 @@ def test_a_mistake_gets_one_line_and_code_2(arguments, words, capsys):
 
 
 def test_several_methods_are_shown_as_they_are_typed_here(capsys):
-    assert main(["plan", "--experiment=pareto", "--set", "methods=full_data"]) == 2
+    assert (
+        main(["plan", "--experiment=pareto", "--set", "methods=mothernets full_data"])
+        == 2
+    )
     assert "--set methods=\"('mothernets', 'full_data')\"" in capsys.readouterr().err
 
 
