@@ -5,6 +5,8 @@ References:
     MLSys 2020, arXiv 1809.04270.
 """
 
+from typing import TYPE_CHECKING, Any
+
 from mothernets_jax import presets
 from mothernets_jax.api import TrainedEnsemble, train
 from mothernets_jax.architectures import (
@@ -29,12 +31,16 @@ from mothernets_jax.models.training_pass import apply_train
 from mothernets_jax.models.variables import init
 from mothernets_jax.utils.pytrees import named_key
 
+if TYPE_CHECKING:
+    from mothernets_jax.sklearn import MotherNetsClassifier
+
 __all__ = [
     "Architecture",
     "Cluster",
     "Dataset",
     "Ensemble",
     "Member",
+    "MotherNetsClassifier",
     "Network",
     "TrainedEnsemble",
     "apply",
@@ -56,3 +62,12 @@ __all__ = [
     "vgg",
     "wide_resnet",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """The classifier, which needs scikit-learn, when it is first asked for."""
+    if name == "MotherNetsClassifier":
+        from mothernets_jax.sklearn import MotherNetsClassifier
+
+        return MotherNetsClassifier
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -16,10 +16,13 @@ FLOORS = [
     "growth training.augmentations",
     "training report.plots",
     "ensembles",
-    "config __init__",
+    "config",
     "stages report",
     "methods",
     "runs",
+    "api",
+    "sklearn",
+    "__init__",
 ]
 FLOOR = {name: floor for floor, names in enumerate(FLOORS) for name in names.split()}
 ABOVE = {"launch", "configs", "tests", "benchmarks"}
