@@ -183,7 +183,8 @@ class MotherNetsClassifier(ClassifierMixin, BaseEstimator):
         Returns:
             Labels [examples], of the kind that `fit` was given.
         """
-        return self.classes_[self.predict_proba(X).argmax(axis=1)]
+        probabilities = self.predict_proba(X)
+        return self.classes_[probabilities.argmax(axis=1)]
 
     def __getstate__(self) -> dict[str, Any]:
         """The parameters and attributes, the ensemble as bytes."""
