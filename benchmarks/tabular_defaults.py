@@ -24,13 +24,10 @@ RECIPES = {
         "settings": {"train.optimizer": optimizer, "train.weight_decay": decay},
     }
     for optimizer, rate, decay, epochs in (
-        ("sgd", 0.02, 5e-4, 50),
         ("sgd", 0.05, 5e-4, 50),
         ("sgd", 0.05, 5e-3, 50),
-        ("sgd", 0.05, 5e-4, 100),
         ("sgd", 0.1, 5e-4, 50),
         ("adamw", 3e-3, 1e-2, 50),
-        ("adamw", 1e-2, 1e-2, 50),
     )
 }
 
@@ -44,7 +41,6 @@ def data_sets() -> dict:
         "two classes": datasets.make_classification(**two),
         "three classes": datasets.make_classification(**three),
         "rings": datasets.make_gaussian_quantiles(**rings),
-        "moons": datasets.make_moons(300, noise=0.3, random_state=4),
     }
 
 

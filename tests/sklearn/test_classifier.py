@@ -2,8 +2,6 @@
 
 import json
 import pickle
-import subprocess
-import sys
 import tempfile
 
 import joblib
@@ -124,7 +122,7 @@ def test_a_workdir_keeps_the_run_and_its_held_out_share(blobs, tmp_path):
     assert results["data"]["train_examples"] == 30
     error = results["methods"]["mothernets"]["ensemble"]["average"]["error"]
     assert classifier.validation_score_ == 1 - error
-    assert classifier.ensemble_.report().exists()
+    assert (tmp_path / "run" / classifier.ensemble_.report().path.name).exists()
     with pytest.raises(ValueError, match="data"):
         clone(classifier).fit(-features, labels)
 
@@ -174,8 +172,3 @@ def test_parameters_that_cannot_be_used(labels, parameters, message):
     features = np.random.default_rng(0).normal(size=(8, 2))
     with pytest.raises(ValueError, match=message):
         mn.MotherNetsClassifier(**TINY | parameters).fit(features, labels)
-
-
-def test_the_package_loads_without_the_estimators():
-    code = "import sys, mothernets_jax; assert 'sklearn.base' not in sys.modules"
-    subprocess.run([sys.executable, "-c", code], check=True)
