@@ -15,6 +15,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import check_estimator, estimator_checks_generator
 
 import mothernets_jax as mn
+from mothernets_jax import api
 
 TINY = {"members": {"A": "mlp 3", "B": "mlp 4"}, "epochs": 4, "random_state": 0}
 # Of scikit-learn's checks those that are quick: most train nothing.
@@ -35,8 +36,15 @@ def blobs():
 
 
 @pytest.fixture(scope="module")
-def fitted(blobs):
-    return mn.MotherNetsClassifier(**TINY).fit(*blobs)
+def fitted(blobs, tmp_path_factory):
+    """A fit, which leaves no files."""
+    folder = tmp_path_factory.mktemp("temporary")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tempfile, "tempdir", str(folder))
+        patch.chdir(folder)
+        classifier = mn.MotherNetsClassifier(**TINY).fit(*blobs)
+    assert not list(folder.iterdir())
+    return classifier
 
 
 def test_checks_of_scikit_learn_that_are_quick():
@@ -105,35 +113,31 @@ def test_a_damaged_pickle_is_refused(fitted):
         mn.MotherNetsClassifier().__setstate__(state)
 
 
-def test_nothing_is_left_without_a_workdir(blobs, tmp_path, monkeypatch):
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    monkeypatch.chdir(tmp_path)
-    mn.MotherNetsClassifier(**TINY).fit(*blobs)
-    assert not list(tmp_path.iterdir())
-
-
-def test_a_workdir_keeps_the_run_and_its_held_out_share(blobs, tmp_path):
+def test_a_workdir_keeps_the_run_and_its_page(blobs, tmp_path, monkeypatch):
+    pages = []
+    monkeypatch.setattr(api, "write_report", lambda *of_page: pages.append(of_page))
     features, labels = blobs
-    classifier = mn.MotherNetsClassifier(
-        **TINY, workdir=tmp_path / "run", validation_fraction=0.25
-    ).fit(features, labels)
+    classifier = mn.MotherNetsClassifier(**TINY, workdir=tmp_path / "run")
+    classifier.fit(features, labels)
     results = json.loads((tmp_path / "run/results.json").read_text())
-    assert results["data"]["test_examples"] == 10
-    assert results["data"]["train_examples"] == 30
+    assert results["data"]["test_examples"] == 4  # a tenth of 40
+    assert results["data"]["train_examples"] == 36
     error = results["methods"]["mothernets"]["ensemble"]["average"]["error"]
     assert classifier.validation_score_ == 1 - error
-    assert (tmp_path / "run" / classifier.ensemble_.report().path.name).exists()
+    assert classifier.ensemble_.workdir == tmp_path / "run"
+    assert len(pages) == 1
     with pytest.raises(ValueError, match="data"):
         clone(classifier).fit(-features, labels)
 
 
 def test_selection_and_pipelines_in_threads(blobs):
+    twice = np.tile(blobs[0], (2, 1)), np.tile(blobs[1], 2)
     pipeline = make_pipeline(StandardScaler(), mn.MotherNetsClassifier(**TINY))
     with joblib.parallel_backend("threading"):
-        scores = cross_val_score(pipeline, *blobs, cv=2, n_jobs=2)
+        scores = cross_val_score(pipeline, *twice, cv=2, n_jobs=2)
     assert scores.min() > 0.7
     grid = {"mothernetsclassifier__learning_rate": [0.0, 0.05]}
-    search = GridSearchCV(pipeline, grid, cv=2).fit(*blobs)
+    search = GridSearchCV(pipeline, grid, cv=2, refit=False).fit(*twice)
     assert search.best_params_ == {"mothernetsclassifier__learning_rate": 0.05}
 
 
@@ -144,17 +148,17 @@ def test_processes_of_joblib(blobs):
 
 
 def test_rows_can_be_images():
-    generator = np.random.default_rng(0)
-    images = generator.integers(0, 99, (24, 8 * 8), dtype=np.uint8)
+    images = np.random.default_rng(0).integers(0, 99, (24, 6), dtype=np.uint8)
     labels = np.arange(24) % 2
-    images[labels == 1] += 100
-    classifier = mn.MotherNetsClassifier(**TINY, image_shape=(8, 8, 1))
+    classifier = mn.MotherNetsClassifier(
+        {"A": "mlp 3"}, epochs=1, image_shape=(2, 3, 1), random_state=0
+    )
     classifier.fit(images, labels)
-    assert classifier.ensemble_.input_shape == (8, 8, 1)
+    assert classifier.ensemble_.input_shape == (2, 3, 1)
     assert classifier.ensemble_.input_dtype == np.uint8
     assert classifier.predict(images).shape == (24,)
-    classifier.set_params(image_shape=(9, 8, 1))
-    with pytest.raises(ValueError, match="64 features: expected height"):
+    classifier.set_params(image_shape=(4, 3, 1))
+    with pytest.raises(ValueError, match="6 features: expected height"):
         classifier.fit(images, labels)
 
 
