@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from mothernets_jax.models.network import Network
     from mothernets_jax.models.training_pass import apply_train
     from mothernets_jax.models.variables import init
+    from mothernets_jax.sklearn import MotherNetsClassifier
     from mothernets_jax.utils.pytrees import named_key
 
 __all__ = [
@@ -39,6 +40,7 @@ __all__ = [
     "Dataset",
     "Ensemble",
     "Member",
+    "MotherNetsClassifier",
     "Network",
     "TrainedEnsemble",
     "apply",
@@ -69,6 +71,7 @@ _HOMES = {
     "Dataset": "data.public",
     "Ensemble": "ensembles.ensemble",
     "Member": "ensembles.ensemble",
+    "MotherNetsClassifier": "sklearn",
     "Network": "models.network",
     "TrainedEnsemble": "api",
     "apply": "models.apply",

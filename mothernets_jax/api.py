@@ -101,6 +101,8 @@ def train(
     augment: Callable | str | None = None,
     callback: Callable[[dict[str, Any]], None] | None = None,
     progress: bool = True,
+    report: bool = True,
+    store: compilation.ProgramStore | None = None,
     **fields: Any,
 ) -> TrainedEnsemble:
     """Trains an ensemble, evaluates it on a test set, and returns it.
@@ -129,6 +131,8 @@ def train(
             the setting `data.augment`, such as "randaugment+mixup".
         callback: a function that is given each line of `metrics.jsonl`, a dictionary.
         progress: whether to show bars, on a terminal or in a notebook.
+        report: whether to write the run's page, which takes some seconds.
+        store: compiled programs to share with other calls; None compiles for this one.
         **fields: settings of the top level by name, such as `seed`, `methods` or
             `num_clusters`, or whole sections as mappings, such as
             `train={"epochs": 20}`.
@@ -180,11 +184,12 @@ def train(
             workdir=folder,
             command="mothernets_jax.train",
             console=console,
+            store=store,
             callback=callback,
             augmentation=function,
             dataset=dataset,
         )
-        if jax.process_index() == 0:
+        if report and jax.process_index() == 0:
             write_report(results, folder)
     _log.info("finished after %.0f s", time.perf_counter() - started)
     return TrainedEnsemble.of_run(folder, frozen.methods[0], results)

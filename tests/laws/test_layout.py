@@ -21,7 +21,8 @@ FLOORS = [
     "methods",
     "runs experiments",
     "api",
-    "cli __init__",
+    "cli sklearn",
+    "__init__",
     "__main__",
 ]
 FLOOR = {name: floor for floor, names in enumerate(FLOORS) for name in names.split()}
@@ -133,6 +134,20 @@ def test_jax_free_modules_load_without_jax():
             if target in FILES and target not in seen:
                 seen.add(target)
                 chains.append([*chain, target])
+
+
+def test_estimators_of_scikit_learn_are_loaded_by_the_classifier_alone():
+    chains = [["mothernets_jax.__init__"]]
+    seen = set()
+    while chains:
+        chain = chains.pop()
+        for target in imports(chain[-1], lazy=False):
+            assert target.split(".")[0] != "sklearn", " -> ".join([*chain, target])
+            if target in FILES and target not in seen:
+                seen.add(target)
+                chains.append([*chain, target])
+    found = imports("mothernets_jax.sklearn", lazy=False)
+    assert any(target.startswith("sklearn.") for target in found)
 
 
 def test_files_and_functions_are_short():
