@@ -155,25 +155,12 @@ def train(
     compilation.use_persistent_cache()
     given = _nested(settings or {}, fields)
     section = given.setdefault("data", {})
-    function = None
+    function = None if isinstance(augment, str) else augment
     if isinstance(augment, str):
         section["augment"] = augment
-    elif augment is not None:
-        function = augment
     of_arrays = {"test": test, "validation": validation, "groups": groups}
     dataset = _dataset(data, labels, section, of_arrays)
-    if dataset is not None:
-        _complete(given, dataset)
-    elif section.get("name") == "folder":
-        given = _chosen_for_folder(given, members)
-    if members is not None:
-        given["architectures"] = {name: str(own) for name, own in members.items()}
-    elif not given.get("architectures"):
-        own = _default_members(dataset)
-        given["architectures"] = {name: str(own[name]) for name in own}
-    if budget is not None:
-        given["budget"] = {**given.get("budget", {}), **_budget(budget)}
-    given.setdefault("methods", ("mothernets",))
+    given = _completed(given, dataset, members, budget)
     frozen = with_function(_read(given), function)
     folder = Path(workdir) if workdir is not None else _folder(frozen, dataset)
     devices.check_devices()
@@ -254,7 +241,29 @@ def _refuse(section: Mapping[str, Any], names: tuple[str, ...], what: str) -> No
             )
 
 
-def _complete(given: dict[str, Any], dataset: splits.Dataset) -> None:
+def _completed(
+    given: dict[str, Any],
+    dataset: splits.Dataset | None,
+    members: Mapping[str, Architecture | str] | None,
+    budget: str | float | None,
+) -> dict[str, Any]:
+    """Settings with the members, the budget, and what follows from the data."""
+    if dataset is not None:
+        _add_for_arrays(given, dataset)
+    elif given["data"].get("name") == "folder":
+        given = _chosen_for_folder(given, members)
+    if members is not None:
+        given["architectures"] = {name: str(own) for name, own in members.items()}
+    elif not given.get("architectures"):
+        own = _default_members(dataset)
+        given["architectures"] = {name: str(own[name]) for name in own}
+    if budget is not None:
+        given["budget"] = {**given.get("budget", {}), **_budget(budget)}
+    given.setdefault("methods", ("mothernets",))
+    return given
+
+
+def _add_for_arrays(given: dict[str, Any], dataset: splits.Dataset) -> None:
     """Adds the settings that follow from data that are handed over."""
     section = given["data"]
     section["name"] = GIVEN
