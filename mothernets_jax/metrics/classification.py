@@ -10,10 +10,9 @@ returns, rather than infinitely many.
 
 import numpy as np
 
-from mothernets_jax.metrics.probabilities import (
-    label_log_probabilities,
-    remaining_probability,
-)
+from mothernets_jax.metrics.probabilities import remaining_probability
+
+_ROWS = 256  # taken at a time, so that they stay in the processor's cache
 
 
 def error(scores: np.ndarray, labels: np.ndarray) -> float:
@@ -65,7 +64,14 @@ def cross_entropy(logits: np.ndarray, labels: np.ndarray) -> float:
     >>> cross_entropy(np.array([[1000.0, 0.0], [0.0, 0.0]]), np.array([1, 0]))
     500.346573590279...
     """
-    return float(-np.mean(label_log_probabilities(logits[None], labels)))
+    total = 0.0
+    for start in range(0, len(labels), _ROWS):
+        margins = logits[start : start + _ROWS].astype(np.float64)
+        margins -= margins.max(axis=1, keepdims=True)
+        own = labels[start : start + _ROWS]
+        of_labels = margins[np.arange(len(own)), own]
+        total += float(np.sum(np.log(np.exp(margins).sum(axis=1)) - of_labels))
+    return total / len(labels)
 
 
 def brier(probabilities: np.ndarray, labels: np.ndarray) -> float:
