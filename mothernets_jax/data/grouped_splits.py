@@ -53,6 +53,8 @@ def draw_groups(
             f" has {len(names):,} groups of up to {counts.sum(axis=1).max():,} of "
             f"{len(labels):,} examples, of which none can be kept for {purpose} "
             f"(about {fraction:.0%} is wanted, and every class must keep examples to "
-            f"train on): give more and smaller groups, or a {purpose} set of your own",
+            f"train on): give more and smaller groups, another ",
+            Argument(f"{purpose}_fraction"),
+            f", or a {purpose} set of your own",
         )
     return taken[of_example]
