@@ -93,9 +93,11 @@ INSTALL = install() { \
 	@$(INSTALL) requirements-dev.txt
 	@touch $@
 
-.venv/.installed-extras: requirements-streaming.txt .venv/.installed-dev
-	@echo "Installing requirements-streaming.txt into .venv ..."
-	@$(INSTALL) requirements-streaming.txt
+EXTRAS = requirements-streaming.txt requirements-huggingface.txt
+
+.venv/.installed-extras: $(EXTRAS) .venv/.installed-dev
+	@echo "Installing $(EXTRAS) into .venv ..."
+	@for list in $(EXTRAS); do $(INSTALL) "$$list" || exit 1; done
 	@touch $@
 
 # No file, or a link to a Python that is gone: .venv is made anew.
