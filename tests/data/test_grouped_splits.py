@@ -39,7 +39,11 @@ def test_no_group_is_cut_and_no_other_one_would_bring_the_shares_nearer(examples
             before, after = (
                 np.square(each - fraction * counts).sum() for each in (taken, more)
             )
-            assert after >= before - 1e-9 or (more >= counts).any()
+            empties = (more >= counts)[more > taken].any()
+            assert after >= before - 1e-9 or empties
+            lacking = (fraction * counts - taken).sum()
+            beyond = (more > np.ceil(fraction * counts))[more > taken].any()
+            assert abs(lacking - own.sum()) >= abs(lacking) - 1e-9 or empties or beyond
     again = draw_groups(labels, groups.astype(str), fraction, purpose="test")
     # Names of groups have no say but for which of equally large ones are taken.
     assert abs(int(again.sum()) - int(drawn.sum())) <= np.bincount(groups).max()
@@ -79,6 +83,10 @@ def test_groups_of_one_give_the_share_of_each_class():
     groups = [f"patient {i}" for i in range(len(labels))]
     drawn = draw_groups(labels, np.asarray(groups), 0.2, purpose="test")
     assert np.bincount(labels[drawn]).tolist() == [20, 12, 2]
+    # Of classes of 4 a tenth is none of each, and still a tenth of all.
+    small = np.arange(400) % 100
+    drawn = draw_groups(small, np.arange(400), 0.1, purpose="test")
+    assert drawn.sum() == 40 and np.bincount(small[drawn]).max() == 1
 
 
 def test_fewer_examples_are_stratified_and_no_more_than_there_are():
