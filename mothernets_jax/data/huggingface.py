@@ -6,6 +6,7 @@ The object is handed in: nothing here imports `datasets`.
 """
 
 import dataclasses
+import importlib
 import io
 import os
 from collections.abc import Iterator, Mapping
@@ -18,7 +19,7 @@ from mothernets_jax.data.dataset import Dataset
 from mothernets_jax.data.digests import Source, digest_of_files
 from mothernets_jax.data.given_splits import divide, examples_by_split
 from mothernets_jax.data.inputs import as_labels
-from mothernets_jax.data.load_files import load_files
+from mothernets_jax.data.load_files import decode_files, load_files
 from mothernets_jax.data.preparation import Preparation, check_options
 from mothernets_jax.data.split_names import split_of
 from mothernets_jax.data.table_file import unknown_column
@@ -74,12 +75,7 @@ def from_huggingface(
         examples_by_split(splits, examples),
         preparation,
         memory_bytes=memory_bytes,
-        decode=lambda: decoding.decode_with_notes(
-            lambda chunk: rows(np.arange(chunk.start, chunk.stop)),
-            examples,
-            image_size=image_size,
-            resize=resize,
-        ),
+        decode=lambda: decode_files(rows, examples, preparation),
         source=lambda: Source(files=digest_of_files(rows.names_and_sizes())),
     )
     divided = divide(
@@ -269,14 +265,14 @@ class _Rows:
 
     def names_and_sizes(self) -> Iterator[tuple[str, int]]:
         """Path and size in bytes of each image, without reading the images."""
-        import pyarrow.compute
-
+        # What `datasets` keeps its tables in.
+        compute = importlib.import_module("pyarrow.compute")
         for part in self.parts:
             arrow = part.with_format("arrow")
             for start in range(0, len(part), _CHUNK_ROWS):
                 column = arrow[start : start + _CHUNK_ROWS].column(self.column)
                 for chunk in column.chunks:
-                    sizes = pyarrow.compute.binary_length(chunk.field("bytes"))
+                    sizes = compute.binary_length(chunk.field("bytes"))
                     paths = chunk.field("path").to_pylist()
                     for path, size in zip(paths, sizes.to_pylist(), strict=True):
                         if size is None:

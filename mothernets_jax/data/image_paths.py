@@ -8,7 +8,7 @@ from pathlib import Path
 
 from mothernets_jax.data import decoding, image_cache
 from mothernets_jax.data.image_files import Decoded
-from mothernets_jax.data.load_files import Files
+from mothernets_jax.data.load_files import Files, decode_files
 from mothernets_jax.data.preparation import Preparation
 
 _log = logging.getLogger(__name__)
@@ -49,13 +49,8 @@ def decode_paths(
             for note in cached.notes:
                 _log.info("%s.", note)
             return cached
-    decoded = decoding.decode_with_notes(
-        files_at(paths),
-        len(paths),
-        image_size=image_size,
-        resize=resize,
-        purpose=" (once; then they are cached)",
-    )
+    purpose = " (once; then they are cached)"
+    decoded = decode_files(files_at(paths), len(paths), preparation, purpose=purpose)
     if fingerprint is None or fingerprint != image_cache.fingerprint(root, paths):
         _log.warning("Images changed while they were read: they are not cached.")
     else:

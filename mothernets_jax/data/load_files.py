@@ -61,6 +61,29 @@ def load_files(
     return decode()
 
 
+def decode_files(
+    files: Files, num_images: int, preparation: Preparation, *, purpose: str = ""
+) -> Decoded:
+    """Decodes all images; one channel where all are grey.
+
+    Args:
+        files: function from numbers of images, from 0, to their files.
+        num_images: number of images, at least 1.
+        preparation: what is done to the files; crops are the middle that `resize` says.
+        purpose: words after "Decoding ... images" in the log.
+
+    Raises:
+        ValueError: images that cannot be read, or are of different sizes.
+    """
+    return decoding.decode_with_notes(
+        lambda chunk: files(np.arange(chunk.start, chunk.stop)),
+        num_images,
+        image_size=preparation.image_size,
+        resize=preparation.resize,
+        purpose=purpose,
+    )
+
+
 def in_files(
     files: Files, num_images: int, preparation: Preparation
 ) -> decoding.EncodedImages:
