@@ -93,7 +93,8 @@ INSTALL = install() { \
 	@$(INSTALL) requirements-dev.txt
 	@touch $@
 
-EXTRAS = requirements-streaming.txt requirements-tensorboard.txt
+EXTRAS = requirements-streaming.txt requirements-tensorboard.txt \
+	requirements-huggingface.txt
 
 .venv/.installed-extras: $(EXTRAS) .venv/.installed-dev
 	@echo "Installing $(EXTRAS) into .venv ..."

@@ -13,9 +13,10 @@ from mothernets_jax import presets
 from mothernets_jax.architectures import Architecture, mlp
 from mothernets_jax.config.augmentation import with_function
 from mothernets_jax.config.identity import digest, digest_of
-from mothernets_jax.config.settings import Settings
+from mothernets_jax.config.settings import DataSettings, Settings
 from mothernets_jax.data import GIVEN, identity
 from mothernets_jax.data import dataset as splits
+from mothernets_jax.data.huggingface import is_huggingface
 from mothernets_jax.data.public import Dataset
 from mothernets_jax.ensembles.ensemble import Ensemble
 from mothernets_jax.methods import read_settings
@@ -112,8 +113,9 @@ def train(
 
     Args:
         data: images, uint8 or floats [examples, height, width, channels], or features,
-            numbers [examples, features]; a `Dataset`; the path of a folder of images;
-            or the name of a data set, such as "digits" or "cifar10".
+            numbers [examples, features]; a `Dataset`; the path of a folder of images,
+            or of a table of images in CSV (`Dataset.from_table`); a data set of the
+            Hugging Face library; or the name of one, such as "digits" or "cifar10".
         labels: [examples], whole numbers or texts, where `data` are arrays.
         members: the networks of the ensemble, by name; None for V5 at a quarter of its
             width, or five multilayer perceptrons for features.
@@ -202,7 +204,8 @@ def _dataset(
 ) -> splits.Dataset | None:
     """The data that are handed over; None where the settings are made to name them."""
     unfit = [name for name, own in of_arrays.items() if own is not None]
-    if isinstance(data, splits.Dataset | str | Path):
+    in_files = is_huggingface(data) or _is_table(data)
+    if isinstance(data, splits.Dataset | str | Path) or in_files:
         if labels is not None:
             unfit = ["labels", *unfit]
         if unfit:
@@ -214,6 +217,8 @@ def _dataset(
     if isinstance(data, splits.Dataset):
         _refuse(section, (*_SPLITTING, *_LOADING), "a Dataset, which is there already")
         return data
+    if in_files:
+        return _from_files(data, section)
     if isinstance(data, str | Path):
         if isinstance(data, Path) or "/" in data or Path(data).expanduser().is_dir():
             is_tfds = isinstance(data, str) and data.startswith("tfds:")
@@ -229,6 +234,22 @@ def _dataset(
     _refuse(section, _LOADING, "arrays")
     chosen = {name: section[name] for name in _SPLITTING if name in section}
     return Dataset.from_arrays(data, labels, **of_arrays, **chosen)
+
+
+def _is_table(data: Any) -> bool:
+    return isinstance(data, str | Path) and Path(data).suffix.lower() == ".csv"
+
+
+def _from_files(data: Any, section: Mapping[str, Any]) -> Dataset:
+    """Reads a table, or a data set of the Hugging Face library, as settings say."""
+    _refuse(section, ("name", "dir", "fold"), "a table or data set of its own")
+    options = (*_SPLITTING, "image_size", "crop", "resize")
+    chosen = {name: section[name] for name in options if name in section}
+    share = section.get("memory_share", DataSettings().memory_share)
+    chosen["memory_bytes"] = int(share * devices.memory_bytes())
+    if is_huggingface(data):
+        return Dataset.from_huggingface(data, **chosen)
+    return Dataset.from_table(data, **chosen)
 
 
 def _refuse(section: Mapping[str, Any], names: tuple[str, ...], what: str) -> None:

@@ -24,9 +24,9 @@ import numpy as np
 from mothernets_jax.data.dataset import Arrays, Dataset, split
 from mothernets_jax.data.decoding import EncodedImages
 from mothernets_jax.data.digits import load_digits_fold
-from mothernets_jax.data.folder_classes import TEST_FRACTION
+from mothernets_jax.data.drawn_test import TEST_FRACTION
 from mothernets_jax.data.image_folder import load_image_folder, load_test_images
-from mothernets_jax.data.preparation import Preparation
+from mothernets_jax.data.preparation import Preparation, check_options
 from mothernets_jax.data.tfds_builder import PREFIX, TFDS_NAMES, is_tfds
 from mothernets_jax.data.tfds_source import load_tfds
 from mothernets_jax.utils.argument_errors import (
@@ -164,25 +164,7 @@ def _check_options(name: str, kind: str, options: dict[str, Any]) -> None:
                 Assignment("name"),
                 f"={takers[0]}.",
             )
-    if options["crop"] != "resized":
-        return
-    if options["image_size"] is None:
-        raise ArgumentError(
-            Argument("crop"),
-            "='resized' needs a size to resize each crop to, and none is given: "
-            "set e.g. ",
-            Assignment("image_size"),
-            "=224.",
-        )
-    if options["resize"] != _UNSET["resize"]:
-        raise ArgumentError(
-            Argument("resize"),
-            f"={short_repr(options['resize'])} is given, but with crop='resized' "
-            "training takes random parts of each image and evaluation its middle: "
-            "leave it out, or set ",
-            Assignment("crop"),
-            "=shift.",
-        )
+    check_options(options["image_size"], options["crop"], options["resize"])
 
 
 def load_ood_images(

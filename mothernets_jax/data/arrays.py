@@ -5,18 +5,23 @@ from typing import Any
 
 import numpy as np
 
+from mothernets_jax.data import checks
 from mothernets_jax.data.dataset import Arrays, Dataset, Images, split
 from mothernets_jax.data.decoding import EncodedImages
+from mothernets_jax.data.drawn_test import (
+    TEST_FRACTION,
+    check_test_fraction,
+    draw_test,
+)
 from mothernets_jax.data.grouped_splits import draw_groups
 from mothernets_jax.data.inputs import as_images, as_labels, lost_channels
-from mothernets_jax.data.split_sizes import stratified_order
 from mothernets_jax.utils.argument_errors import Argument, ArgumentError
 
 _log = logging.getLogger(__name__)
 
-TEST_FRACTION = 0.2
 # Inputs and labels of a split.
 Pair = tuple[Any, Any]
+_MOST_NAMED = 5  # of channels
 
 
 def from_arrays(
@@ -49,15 +54,14 @@ def from_arrays(
         test_fraction=test_fraction,
         **of_split,
     )
-    lost = lost_channels(train, dataset.mean, dataset.std)
-    if lost:
+    if lost := lost_channels(np.asarray(images).reshape(train.shape)):
+        named = ", ".join(map(str, lost[:_MOST_NAMED]))
+        more = f" and {len(lost) - _MOST_NAMED:,} more" * (len(lost) > _MOST_NAMED)
         _log.warning(
-            "Channel %d varies so little about its mean (%g and %g) that float32 "
-            "rounds much of it away, as do %d others: subtract the mean first.",
-            lost[0],
-            dataset.std[lost[0]],
-            dataset.mean[lost[0]],
-            len(lost) - 1,
+            "Channels vary so little about their means that float32 rounds much of it "
+            "away: number %s%s. Subtract their means before.",
+            named,
+            more,
         )
     return dataset
 
@@ -91,38 +95,31 @@ def draw_splits(
     Raises:
         ValueError: shares that the examples cannot give, or whatever `split` refuses.
     """
+    checks.check_labels("given", labels, class_names)
     if test is None:
-        tested = _draw_test(labels, groups, test_fraction, len(class_names))
-        test = _take(images, tested), labels[tested]
-        images, labels = _take(images, ~tested), labels[~tested]
-        groups = None if groups is None else groups[~tested]
+        trains, tests = _draw_test(labels, groups, test_fraction, class_names)
+        notes += (_note_on_test(len(tests), len(labels), test_fraction, groups),)
+        _log.info("%s", notes[-1])
+        test = _take(images, tests), labels[tests]
+        images, labels = _take(images, trains), labels[trains]
+        groups = None if groups is None else groups[trains]
     own = (None, None) if validation is None else validation
     arrays = Arrays(images, labels, *test, class_names, *own, notes)
     return split(*arrays, groups=groups, **of_split)
 
 
 def _draw_test(
-    labels: np.ndarray, groups: np.ndarray | None, fraction: float, classes: int
-) -> np.ndarray:
-    """Draws the test set, bool [examples]."""
-    if not 0.0 < fraction < 1.0:
-        raise ArgumentError(
-            Argument("test_fraction"),
-            f"={fraction}: expected a fraction between 0 and 1; 0.2 tests on a fifth",
-        )
-    if groups is not None:
-        return draw_groups(labels, groups, fraction, purpose="test")
-    count = round(fraction * len(labels))
-    if not 0 < count <= len(labels) - classes:
-        raise ArgumentError(
-            Argument("test_fraction"),
-            f"={fraction} of {len(labels)} examples is {count} to test on: expected at "
-            f"least 1, and one of each of {classes} classes left to train on. Give "
-            "more examples, another fraction or a test set of your own",
-        )
-    tested = np.zeros(len(labels), np.bool_)
-    tested[stratified_order(labels)[len(labels) - count :]] = True
-    return tested
+    labels: np.ndarray,
+    groups: np.ndarray | None,
+    fraction: float,
+    class_names: tuple[str, ...],
+) -> tuple[np.ndarray, np.ndarray]:
+    """Places of the examples that train and of those that test, ascending."""
+    if groups is None:
+        return draw_test(labels, class_names, fraction)
+    check_test_fraction(fraction)
+    tested = draw_groups(labels, groups, fraction, purpose="test")
+    return np.flatnonzero(~tested), np.flatnonzero(tested)
 
 
 def _as_pair(
@@ -178,7 +175,22 @@ def _as_groups(groups: Any, examples: int) -> np.ndarray | None:
             f" have the shape {array.shape}: expected one value for each of "
             f"{examples:,} examples",
         )
+    missing = np.asarray([_is_missing(own) for own in array.tolist()])
+    if missing.any():
+        raise ArgumentError(
+            Argument("groups"),
+            f" lack {int(missing.sum()):,} of {examples:,} values (number "
+            f"{np.flatnonzero(missing)[0]}, say): expected one for each example; one "
+            "that belongs to no group is a group of its own",
+        )
     return array.astype(str) if array.dtype.kind == "O" else array
+
+
+def _is_missing(value: Any) -> bool:
+    try:
+        return value is None or value != value  # noqa: PLR0124
+    except TypeError:  # pandas.NA
+        return True
 
 
 def _check_lengths(what: str, images: np.ndarray, labels: np.ndarray) -> None:
@@ -189,7 +201,17 @@ def _check_lengths(what: str, images: np.ndarray, labels: np.ndarray) -> None:
         )
 
 
-def _take(images: Images, chosen: np.ndarray) -> Images:
-    if isinstance(images, EncodedImages):
-        return images.take(np.flatnonzero(chosen))
-    return images[chosen]
+def _take(images: Images, places: np.ndarray) -> Images:
+    return images.take(places) if isinstance(images, EncodedImages) else images[places]
+
+
+def _note_on_test(
+    drawn: int, total: int, fraction: float, groups: np.ndarray | None
+) -> str:
+    shares = f"{fraction:g} of each class"
+    if groups is not None:
+        shares = f"about {shares}, in whole groups"
+    return (
+        f"There is no test set: it is {drawn:,} of the {total:,} examples, {shares} "
+        "(test_fraction), drawn in a fixed order."
+    )

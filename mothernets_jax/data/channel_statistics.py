@@ -50,13 +50,24 @@ def _of_pixel_levels(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _of_floats(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    mean, std = float_statistics(images)
+    constant = (std <= _ROUNDING * np.abs(mean)) | (std == 0.0)
+    return mean.astype(np.float32), np.where(constant, 1.0, std).astype(np.float32)
+
+
+def float_statistics(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation of each channel of floats, as they are.
+
+    Args:
+        images: floats [examples, height, width, channels].
+
+    Returns:
+        mean and std, float64 [channels].
+    """
     starts = range(0, len(images), _CHUNK_IMAGES)
     chunks = [images[start : start + _CHUNK_IMAGES] for start in starts]
     pixels = images[..., 0].size
     sums = [chunk.sum(axis=(0, 1, 2), dtype=np.float64) for chunk in chunks]
     mean = np.sum(sums, axis=0) / pixels
     squares = [np.square(chunk - mean).sum(axis=(0, 1, 2)) for chunk in chunks]
-    std = np.sqrt(np.sum(squares, axis=0) / pixels)
-    std = np.where(std <= _ROUNDING * np.abs(mean), 1.0, std)
-    std = np.where(std == 0.0, 1.0, std)
-    return mean.astype(np.float32), std.astype(np.float32)
+    return mean, np.sqrt(np.sum(squares, axis=0) / pixels)

@@ -286,10 +286,16 @@ def _parts(
             drawn = draw_groups(labels[left], groups[left], share, purpose=purpose)
         parts.append(left[drawn])
         left = left[~drawn]
-    validation, calibration = parts
-    if fractions["train_examples"] is not None:
-        left = left[: fractions["train_examples"]]
-    return [left, calibration, validation]
+    # Without these groups its beginnings are stratified no longer.
+    left = left[stratified_order(labels[left])]
+    count_examples(
+        len(left),
+        num_classes=fractions["num_classes"],
+        validation_fraction=0.0,
+        calibration_fraction=0.0,
+        train_examples=fractions["train_examples"],
+    )
+    return [left[: fractions["train_examples"]], *reversed(parts)]
 
 
 def _is_streamed(

@@ -3,7 +3,7 @@
 import numpy as np
 
 from mothernets_jax.data.dataset import Arrays
-from mothernets_jax.data.folder_classes import TEST_FRACTION
+from mothernets_jax.data.drawn_test import TEST_FRACTION
 from mothernets_jax.utils.argument_errors import Argument, ArgumentError, Assignment
 
 # Folds must be the same in every run: they divide training from test images.

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from mothernets_jax.data import decoding
+from mothernets_jax.data.drawn_test import TEST_FRACTION, draw_test
 from mothernets_jax.data.folder_listing import (
     OUTSIDE,
     Skipped,
@@ -24,11 +25,7 @@ from mothernets_jax.data.folder_splits import (
     other_entries,
     subfolders,
 )
-from mothernets_jax.data.split_sizes import stratified_order
-from mothernets_jax.utils.argument_errors import Argument, ArgumentError
 from mothernets_jax.utils.messages import is_utf8, short_repr
-
-TEST_FRACTION = 0.2
 
 
 class FoundImages(NamedTuple):
@@ -95,7 +92,8 @@ def find_images(directory: str, test_fraction: float = TEST_FRACTION) -> FoundIm
     ends = np.cumsum([len(of_part) for of_part in labels])
     places = np.split(np.arange(ends[-1]), ends[:-1])
     if not test:
-        places[:1] = _draw(labels[0], names, test_fraction, train.folder)
+        where = f" in {root}"
+        places[:1] = draw_test(labels[0], names, test_fraction, where)
     skipped = splits.skipped + [skip for part in parts for skip in part.skipped]
     notes = [
         *_notes(splits, places, test_fraction),
@@ -195,47 +193,6 @@ def _check_no_class_is_empty(split: _Split) -> None:
             f"{', '.join(decoding.FORMATS)}. {why + ' ' if why else ''}Add some or "
             "remove the class from every split."
         )
-
-
-# A test set where there is none.
-
-
-def _draw(
-    labels: np.ndarray, names: tuple[str, ...], fraction: float, folder: Path
-) -> tuple[np.ndarray, np.ndarray]:
-    """Divides images into those that train and those that test, both in their order.
-
-    Args:
-        labels: int [images], indices into `names`.
-        names: names of the classes.
-        fraction: share of the images to test on; at least one of each class.
-        folder: folder of the images, for messages.
-
-    Returns:
-        int [training images] and int [test images], places in `labels`.
-    """
-    if not 0.0 < fraction < 1.0:
-        raise ArgumentError(
-            Argument("test_fraction"),
-            f"={fraction}, expected a fraction between 0 and 1: there is "
-            f"no test set in {folder.parent}, and 0.2 draws a fifth of the images.",
-        )
-    order = stratified_order(labels)
-    num_test = max(round(fraction * len(labels)), len(names))
-    test, train = np.sort(order[:num_test]), np.sort(order[num_test:])
-    counts = np.bincount(labels, minlength=len(names))
-    left = np.bincount(labels[train], minlength=len(names))
-    for name, count in zip(names, counts, strict=True):
-        if left[names.index(name)] == 0:
-            raise ArgumentError(
-                f"class {name!r} has {count:,} image{'s' if count > 1 else ''} in "
-                f"{folder}, and ",
-                Argument("test_fraction"),
-                f"={fraction} leaves none to train on; expected at least two, one to "
-                "train and one to test on. Add images, lower the fraction, or remove "
-                "the class.",
-            )
-    return train, test
 
 
 # What there is to say.

@@ -76,7 +76,7 @@ def list_images(folder: str | Path) -> Listing:
     """
     files, dead, skipped = _walk(str(folder))
     images, bad = dead[:], dead[:]
-    for path, head in zip(files, _heads(files), strict=True):
+    for path, head in zip(files, heads(files), strict=True):
         found = None if head is None else decoding.image_format(head)
         if found == "TIFF" and path.lower().endswith(_RAW_SUFFIXES):
             found = "raw camera"
@@ -189,8 +189,12 @@ def kind_of(entry: os.DirEntry[str]) -> str:
     return "special"
 
 
-def _heads(paths: Sequence[str]) -> Iterator[bytes | None]:
-    """The first bytes of each file; None where it cannot be read."""
+def heads(paths: Sequence[str]) -> Iterator[bytes | None]:
+    """The first bytes of each file; None where it cannot be read.
+
+    Args:
+        paths: paths of regular files.
+    """
     chunks = [
         paths[start : start + _CHUNK_FILES]
         for start in range(0, len(paths), _CHUNK_FILES)

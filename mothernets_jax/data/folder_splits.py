@@ -21,6 +21,7 @@ from mothernets_jax.data.folder_listing import (
     kind_of,
     scan,
 )
+from mothernets_jax.data.split_names import split_of
 from mothernets_jax.utils.argument_errors import (
     ArgumentError,
     Assignment,
@@ -28,12 +29,6 @@ from mothernets_jax.utils.argument_errors import (
 )
 from mothernets_jax.utils.messages import safe_name
 
-# Whatever their case.
-_NAMES = {
-    "train": ("train", "training"),
-    "validation": ("val", "valid", "validation"),
-    "test": ("test", "testing"),
-}
 _ARCHIVES = (
     *(".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".zst", ".tbz2", ".txz"),
     *(".7z", ".rar"),
@@ -139,7 +134,7 @@ def split_folders(folder: Path) -> dict[str, Path]:
     """
     found: dict[str, Path] = {}
     for name in subfolders(folder):
-        split = _split_of(name)
+        split = split_of(name)
         if split in found:
             raise ValueError(
                 f"{folder} holds {found[split].name}/ and {name}/: expected one folder "
@@ -181,11 +176,6 @@ def other_entries(folder: Path) -> list[Skipped]:
     return others
 
 
-def _split_of(name: str) -> str:
-    """The split that a folder's name stands for; empty for none."""
-    return next((s for s, names in _NAMES.items() if name.lower() in names), "")
-
-
 def _check_no_other_split(train: Path, beside: list[str]) -> None:
     """Refuses folders beside train/ that may be its test set, or its other classes."""
     classes = set(subfolders(train))
@@ -207,7 +197,7 @@ def _check_no_other_split(train: Path, beside: list[str]) -> None:
 
 def _check_not_a_split(root: Path) -> None:
     """Refuses the train/ of a data set in place of the data set."""
-    if not _split_of(root.name):
+    if not split_of(root.name):
         return
     beside = [path for path in split_folders(root.parent).values() if path != root]
     if beside:

@@ -17,8 +17,10 @@ def draw_groups(
     """Draws whole groups that make up about a fraction of the examples of each class.
 
     Groups are taken from the largest to the smallest, equally large ones in a fixed
-    random order: each that brings the drawn numbers of examples by class nearer to the
-    fraction of all, as long as every class keeps an example that is not drawn.
+    random order: first each that brings the drawn numbers of examples by class nearer
+    to the fraction of all; then, as these may all have been rounded down, each that
+    brings their sum nearer and no class to more than its share, rounded up. Every class
+    keeps an example that is not drawn.
 
     Args:
         labels: int [examples], the class of each.
@@ -41,18 +43,34 @@ def draw_groups(
     order = shuffled[np.argsort(-counts[shuffled].sum(axis=1), kind="stable")]
     drawn, taken = np.zeros_like(target), np.zeros(len(names), np.bool_)
     left = counts.sum(axis=0)
-    for group in order:
-        after = drawn + counts[group]
-        nearer = np.square(after - target).sum() < np.square(drawn - target).sum()
-        if nearer and np.all((left > counts[group]) | (counts[group] == 0)):
-            drawn, left = after, left - counts[group]
-            taken[group] = True
+    for is_nearer in (_by_class, _in_sum):
+        for group in order:
+            own = counts[group]
+            keeps = np.all((left > own) | (own == 0))
+            if not taken[group] and keeps and is_nearer(drawn, own, target):
+                drawn, left = drawn + own, left - own
+                taken[group] = True
     if not taken.any():
         raise ArgumentError(
             Argument("groups"),
             f" has {len(names):,} groups of up to {counts.sum(axis=1).max():,} of "
             f"{len(labels):,} examples, of which none can be kept for {purpose} "
             f"(about {fraction:.0%} is wanted, and every class must keep examples to "
-            f"train on): give more and smaller groups, or a {purpose} set of your own",
+            f"train on): give more and smaller groups, another ",
+            Argument(f"{purpose}_fraction"),
+            f", or a {purpose} set of your own",
         )
     return taken[of_example]
+
+
+def _by_class(drawn: np.ndarray, own: np.ndarray, target: np.ndarray) -> bool:
+    """Tells whether a group brings the numbers by class nearer to their targets."""
+    before, after = (np.square(n - target).sum() for n in (drawn, drawn + own))
+    return bool(after < before)
+
+
+def _in_sum(drawn: np.ndarray, own: np.ndarray, target: np.ndarray) -> bool:
+    """Tells whether a group brings their sum nearer, and none beyond its target."""
+    lacking = target.sum() - drawn.sum()
+    fits = np.all((drawn + own <= np.ceil(target)) | (own == 0))
+    return bool(fits and abs(lacking - own.sum()) < abs(lacking))

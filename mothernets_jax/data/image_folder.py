@@ -10,31 +10,27 @@ files are images.
 Axes: examples, height, width, channels.
 """
 
-import contextlib
-import dataclasses
 import logging
-import math
-import os
-from collections.abc import Iterable, Sequence
-from functools import partial
 
 import numpy as np
 
-from mothernets_jax.data import checks, decoding, image_cache
+from mothernets_jax.data import checks, decoding
 from mothernets_jax.data.dataset import Arrays, Images
 from mothernets_jax.data.digests import Source, digest_of_files
-from mothernets_jax.data.folder_classes import (
-    TEST_FRACTION,
-    FoundImages,
-    find_images,
-)
+from mothernets_jax.data.drawn_test import TEST_FRACTION
+from mothernets_jax.data.folder_classes import FoundImages, find_images
 from mothernets_jax.data.folder_listing import describe_skipped, list_images
 from mothernets_jax.data.folder_splits import find_folder, split_folders
-from mothernets_jax.data.image_files import Decoded
+from mothernets_jax.data.image_paths import (
+    decode_paths,
+    files_at,
+    refuse_bad,
+    sizes_of,
+)
+from mothernets_jax.data.load_files import in_files, load_files
+from mothernets_jax.data.preparation import Preparation
 
 _log = logging.getLogger(__name__)
-
-_MOST_NAMED = 20  # of files that are refused
 
 
 def load_image_folder(
@@ -83,21 +79,21 @@ def load_image_folder(
     found = find_images(directory, test_fraction)
     for note in found.notes:
         _log.info("%s", note)
-    images, notes = None, ()
-    if memory_bytes is not None:
-        in_files = _in_files(found.paths, image_size, crop, resize)
-        if len(found.train) * math.prod(in_files.image_shape) > memory_bytes:
-            _refuse_bad(found.bad)
-            images = dataclasses.replace(in_files, source=_source(found))
-        else:
-            in_memory = {
-                "training": len(found.train),
-                "validation": 0 if found.validation is None else len(found.validation),
-                "test": len(found.test),
-            }
-            checks.check_memory(in_memory, in_files.image_shape)
-    if images is None:
-        images, notes = _decode(found, image_size, resize)
+    preparation = Preparation(image_size, crop, resize)
+    images, notes = load_files(
+        files_at(found.paths),
+        {
+            "training": len(found.train),
+            "validation": 0 if found.validation is None else len(found.validation),
+            "test": len(found.test),
+        },
+        preparation,
+        memory_bytes=memory_bytes,
+        decode=lambda: decode_paths(
+            found.paths, preparation, root=found.root, listed_in=found.root
+        ),
+        source=lambda: _source(found),
+    )
 
     validation = found.validation
     return Arrays(
@@ -146,66 +142,11 @@ def load_test_images(
         raise ValueError(f"no images in {folder}. {note}".rstrip())
     if note:
         _log.info("%s", note)
-    images = _in_files(listing.images, image_size, crop, resize)
+    preparation = Preparation(image_size, crop, resize)
+    files = files_at(listing.images)
+    images = in_files(files, len(listing.images), preparation)
     checks.check_memory({"test": len(listing.images)}, images.image_shape)
     return images.read()
-
-
-def _in_files(
-    paths: Sequence[str], image_size: int | None, crop: str, resize: str
-) -> decoding.EncodedImages:
-    """Images that stay in their files, all of one form.
-
-    Raises:
-        ValueError: none of the first images can be read.
-    """
-    height, width = _size(paths, image_size)
-    return decoding.EncodedImages(
-        partial(_open, list(paths)),
-        np.arange(len(paths)),
-        (height, width, 3),
-        image_size,
-        crop,
-        resize=resize,
-    )
-
-
-def _size(paths: Sequence[str], image_size: int | None) -> tuple[int, int]:
-    """(height, width) of the images: of the first that can be read."""
-    if image_size is not None:
-        return image_size, image_size
-    *others, last = paths[:_MOST_NAMED]
-    for path in others:
-        with contextlib.suppress(ValueError):  # It is named with all that are bad.
-            height, width, _ = decoding.decode(decoding.Encoded(path, path), None).shape
-            return height, width
-    height, width, _ = decoding.decode(decoding.Encoded(last, last), None).shape
-    return height, width
-
-
-def _decode(found: FoundImages, image_size: int | None, resize: str) -> Decoded:
-    """All images, from the cache where they are in it."""
-    cache_file = image_cache.path_for(found.root, image_size, resize)
-    files = found.root, found.paths
-    fingerprint = image_cache.fingerprint(*files)
-    if fingerprint is not None:
-        cached = image_cache.read(cache_file, fingerprint, len(found.paths), image_size)
-        if cached is not None:
-            for note in cached.notes:
-                _log.info("%s.", note)
-            return cached
-    decoded = decoding.decode_with_notes(
-        partial(_open, found.paths),
-        len(found.paths),
-        image_size=image_size,
-        resize=resize,
-        purpose=" (once; then they are cached)",
-    )
-    if fingerprint is None or fingerprint != image_cache.fingerprint(*files):
-        _log.warning("Images changed while they were read: they are not cached.")
-    else:
-        image_cache.write(cache_file, fingerprint, decoded)
-    return decoded
 
 
 def _take(images: Images, places: np.ndarray) -> Images:
@@ -218,25 +159,13 @@ def _take(images: Images, places: np.ndarray) -> Images:
     return images[places]
 
 
-def _open(paths: Sequence[str], numbers: Iterable[int]) -> list[decoding.Encoded]:
-    return [decoding.Encoded(paths[number], paths[number]) for number in numbers]
-
-
 def _source(found: FoundImages) -> Source:
-    """Tells training images that stay in their files from others, wherever they are."""
+    """Tells training images that stay in their files from others, wherever they are.
+
+    Raises:
+        ValueError: images that could not be read.
+    """
+    refuse_bad(found.bad)
     paths = [found.paths[number] for number in found.train.tolist()]
-    root = str(found.root)
-    named = ((path.removeprefix(root), os.stat(path).st_size) for path in paths)
-    return Source(files=digest_of_files(named))
-
-
-def _refuse_bad(paths: Sequence[str]) -> None:
-    """Refuses images that could not be read, before a stream comes upon them."""
-    if paths:
-        more = len(paths) - _MOST_NAMED
-        named = ", ".join(paths[:_MOST_NAMED]) + (f" and {more:,} more" * (more > 0))
-        raise ValueError(
-            f"cannot read {len(paths):,} image{'s' if len(paths) > 1 else ''}: "
-            f"{named}. They are empty, of no format that is read, or links that lead "
-            f"nowhere; expected {', '.join(decoding.FORMATS)}. Replace or remove them."
-        )
+    names = [path.removeprefix(str(found.root)) for path in paths]
+    return Source(files=digest_of_files(zip(names, sizes_of(paths), strict=True)))

@@ -3,10 +3,12 @@
 Axes: examples, height, width, channels.
 """
 
+from collections import Counter
 from typing import Any
 
 import numpy as np
 
+from mothernets_jax.data.channel_statistics import float_statistics
 from mothernets_jax.utils.argument_errors import Argument, ArgumentError
 from mothernets_jax.utils.messages import short_repr
 
@@ -93,7 +95,7 @@ def _as_float32(array: np.ndarray, argument: Argument) -> np.ndarray:
             f"examples (number {rows[0]}, say): fill in missing values, or leave "
             "these examples out",
         )
-    if array.size and np.abs(array.astype(np.float64)).max() > _LARGEST:
+    if array.size and max(float(array.max()), -float(array.min())) > _LARGEST:
         raise ArgumentError(
             argument,
             f" hold values beyond {_LARGEST:g}: expected smaller ones; scale them",
@@ -101,16 +103,16 @@ def _as_float32(array: np.ndarray, argument: Argument) -> np.ndarray:
     return np.ascontiguousarray(array, np.float32)
 
 
-def lost_channels(images: np.ndarray, mean: np.ndarray, std: np.ndarray) -> list[int]:
+def lost_channels(images: np.ndarray) -> list[int]:
     """Channels that vary so little about their mean that float32 rounds it away.
 
     Args:
-        images: uint8 or float32 [examples, height, width, channels].
-        mean: mean of each channel, [channels].
-        std: standard deviation of each channel, [channels].
+        images: numbers [examples, height, width, channels], as they were before they
+            became float32.
     """
-    if images.dtype == np.uint8:
+    if images.dtype.kind == "b" or images.dtype == np.uint8:
         return []
+    mean, std = float_statistics(images)
     varies = np.ptp(images, axis=(0, 1, 2)) > 0
     return np.flatnonzero(varies & (std < _FINEST * np.abs(mean))).tolist()
 
@@ -128,7 +130,8 @@ def as_labels(
         name: the argument's name, for messages.
 
     Returns:
-        The indices, int32 [examples], and the names of the classes.
+        The indices, int [examples], and the names of the classes. Whether given
+        indices are those of classes is not checked.
 
     Raises:
         ValueError: labels of another form, or that are no class.
@@ -157,6 +160,8 @@ def as_labels(
             argument,
             f" are {array.dtype}: expected classes, as whole numbers or texts",
         )
+    if class_names is not None:
+        _check_class_names(class_names)
     if class_names is None:
         classes, indices = np.unique(array, return_inverse=True)
         names = tuple(str(own) for own in classes.tolist())
@@ -172,14 +177,34 @@ def as_labels(
             )
         indices = [known[own] for own in array.tolist()]
         return np.asarray(indices, np.int32), tuple(class_names)
-    return array.astype(np.int32), tuple(class_names)
+    # Not int32, in which a huge number might become the index of a class.
+    return array.astype(np.int64), tuple(class_names)
+
+
+def _check_class_names(class_names: Any) -> None:
+    """Refuses names of classes that are no list of different texts."""
+    argument = Argument("class_names")
+    if isinstance(class_names, str) or not all(
+        isinstance(own, str) and own for own in class_names
+    ):
+        raise ArgumentError(
+            argument,
+            f" are {short_repr(class_names)}: expected a tuple of texts, none of them "
+            "empty",
+        )
+    twice = [own for own, count in Counter(class_names).items() if count > 1]
+    if twice:
+        raise ArgumentError(
+            argument,
+            f" hold {short_repr(twice[0])} twice: expected a name for each class",
+        )
 
 
 def _of_one_kind(array: np.ndarray, argument: Argument) -> np.ndarray:
     """An array of Python's objects as one of texts, whole numbers or booleans."""
     kinds = {type(own) for own in array.tolist()}
-    for kind in (str, int, bool):
-        if kinds == {kind}:
+    for kind, of_numpy in ((bool, np.bool_), (str, np.str_), (int, np.integer)):
+        if all(own is kind or issubclass(own, of_numpy) for own in kinds):
             return array.astype(kind)
     raise ArgumentError(
         argument,

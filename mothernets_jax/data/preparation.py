@@ -9,7 +9,8 @@ import numpy as np
 
 from mothernets_jax.data.crops import CROPS, centre_box
 from mothernets_jax.data.image_file import Encoded, decode_image
-from mothernets_jax.data.resizing import RESIZES, BoxOf, box_for
+from mothernets_jax.data.resizing import RESIZES, BoxOf, box_for, check_size
+from mothernets_jax.utils.argument_errors import Argument, ArgumentError, Assignment
 from mothernets_jax.utils.messages import short_repr
 
 
@@ -33,6 +34,46 @@ class Preparation(NamedTuple):
     def box_of(self) -> BoxOf:
         """Function from an image's width and height to the part that is evaluated."""
         return centre_box if self.crop == "resized" else box_for(self.resize)
+
+
+def check_options(image_size: int | None, crop: str, resize: str) -> None:
+    """Refuses ways of making images of files that there are not, or not together.
+
+    Args:
+        image_size: height and width, in pixels, to resize to; None not to.
+        crop: expected to be one of `crops.CROPS`.
+        resize: expected to be one of `resizing.RESIZES`.
+
+    Raises:
+        ValueError: an unknown way, or `resized` crops without a size or beside another
+            `resize`.
+    """
+    check_size(image_size)
+    box_for(resize)
+    if crop not in CROPS:
+        raise ArgumentError(
+            Argument("crop"),
+            f"={short_repr(crop)}, expected one of {', '.join(CROPS)}.",
+        )
+    if crop != "resized":
+        return
+    if image_size is None:
+        raise ArgumentError(
+            Argument("crop"),
+            "='resized' needs a size to resize each crop to, and none is given: "
+            "set e.g. ",
+            Assignment("image_size"),
+            "=224.",
+        )
+    if resize != "crop":
+        raise ArgumentError(
+            Argument("resize"),
+            f"={short_repr(resize)} is given, but with crop='resized' training takes "
+            "random parts of each image and evaluation its middle: leave it out, or "
+            "set ",
+            Assignment("crop"),
+            "=shift.",
+        )
 
 
 def check_preparation(value: Any, input_shape: tuple[int, int, int]) -> None:

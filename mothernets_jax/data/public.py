@@ -1,19 +1,22 @@
 """`mn.Dataset`: images or features with labels, from wherever they are."""
 
+import os
 from typing import Any, Self
 
-from mothernets_jax.data import arrays, load
+from mothernets_jax.data import arrays, huggingface, image_table, load
 from mothernets_jax.data import dataset as splits
-from mothernets_jax.data.arrays import TEST_FRACTION, Pair
+from mothernets_jax.data.arrays import Pair
+from mothernets_jax.data.drawn_test import TEST_FRACTION
 
 
 class Dataset(splits.Dataset):
     """A classification data set, divided into splits, for `mothernets_jax.train`.
 
-    Make one by `from_arrays`, `from_folder` or `from_tfds`. Its attributes are the
-    splits (`train_images`, `train_labels`, and so on for `calibration`, `validation`
-    and `test`), `class_names`, and `mean` and `std` of each channel over the training
-    images, by which inputs are standardised.
+    Make one by `from_arrays`, `from_folder`, `from_table`, `from_huggingface` or
+    `from_tfds` (docs/data.md). Its attributes are the splits (`train_images`,
+    `train_labels`, and so on for `calibration`, `validation` and `test`),
+    `class_names`, and `mean` and `std` of each channel over the training images, by
+    which inputs are standardised.
     """
 
     __slots__ = ()
@@ -96,6 +99,153 @@ class Dataset(splits.Dataset):
             FileNotFoundError: there is no such folder.
         """
         return cls(*load("folder", directory=str(directory), **options))
+
+    @classmethod
+    def from_table(
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        path_column: str = "path",
+        label_column: str = "label",
+        split_column: str | None = None,
+        group_column: str | None = None,
+        root: str | os.PathLike[str] | None = None,
+        class_names: tuple[str, ...] | None = None,
+        image_size: int | None = None,
+        crop: str = "shift",
+        resize: str = "crop",
+        test_fraction: float = TEST_FRACTION,
+        validation_fraction: float = 0.1,
+        calibration_fraction: float = 0.0,
+        train_examples: int | None = None,
+        memory_bytes: int | None = None,
+    ) -> Self:
+        """Reads the images whose files and labels a table lists.
+
+        Files are decoded, turned and resized as those of folders are. The table is a
+        CSV in UTF-8 whose first line has the names of the columns, divided by commas,
+        semicolons or tabs.
+
+        Args:
+            path: path of the table.
+            path_column: name of the column of image files, whose paths start from the
+                table's folder, or from `root`.
+            label_column: name of the column of labels.
+            split_column: name of a column that says which split an image belongs to:
+                train, val or test (valid, validation, training and testing, too, in any
+                case). Without val the validation split is drawn from train, without
+                test val is the test set. None to draw all splits.
+            group_column: name of a column; images with equal values in it stay together
+                in one split.
+            root: folder that the paths start from; None for that of the table.
+            class_names: names of the classes where labels are their indices, or the
+                order of the names; None where the different labels are the classes.
+            image_size: height and width, in pixels, to resize to; None where all images
+                have one size.
+            crop: `shift`, or `resized` for random parts of the files in training.
+            resize: `crop`, `pad` or `stretch`, for images that are not square.
+            test_fraction: share of the images that test, in (0, 1), where none are
+                given.
+            validation_fraction: share of the others that validate, in [0, 1), where
+                none are given.
+            calibration_fraction: share of those that calibrate, in [0, 1).
+            train_examples: number of images to train on; None for all that are left.
+            memory_bytes: number of bytes; training images that take more when decoded
+                stay in their files and are read again for every epoch. None to decode
+                all.
+
+        Raises:
+            ValueError: a table that cannot be read, unknown columns or splits, values
+                or files that are missing, images listed twice, a group in two splits,
+                or images that cannot be read.
+            FileNotFoundError: there is no such table.
+        """
+        found = image_table.from_table(
+            path,
+            path_column=path_column,
+            label_column=label_column,
+            split_column=split_column,
+            group_column=group_column,
+            root=root,
+            class_names=class_names,
+            image_size=image_size,
+            crop=crop,
+            resize=resize,
+            test_fraction=test_fraction,
+            validation_fraction=validation_fraction,
+            calibration_fraction=calibration_fraction,
+            train_examples=train_examples,
+            memory_bytes=memory_bytes,
+        )
+        return cls(*found)
+
+    @classmethod
+    def from_huggingface(
+        cls,
+        dataset: Any,
+        *,
+        image_column: str | None = None,
+        label_column: str | None = None,
+        group_column: str | None = None,
+        class_names: tuple[str, ...] | None = None,
+        image_size: int | None = None,
+        crop: str = "shift",
+        resize: str = "crop",
+        test_fraction: float = TEST_FRACTION,
+        validation_fraction: float = 0.1,
+        calibration_fraction: float = 0.0,
+        train_examples: int | None = None,
+        memory_bytes: int | None = None,
+    ) -> Self:
+        """Reads a data set of the Hugging Face library `datasets`, where it is.
+
+        Images are decoded as files of folders are, not by that library. Its formats,
+        such as that of `with_format("torch")`, are not applied.
+
+        Args:
+            dataset: a `datasets.Dataset`, whose splits are drawn, or a `DatasetDict`
+                with the split train and perhaps validation and test (val, valid,
+                training and testing, too), divided as by `from_table`.
+            image_column: name of the column of images; None for the only one.
+            label_column: name of the column of labels; None for the only ClassLabel,
+                or else the one called label.
+            group_column: name of a column; images with equal values in it stay together
+                in one split.
+            class_names: names of the classes, in the place of a ClassLabel's.
+            image_size: height and width, in pixels, to resize to; None where all images
+                have one size.
+            crop: `shift`, or `resized` for random parts of the files in training.
+            resize: `crop`, `pad` or `stretch`, for images that are not square.
+            test_fraction: share of the images that test, in (0, 1), where none are
+                given.
+            validation_fraction: share of the others that validate, in [0, 1), where
+                none are given.
+            calibration_fraction: share of those that calibrate, in [0, 1).
+            train_examples: number of images to train on; None for all that are left.
+            memory_bytes: number of bytes; training images that take more when decoded
+                are read again for every epoch. None to decode all.
+
+        Raises:
+            ValueError: data of another kind (an IterableDataset, say), columns that are
+                missing or of other types, missing values, a group in two splits, or
+                images that cannot be read.
+        """
+        found = huggingface.from_huggingface(
+            dataset,
+            image_column=image_column,
+            label_column=label_column,
+            group_column=group_column,
+            class_names=class_names,
+            image_size=image_size,
+            crop=crop,
+            resize=resize,
+            test_fraction=test_fraction,
+            validation_fraction=validation_fraction,
+            calibration_fraction=calibration_fraction,
+            train_examples=train_examples,
+            memory_bytes=memory_bytes,
+        )
+        return cls(*found)
 
     @classmethod
     def from_tfds(cls, name: str, **options: Any) -> Self:

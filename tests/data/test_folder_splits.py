@@ -242,7 +242,10 @@ MISTAKES = [
     ("images alone", r"no folder train/ and no class folders in .*/x, but 1 files; ex"),
     ("nothing", r"no folder train/ and no class folders in .*/x; expected DIR/train"),
     ("no train", r"no folder train/ in .*\(found: test, val\); expected DIR/train"),
-    ("one image", r"class 'bee' has 1 image in .*/x, and test_fraction=0\.2 leaves no"),
+    (
+        "one image",
+        r"class 'bee' has 1 example in .*/x, and test_fraction=0\.2 leaves no",
+    ),
     ("an unknown class", r"class 'wasp' is in .*/val but not in .*/train; every class"),
     ("an empty validation split", r"no images in .*/val; expected some in the class f"),
     ("val tests and lacks a class", r"no images in .*/val/bee; expected files of the"),
