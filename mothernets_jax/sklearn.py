@@ -188,7 +188,8 @@ class MotherNetsClassifier(ClassifierMixin, BaseEstimator):
 
     def __getstate__(self) -> dict[str, Any]:
         """The parameters and attributes, the ensemble as bytes."""
-        state = dict(super().__getstate__())
+        inherited: Any = super().__getstate__()
+        state: dict[str, Any] = dict(inherited)
         if "ensemble_" in state:
             state["ensemble_"] = to_bytes(state["ensemble_"])
         return state
