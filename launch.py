@@ -7,7 +7,6 @@ it stopped. On several hosts, the same on each, with --distributed.
 import shlex
 import signal
 import sys
-import traceback
 from pathlib import Path
 
 from absl import app, flags
@@ -34,35 +33,30 @@ def parse_flags(argv: list[str]) -> list[str]:
 
 
 def main(_argv: list[str]) -> None:
-    from mothernets_jax.config.identity import digest
     from mothernets_jax.methods import read_settings  # slow, hence after the flags
     from mothernets_jax.runs import experiment
-    from mothernets_jax.runs.failures import explained
-    from mothernets_jax.runtime import compilation, devices, distributed, logs
-    from mothernets_jax.runtime.interruption import InterruptedRunError
-
-    logs.log_our_stages()
-    compilation.use_persistent_cache()
+    from mothernets_jax.runs.carry_out import Hosts, carry_out
 
     config = Path(config_flags.get_config_filename(flags.FLAGS["config"])).name
     name = config.replace(".py", "").replace(":", "-")
     command = shlex.join(["python", *sys.argv])
     given = flags.FLAGS
-    own = given.distributed, given.coordinator, given.num_hosts, given.host
-    try:
-        frozen = read_settings(flags.FLAGS.config)
-        workdir = Path(_WORKDIR.value or f"runs/{name}-{digest(frozen)}")
-        with distributed.together(*own) as console, explained(frozen, workdir):
-            devices.check_devices()
-            if _PLAN.value:
-                experiment.show_plan(frozen, console)
-                return
-            run = {"name": name, "workdir": workdir, "command": command}
-            experiment.run(frozen, console=console, **run)
-    except (ValueError, OSError, InterruptedRunError) as error:
-        if _DEBUG.value:
-            traceback.print_exc()
-        distributed.end_at_once(str(error), getattr(error, "exit_code", 2))
+
+    def work(settings, workdir, console):
+        if _PLAN.value:
+            experiment.show_plan(settings, console)
+            return
+        run = {"name": name, "workdir": workdir, "command": command}
+        experiment.run(settings, console=console, **run)
+
+    carry_out(
+        lambda: read_settings(flags.FLAGS.config),
+        work,
+        name=name,
+        workdir=_WORKDIR.value,
+        debug=_DEBUG.value,
+        hosts=Hosts(given.distributed, given.coordinator, given.num_hosts, given.host),
+    )
 
 
 if __name__ == "__main__":

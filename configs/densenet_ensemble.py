@@ -10,7 +10,7 @@ python launch.py --config=configs/densenet_ensemble.py --config.num_clusters=3 -
 
 from ml_collections import ConfigDict
 
-from configs import vgg_ensemble
+from mothernets_jax.experiments import vgg_ensemble
 from mothernets_jax.presets import d5
 
 WIDTHS = vgg_ensemble.WIDTHS | {"digits": 0.25, "folder_thin": 0.5}

@@ -16,7 +16,7 @@ python launch.py --config=configs/pareto.py --config.budget.epochs=120 --plan
 
 from ml_collections import ConfigDict
 
-from configs import vgg_ensemble
+from mothernets_jax.experiments import vgg_ensemble
 
 METHODS = (
     "mothernets",

@@ -11,7 +11,7 @@ python launch.py --config=configs/resnet_ensemble.py --config.num_clusters=3 --p
 
 from ml_collections import ConfigDict
 
-from configs import vgg_ensemble
+from mothernets_jax.experiments import vgg_ensemble
 from mothernets_jax.presets import r10
 
 WIDTHS = vgg_ensemble.WIDTHS | {"digits": 0.125, "folder_thin": 0.25}

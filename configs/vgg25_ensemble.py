@@ -10,7 +10,7 @@ python launch.py --config=configs/vgg25_ensemble.py --config.num_clusters=3 --pl
 
 from ml_collections import ConfigDict
 
-from configs import vgg_ensemble
+from mothernets_jax.experiments import vgg_ensemble
 from mothernets_jax.presets import v25
 
 WIDTHS = vgg_ensemble.WIDTHS | {"digits": 0.125, "folder_thin": 0.25}

@@ -1,8 +1,9 @@
 """`mn.train`: an ensemble from arrays, a folder or a data set, in one call."""
 
+import ast
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Self
 
@@ -23,6 +24,7 @@ from mothernets_jax.report import write_report
 from mothernets_jax.report.saved_page import SavedPage
 from mothernets_jax.runs.experiment import train_and_evaluate
 from mothernets_jax.runs.failures import explained
+from mothernets_jax.runs.folder_choice import choose_for_folder
 from mothernets_jax.runtime import compilation, devices
 from mothernets_jax.runtime.notebook import console_of_caller
 from mothernets_jax.utils.messages import short_repr
@@ -65,6 +67,7 @@ class TrainedEnsemble(Ensemble):
             results: the content of the run's `results.json`.
         """
         ensemble = cls.load(workdir, method)
+        assert isinstance(ensemble, cls)
         ensemble.workdir, ensemble.method = workdir, method
         ensemble.results = results
         return ensemble
@@ -99,6 +102,8 @@ def train(
     augment: Callable | str | None = None,
     callback: Callable[[dict[str, Any]], None] | None = None,
     progress: bool = True,
+    report: bool = True,
+    store: compilation.ProgramStore | None = None,
     **fields: Any,
 ) -> TrainedEnsemble:
     """Trains an ensemble, evaluates it on a test set, and returns it.
@@ -128,6 +133,8 @@ def train(
             the setting `data.augment`, such as "randaugment+mixup".
         callback: a function that is given each line of `metrics.jsonl`, a dictionary.
         progress: whether to show bars, on a terminal or in a notebook.
+        report: whether to write the run's page, which takes some seconds.
+        store: compiled programs to share with other calls; None compiles for this one.
         **fields: settings of the top level by name, such as `seed`, `methods` or
             `num_clusters`, or whole sections as mappings, such as
             `train={"epochs": 20}`.
@@ -150,23 +157,12 @@ def train(
     compilation.use_persistent_cache()
     given = _nested(settings or {}, fields)
     section = given.setdefault("data", {})
-    function = None
+    function = None if isinstance(augment, str) else augment
     if isinstance(augment, str):
         section["augment"] = augment
-    elif augment is not None:
-        function = augment
     of_arrays = {"test": test, "validation": validation, "groups": groups}
     dataset = _dataset(data, labels, section, of_arrays)
-    if dataset is not None:
-        _complete(given, dataset)
-    if members is not None:
-        given["architectures"] = {name: str(own) for name, own in members.items()}
-    elif not given.get("architectures"):
-        own = _default_members(dataset)
-        given["architectures"] = {name: str(own[name]) for name in own}
-    if budget is not None:
-        given["budget"] = {**given.get("budget", {}), **_budget(budget)}
-    given.setdefault("methods", ("mothernets",))
+    given = _completed(given, dataset, members, budget)
     frozen = with_function(_read(given), function)
     folder = Path(workdir) if workdir is not None else _folder(frozen, dataset)
     devices.check_devices()
@@ -177,11 +173,12 @@ def train(
             workdir=folder,
             command="mothernets_jax.train",
             console=console,
+            store=store,
             callback=callback,
             augmentation=function,
             dataset=dataset,
         )
-        if jax.process_index() == 0:
+        if report and jax.process_index() == 0:
             write_report(results, folder)
     _log.info("finished after %.0f s", time.perf_counter() - started)
     return TrainedEnsemble.of_run(folder, frozen.methods[0], results)
@@ -265,7 +262,29 @@ def _refuse(section: Mapping[str, Any], names: tuple[str, ...], what: str) -> No
             )
 
 
-def _complete(given: dict[str, Any], dataset: splits.Dataset) -> None:
+def _completed(
+    given: dict[str, Any],
+    dataset: splits.Dataset | None,
+    members: Mapping[str, Architecture | str] | None,
+    budget: str | float | None,
+) -> dict[str, Any]:
+    """Settings with the members, the budget, and what follows from the data."""
+    if dataset is not None:
+        _add_for_arrays(given, dataset)
+    elif given["data"].get("name") == "folder":
+        given = _chosen_for_folder(given, members)
+    if members is not None:
+        given["architectures"] = {name: str(own) for name, own in members.items()}
+    elif not given.get("architectures"):
+        own = _default_members(dataset)
+        given["architectures"] = {name: str(own[name]) for name in own}
+    if budget is not None:
+        given["budget"] = {**given.get("budget", {}), **_budget(budget)}
+    given.setdefault("methods", ("mothernets",))
+    return given
+
+
+def _add_for_arrays(given: dict[str, Any], dataset: splits.Dataset) -> None:
     """Adds the settings that follow from data that are handed over."""
     section = given["data"]
     section["name"] = GIVEN
@@ -277,6 +296,40 @@ def _complete(given: dict[str, Any], dataset: splits.Dataset) -> None:
     recipe = given.setdefault("train", {})
     most = max(1, len(dataset.train_labels) // _STEPS)
     recipe.setdefault("batch_size", min(_BATCH, 1 << (most.bit_length() - 1)))
+
+
+def _chosen_for_folder(
+    given: dict[str, Any], members: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    """Settings with those that nobody has given chosen by the folder's images."""
+    own = dict(_leaves(given))
+    if members is not None:
+        own["architectures"] = members
+    chosen = choose_for_folder(own["data.dir"], {name: str(own[name]) for name in own})
+    for sentence in chosen.sentences:
+        _log.info("%s", sentence)
+    added = {
+        name: _value(text) for name, text in chosen.overrides.items() if name not in own
+    }
+    return _nested(added, given)
+
+
+def _leaves(given: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:
+    """Settings by their names with dots."""
+    for name, own in given.items():
+        named_by_users = f"{path}{name}" in ("architectures", "prices")
+        if isinstance(own, Mapping) and not named_by_users:
+            yield from _leaves(own, f"{path}{name}.")
+        else:
+            yield f"{path}{name}", own
+
+
+def _value(text: str) -> Any:
+    """The value of a setting as it is typed."""
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
 
 
 def _default_members(dataset: splits.Dataset | None) -> dict[str, Architecture]:
@@ -302,7 +355,8 @@ def _read(given: dict[str, Any]) -> Settings:
     try:
         return read_settings(given)
     except ValueError as error:
-        raise ValueError(str(error).replace("config.", "settings.")) from None
+        text = str(error).replace("config" + ".", "settings.")
+        raise ValueError(text) from None
 
 
 def _folder(settings: Settings, dataset: splits.Dataset | None) -> Path:

@@ -31,11 +31,11 @@ class BudgetLimit(NamedTuple):
     amount: float
 
 
-def parse_limit(text: str) -> BudgetLimit:
+def parse_limit(budget: str) -> BudgetLimit:
     """Reads a budget.
 
     Args:
-        text: a number and its unit: epochs, flops, s, min, h or $.
+        budget: a number and its unit: epochs, flops, s, min, h or $.
 
     Raises:
         ValueError: it is no such text, or not more than 0.
@@ -44,7 +44,7 @@ def parse_limit(text: str) -> BudgetLimit:
     (BudgetLimit(unit='seconds', amount=1800.0), BudgetLimit(unit='dollars', \
 amount=2.0), BudgetLimit(unit='flops', amount=1000000000000000.0))
     """
-    match = _TEXT.fullmatch(text.strip())
+    match = _TEXT.fullmatch(budget.strip())
     symbol, number, unit = match.groups() if match else ("", "", "")
     unit = (unit or symbol).lower()
     try:
@@ -52,10 +52,10 @@ amount=2.0), BudgetLimit(unit='flops', amount=1000000000000000.0))
     except ValueError:
         amount = 0.0
     if unit not in _UNITS or (symbol and match and match[3]) or not amount > 0:
-        raise _refusal(text)
+        raise _refusal(budget)
     kind, factor = _UNITS[unit]
     if amount * factor > _LARGEST:
-        raise _refusal(text)
+        raise _refusal(budget)
     return BudgetLimit(kind, amount * factor)
 
 

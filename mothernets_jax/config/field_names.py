@@ -40,8 +40,6 @@ BRANCHES = {"sections": "treenets.shared_blocks"}
 BUDGET = {"budget": "budget.limit"}
 # Of `growth.clustering.cluster`.
 CLUSTERS = {"num_clusters": "num_clusters", "min_shared": "min_shared"}
-# Of `storage.event_files`.
-LOG = {"tensorboard": "log.tensorboard"}
 
 
 @contextlib.contextmanager

@@ -51,7 +51,7 @@ def as_images(values: Any, name: str = "images") -> np.ndarray:
     if array.ndim == 4 and (array.dtype == np.uint8 or array.dtype.kind == "f"):
         _check_channels_last(array.shape, argument)
         return array if array.dtype == np.uint8 else _as_float32(array, argument)
-    if array.ndim == 2 and array.dtype.kind in "fiub" and array.shape[1]:
+    if array.ndim == 2 and array.dtype.kind in "fiub" and array.size:
         features = _as_float32(array, argument)
         return features.reshape(len(features), 1, 1, -1)
     hint = ""

@@ -62,7 +62,7 @@ def class_counts(dataset: Dataset) -> dict[str, list[int]]:
 def check_copies(dataset: Dataset) -> None:
     """Warns of images that are in two splits; refuses if half of the test images are.
 
-    Features are never refused.
+    Rows of features are neither: equal ones are told as information alone.
 
     Copies of streamed training images are not looked for.
 
@@ -95,7 +95,8 @@ def check_copies(dataset: Dataset) -> None:
             "copies: give the test set images of its own"
         )
     if copies:
-        _log.warning(
+        _log.log(
+            logging.WARNING if are_images else logging.INFO,
             "%s of %s test images are training images, too, pixel for pixel: on these "
             "the test error is too good. Remove them from either set, unless that is "
             "how the data set is published.",

@@ -1,41 +1,54 @@
-"""The methods: each turns members and settings into stages and an ensemble."""
+"""The methods: each turns members and settings into stages and an ensemble.
 
-from collections.abc import Callable, Mapping
-from typing import Any
+A method is the function `compose` of the module of its name, which is imported when it
+is first used: reading settings needs no JAX.
+"""
+
+import importlib
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
 from mothernets_jax.architectures import Architecture
 from mothernets_jax.config.settings import Settings
 from mothernets_jax.config.validation import from_config
-from mothernets_jax.methods import (
-    bagging,
-    distillation,
-    fge,
-    full_data,
-    mothernets,
-    prune_and_tune,
-    snapshot,
-    star,
-    swa,
-    treenets,
-)
-from mothernets_jax.stages.stage import MethodPlan
-from mothernets_jax.stages.task import Task
+
+if TYPE_CHECKING:
+    from mothernets_jax.stages.stage import MethodPlan
+    from mothernets_jax.stages.task import Task
 
 # From the task, the settings and the members' architectures by name to a plan.
-Method = Callable[[Task, Settings, Mapping[str, Architecture]], MethodPlan]
+Method = Callable[["Task", Settings, Mapping[str, Architecture]], "MethodPlan"]
 
-METHODS: dict[str, Method] = {
-    "mothernets": mothernets.compose,
-    "full_data": full_data.compose,
-    "bagging": bagging.compose,
-    "distillation": distillation.compose,
-    "treenets": treenets.compose,
-    "snapshot": snapshot.compose,
-    "fge": fge.compose,
-    "swa": swa.compose,
-    "star": star.compose,
-    "prune_and_tune": prune_and_tune.compose,
-}
+NAMES = (
+    "mothernets",
+    "full_data",
+    "bagging",
+    "distillation",
+    "treenets",
+    "snapshot",
+    "fge",
+    "swa",
+    "star",
+    "prune_and_tune",
+)
+
+
+class _Methods(Mapping[str, Method]):
+    """The methods by name, each imported when it is first asked for."""
+
+    def __getitem__(self, name: str) -> Method:
+        if name not in NAMES:
+            raise KeyError(name)
+        return importlib.import_module(f"{__name__}.{name}").compose
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(NAMES)
+
+    def __len__(self) -> int:
+        return len(NAMES)
+
+
+METHODS: Mapping[str, Method] = _Methods()
 
 
 def read_settings(config: Mapping[str, Any]) -> Settings:
@@ -47,4 +60,4 @@ def read_settings(config: Mapping[str, Any]) -> Settings:
     Raises:
         ValueError: a field, type or value that is not allowed; names the field.
     """
-    return from_config(config, tuple(METHODS))
+    return from_config(config, NAMES)

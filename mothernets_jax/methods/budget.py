@@ -9,12 +9,13 @@ from collections.abc import Iterable, Mapping
 
 from mothernets_jax.architectures import Architecture
 from mothernets_jax.architectures.costs import num_params, train_flops
+from mothernets_jax.config.budget_limit import parse_limit
 from mothernets_jax.config.settings import Recipe, Settings
-from mothernets_jax.stages.task import Task, average_flops, epoch_images
+from mothernets_jax.stages.amounts import TaskData, average_flops, epoch_images
 
 
 def single_network(
-    task: Task, members: Mapping[str, Architecture]
+    task: TaskData, members: Mapping[str, Architecture]
 ) -> tuple[str, Architecture]:
     """Name and architecture of the network for methods that train only one.
 
@@ -34,7 +35,7 @@ def single_network(
 
 
 def epoch_cost(
-    task: Task, recipe: Recipe, architectures: Iterable[Architecture]
+    task: TaskData, recipe: Recipe, architectures: Iterable[Architecture]
 ) -> float:
     """Training FLOPs of one epoch of all these networks together."""
     shape, classes = task.input_shape, task.num_classes
@@ -43,7 +44,7 @@ def epoch_cost(
 
 
 def ends_cost(
-    task: Task, recipe: Recipe, architectures: Iterable[Architecture]
+    task: TaskData, recipe: Recipe, architectures: Iterable[Architecture]
 ) -> float:
     """Training FLOPs of what these networks do once, after their last epoch."""
     return sum(average_flops(task, recipe, a) for a in architectures)
@@ -63,7 +64,7 @@ def with_epochs(recipe: Recipe, epochs: int) -> Recipe:
 
 
 def budget_flops(
-    task: Task, settings: Settings, members: Mapping[str, Architecture]
+    task: TaskData, settings: Settings, members: Mapping[str, Architecture]
 ) -> float | None:
     """Training FLOPs that each method may spend; None without a budget."""
     epochs, reference = settings.budget.epochs, settings.budget.reference
@@ -72,6 +73,30 @@ def budget_flops(
     by_name = {name: a for name, a in members.items()} | settings.networks
     network = by_name[reference] if reference else single_network(task, members)[1]
     return epochs * epoch_cost(task, settings.train, [network])
+
+
+def of_epochs(settings: Settings, epochs: float) -> Settings:
+    """The same settings with a budget of a number of epochs alone."""
+    budget = dataclasses.replace(settings.budget, epochs=epochs, limit="")
+    return dataclasses.replace(settings, budget=budget)
+
+
+def in_epochs(settings: Settings, task: TaskData) -> Settings:
+    """Settings whose budget is in epochs, where that is a matter of arithmetic.
+
+    A limit of time or dollars is left as it is: epochs are found by timing, when a run
+    begins.
+    """
+    if not settings.budget.limit:
+        return settings
+    limit = parse_limit(settings.budget.limit)
+    if limit.unit == "epochs":
+        return of_epochs(settings, limit.amount)
+    if limit.unit == "flops":
+        one = budget_flops(task, of_epochs(settings, 1.0), settings.members)
+        assert one is not None
+        return of_epochs(settings, limit.amount / one)
+    return settings
 
 
 def whole_epochs(budget: float, flops: float) -> int:

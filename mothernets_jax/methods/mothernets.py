@@ -3,10 +3,8 @@
 References: MotherNets (MLSys 2020).
 """
 
-import dataclasses
 import functools
-import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
@@ -14,14 +12,7 @@ from mothernets_jax.architectures import Architecture
 from mothernets_jax.config.field_names import CLUSTERS, named_as_fields
 from mothernets_jax.config.settings import Recipe, Settings
 from mothernets_jax.growth.clustering import Cluster, cluster
-from mothernets_jax.methods.budget import (
-    affordable_recipe,
-    budget_flops,
-    ends_cost,
-    epoch_cost,
-    whole_epochs,
-    with_epochs,
-)
+from mothernets_jax.methods.hatched_recipes import hatched_recipes, mothernet_name
 from mothernets_jax.methods.hatched_start import (
     Parent,
     prepare_hatching,
@@ -85,7 +76,9 @@ def hatched_ensemble(
     """
     if settings.hatch.bags:
         check_bags(task, "config.hatch.bags")
-    mother_recipe, member_recipe = _recipes(method, task, settings, members, clusters)
+    mother_recipe, member_recipe = hatched_recipes(
+        method, task, settings, members, clusters
+    )
     steps = steps_per_epoch(mother_recipe, task) * mother_recipe.epochs
     if settings.mother.cycles > steps:
         raise ValueError(
@@ -137,62 +130,6 @@ def _members_stage(
     )
 
 
-def _recipes(
-    method: str,
-    task: Task,
-    settings: Settings,
-    members: Mapping[str, Architecture],
-    clusters: Sequence[Cluster],
-) -> tuple[Recipe, Recipe]:
-    """The MotherNets' recipe and the members'.
-
-    Of a budget, the members get as many whole epochs as their share pays for, at least
-    one, and the MotherNets what remains: of small budgets less than their share.
-
-    Raises:
-        ValueError: a budget too small.
-    """
-    mother, member = settings.mother_recipe, settings.hatch_recipe
-    if settings.mother.cycles > 1:  # each begins with a rise that no stop rule knows
-        mother = dataclasses.replace(mother, stop="epochs")
-    budget = budget_flops(task, settings, members)
-    if budget is None:
-        return mother, member
-    mothers = [found.mothernet for found in clusters]
-    mothers_flops = epoch_cost(task, mother, mothers)
-    mothers_ends = ends_cost(task, mother, mothers)
-    members_flops = epoch_cost(task, member, members.values())
-    members_ends = ends_cost(task, member, members.values())
-    mothers_share = settings.mother.budget_share
-    if mothers_share is None:
-        mothers_share = usual_share(budget / members_flops)
-    members_budget = (1 - mothers_share) * budget - members_ends
-    member_epochs = max(1, whole_epochs(members_budget, members_flops))
-    rest = budget - member_epochs * members_flops - members_ends
-    what = f"{method}, beside {member_epochs} of its members,"
-    return (
-        affordable_recipe(what, mother, rest, mothers_flops, once=mothers_ends),
-        with_epochs(member, member_epochs),
-    )
-
-
-def usual_share(epochs: float) -> float:
-    """The MotherNets' share of a budget where the settings name none.
-
-    The FLOPs that MotherNets get grow with the budget's square root. Small budgets are
-    best spent on one network; of a large one 0.3 was chosen on one seed's validation
-    split, and was no better than 0.7 with two other seeds (CIFAR-10), nor on the
-    digits; with more clusters a larger share is better (docs/measurements.md).
-
-    Args:
-        epochs: epochs that every member could train for if members had all the budget.
-
-    >>> [round(usual_share(epochs), 2) for epochs in (2, 4.7, 22.7, 100)]
-    [0.7, 0.69, 0.31, 0.15]
-    """
-    return min(0.7, 1.5 / math.sqrt(max(epochs, 1.0)))
-
-
 def _mother_rates(recipe: Recipe, cycles: int) -> Callable[[int], np.ndarray] | None:
     """Cosine cycles for a MotherNet; None for the recipe's own schedule."""
     if cycles == 1:
@@ -200,8 +137,3 @@ def _mother_rates(recipe: Recipe, cycles: int) -> Callable[[int], np.ndarray] | 
     return lambda steps: cosine_cycles(
         recipe.learning_rate, cycles=cycles, total_steps=steps * recipe.epochs
     )
-
-
-def mothernet_name(number: int) -> str:
-    """The name of a cluster's MotherNet, by the cluster's number from 1."""
-    return f"mothernet_{number}"

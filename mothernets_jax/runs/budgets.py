@@ -4,7 +4,6 @@ A few steps of each program are timed; the epochs that fit are written into the 
 folder, and a run that goes on reads them there: it is never timed again.
 """
 
-import dataclasses
 import functools
 import logging
 import time
@@ -15,7 +14,7 @@ from typing import Any, NamedTuple
 
 from mothernets_jax.config.budget_limit import BudgetLimit, parse_limit
 from mothernets_jax.config.settings import Settings
-from mothernets_jax.methods.budget import budget_flops
+from mothernets_jax.methods.budget import in_epochs, of_epochs
 from mothernets_jax.runs.measure import Measurement, dollars, measure, method_seconds
 from mothernets_jax.runs.method_plans import method_plans
 from mothernets_jax.runtime import multihost
@@ -82,27 +81,16 @@ def plan_budget(
         ValueError: the budget does not pay for the smallest run, no price is known of
             the device, or the folder's record of the budget is damaged.
     """
+    settings = in_epochs(settings, task)
     if not settings.budget.limit:
         return PlannedBudget(settings)
     limit = parse_limit(settings.budget.limit)
-    if limit.unit == "epochs":
-        return PlannedBudget(_of_epochs(settings, limit.amount))
-    if limit.unit == "flops":
-        one = budget_flops(task, _of_epochs(settings, 1.0), settings.members)
-        assert one is not None
-        return PlannedBudget(_of_epochs(settings, limit.amount / one))
     found = multihost.run_on_host0(lambda: _read(workdir, settings.budget.limit))
     if found is not None:
-        return PlannedBudget(_of_epochs(settings, found["epochs"]))
+        return PlannedBudget(of_epochs(settings, found["epochs"]))
     memory = StrategyMemory()
     record = _measured(settings, task, memory, store, limit, started)
-    return PlannedBudget(_of_epochs(settings, record["epochs"]), record, memory.choices)
-
-
-def _of_epochs(settings: Settings, epochs: float) -> Settings:
-    """The same settings with a budget of a number of epochs."""
-    budget = dataclasses.replace(settings.budget, epochs=epochs)
-    return dataclasses.replace(settings, budget=budget)
+    return PlannedBudget(of_epochs(settings, record["epochs"]), record, memory.choices)
 
 
 def _measured(
@@ -125,12 +113,12 @@ def _measured(
             )
         seconds = limit.amount / an_hour * 3600.0
     smallest = _smallest(settings, task)
-    timed = _of_epochs(settings, max(smallest, _MEASURED_EPOCHS))
+    timed = of_epochs(settings, max(smallest, _MEASURED_EPOCHS))
     measurement = measure(timed, task, store=store, memory=memory)
     timing_of = _by_program(timed, task, measurement)
 
     def expected(epochs: float) -> float:
-        plans = method_plans(task, _of_epochs(settings, epochs))
+        plans = method_plans(task, of_epochs(settings, epochs))
         trained = 0.0
         for plan in plans.values():
             own = {stage.name: timing_of[_program(stage)] for stage in plan.stages}
@@ -167,7 +155,7 @@ def _smallest(settings: Settings, task: Task) -> float:
     epochs = _SMALLEST_EPOCHS
     while True:
         try:
-            method_plans(task, _of_epochs(settings, epochs))
+            method_plans(task, of_epochs(settings, epochs))
         except ValueError:
             if epochs >= _LARGEST_EPOCHS:
                 raise

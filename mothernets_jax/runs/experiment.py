@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import logging
+import os
 import time
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -12,17 +13,17 @@ import numpy as np
 from rich.console import Console
 
 from mothernets_jax.config.augmentation import with_function
-from mothernets_jax.config.field_names import LOG, named_as_fields
 from mothernets_jax.config.identity import digest
 from mothernets_jax.config.settings import Settings
 from mothernets_jax.data import Dataset, run_record
-from mothernets_jax.methods.budget import budget_flops
+from mothernets_jax.methods.budget import budget_flops, in_epochs
 from mothernets_jax.report import write_report
 from mothernets_jax.report.certainty import paired_lines
 from mothernets_jax.report.tables import comparison_table
 from mothernets_jax.runs import finished_run, run_folder
 from mothernets_jax.runs.budgets import plan_budget
-from mothernets_jax.runs.limits import check_memory
+from mothernets_jax.runs.data_table import print_data
+from mothernets_jax.runs.limits import check_event_files, check_memory
 from mothernets_jax.runs.load_task import (
     check_data,
     check_finished,
@@ -31,9 +32,12 @@ from mothernets_jax.runs.load_task import (
     load_task,
     read_ood_images,
 )
-from mothernets_jax.runs.method_plans import method_plans
+from mothernets_jax.runs.measure import measure
+from mothernets_jax.runs.measured_plan import print_measurement
+from mothernets_jax.runs.method_plans import method_plans, planned_stages
 from mothernets_jax.runs.outcomes import Outcomes, evaluate_method
 from mothernets_jax.runs.plan import describe_clusters, print_plan, remarks_on_classes
+from mothernets_jax.runs.planned_stages import remarks_on_costs
 from mothernets_jax.runs.provenance import provenance
 from mothernets_jax.runs.scheduler import run_stages
 from mothernets_jax.runs.stage_results import read_records
@@ -48,25 +52,49 @@ from mothernets_jax.stages.stage import MethodPlan, planned_flops
 from mothernets_jax.stages.strategy import StrategyMemory
 from mothernets_jax.stages.task import Task
 from mothernets_jax.storage import files
-from mothernets_jax.storage.event_files import check_tensorboard
 from mothernets_jax.training.augmentations.own import Function
 
 _log = logging.getLogger(__name__)
 
 
-def show_plan(settings: Settings, console: Console) -> None:
-    """Prints the clusters, stages and FLOPs of a run with these settings."""
+def show_plan(
+    settings: Settings,
+    console: Console,
+    *,
+    with_data: bool = False,
+    measured: bool = False,
+) -> None:
+    """Prints the clusters, stages and FLOPs of a run with these settings.
+
+    Args:
+        settings: the run's settings.
+        console: the console to print on.
+        with_data: whether to begin with a table of the images.
+        measured: whether to compile every program and time a few of its steps, for the
+            minutes, dollars and bytes that the run will take.
+    """
     task = load_task(settings)
-    compositions = method_plans(task, settings)
+    with contextlib.closing(ProgramStore()) as store:
+        if measured:
+            started, nowhere = time.perf_counter(), Path(os.devnull, "run")
+            budget = plan_budget(settings, task, nowhere, store, started=started)
+            settings = budget.settings
+        settings = in_epochs(settings, task)
+        plans = method_plans(task, settings)
+        measurement = measure(settings, task, store=store) if measured else None
+    if with_data:
+        print_data(console, settings.data, task.dataset)
     print_plan(
         console,
-        _describe_plan(task, settings, compositions),
-        {name: c.stages for name, c in compositions.items()},
+        _describe_plan(task, settings, plans),
+        {n: planned_stages(own, task, settings.strategy) for n, own in plans.items()},
         task,
-        strategy=settings.strategy,
         noise=settings.hatch.noise,
         budget=budget_flops(task, settings, settings.members),
+        limit=settings.budget.limit,
     )
+    if measurement is not None:
+        print_measurement(console, measurement, plans, task, settings)
 
 
 def run(
@@ -153,8 +181,7 @@ def train_and_evaluate(
     console, started = console or Console(quiet=True), time.perf_counter()
     settings = with_function(settings, augmentation)
     multihost.check_same("the settings", digest(settings))
-    if settings.log.tensorboard:
-        multihost.run_on_host0(named_as_fields(LOG)(check_tensorboard))
+    multihost.run_on_host0(lambda: check_event_files(settings))
     owner, interruption = run_folder.RunLock(workdir, command), Interruption()
     with contextlib.ExitStack() as stack:
         stack.callback(owner.release)
@@ -178,8 +205,7 @@ def train_and_evaluate(
         budget = plan_budget(settings, task, workdir, store, started=started)
         compositions = method_plans(task, budget.settings)
         check_memory((s for c in compositions.values() for s in c.stages), task)
-        for sentence in remarks_on_classes(task):
-            _log.info("%s", sentence)
+        _log_remarks(task, settings, compositions)
         # Written to only now that all that could be refused was looked at.
         multihost.run_on_host0(lambda: _begin(owner, workdir, settings, described))
         budget.keep(workdir)
@@ -190,16 +216,31 @@ def train_and_evaluate(
             outcomes = _train_methods(
                 task, ood_images, budget.settings, compositions, kept, context
             )
-        results = {
-            "name": name,
-            "provenance": provenance(command, device_name()) | _changes(workdir),
-            "data": describe_data(settings, task),
-            "plan": _describe_plan(task, settings, compositions),
-            **outcomes._asdict(),
-        }
-        results = files.without_nonfinite(results)
+        results = _results(
+            name, command, workdir, settings, task, compositions, outcomes
+        )
         multihost.run_on_host0(lambda: owner.finish(results))
     return results
+
+
+def _results(
+    name: str,
+    command: str,
+    workdir: Path,
+    settings: Settings,
+    task: Task,
+    plans: Mapping[str, MethodPlan],
+    outcomes: Outcomes,
+) -> dict[str, Any]:
+    """The content of `results.json`."""
+    found = {
+        "name": name,
+        "provenance": provenance(command, device_name()) | _changes(workdir),
+        "data": describe_data(settings, task),
+        "plan": _describe_plan(task, settings, plans),
+        **outcomes._asdict(),
+    }
+    return files.without_nonfinite(found)
 
 
 def _context(
@@ -316,6 +357,25 @@ def _train_methods(
     assert context.workdir is not None
     compared = functools.partial(outcomes.compared, context.workdir)
     return Outcomes(*multihost.run_on_host0(compared))
+
+
+def _remarks_on_costs(
+    task: Task, settings: Settings, plans: Mapping[str, MethodPlan]
+) -> list[str]:
+    """Sentences on MotherNets that cost more than they save."""
+    strategy = settings.strategy
+    shown = {n: planned_stages(own, task, strategy) for n, own in plans.items()}
+    return remarks_on_costs(shown)
+
+
+def _log_remarks(
+    task: Task, settings: Settings, plans: Mapping[str, MethodPlan]
+) -> None:
+    """Logs what a reader of the plan should know before hours are spent on it."""
+    for sentence in remarks_on_classes(task):
+        _log.info("%s", sentence)
+    for sentence in _remarks_on_costs(task, settings, plans):
+        _log.warning("%s", sentence)
 
 
 def _describe_plan(

@@ -1,4 +1,4 @@
-"""Refuse stages that no device could hold, finish or learn, before writing."""
+"""Refuse what this machine could not hold, finish, learn or record, before writing."""
 
 import math
 from collections.abc import Iterable
@@ -12,9 +12,11 @@ from mothernets_jax.architectures.costs import (
     num_params,
 )
 from mothernets_jax.architectures.operations import Weight
+from mothernets_jax.config.settings import Settings
 from mothernets_jax.runtime.devices import memory_bytes
 from mothernets_jax.stages.stage import Stage
 from mothernets_jax.stages.task import Task, steps_per_epoch
+from mothernets_jax.storage import event_files
 from mothernets_jax.utils.messages import short_repr
 
 MOST_STEPS = 100_000_000  # of a stage; each has a learning rate in memory
@@ -30,6 +32,18 @@ def check_precision() -> None:
         raise ValueError(
             "JAX_ENABLE_X64 is set: expected it to be unset, as networks train on "
             "numbers of 32 bits or fewer, which those of 64 do not mix with"
+        )
+
+
+def check_event_files(settings: Settings) -> None:
+    """Raises ValueError where event files are wanted and TensorBoard is missing."""
+    missing = event_files.why_unavailable() if settings.log.tensorboard else ""
+    if missing:
+        raise ValueError(
+            "config.log.tensorboard is True, for which TensorBoard is needed, and it "
+            f"cannot be imported ({missing}): pip install -r "
+            "requirements-tensorboard.txt. To do without: "
+            "--config.log.tensorboard=False"
         )
 
 

@@ -13,6 +13,7 @@ from mothernets_jax.config.field_names import DATA, OOD_DATA, TASK, named_as_fie
 from mothernets_jax.config.settings import Settings
 from mothernets_jax.data import Dataset, identity, run_record, statistics
 from mothernets_jax.runs.provenance import random_numbers, versions
+from mothernets_jax.runs.read_data import read_dataset
 from mothernets_jax.runtime import multihost
 from mothernets_jax.runtime.devices import compute_dtype, memory_bytes
 from mothernets_jax.stages.task import Task, make_task
@@ -93,7 +94,7 @@ def check_finished(
         run_record.warn_of_no_record(workdir)
         return
     try:
-        dataset = _read_dataset(settings) if dataset is None else dataset
+        dataset = read_dataset(settings, memory_bytes()) if dataset is None else dataset
         ood_images = _read_ood_images(settings, dataset.input_shape)
     except (ValueError, OSError) as error:
         _log.warning("The data of the run in %s cannot be checked: %s", workdir, error)
@@ -121,7 +122,7 @@ def _read_task(
             f"config.train.batch_size is {batch_size}: expected a multiple of {count}, "
             "the number of hosts that a batch is divided among"
         )
-    dataset = _read_dataset(settings) if dataset is None else dataset
+    dataset = read_dataset(settings, memory_bytes()) if dataset is None else dataset
     statistics.check_copies(dataset)
     return make_task(
         dataset,
@@ -134,23 +135,6 @@ def _read_task(
         stream_workers=settings.data.workers,
         augment=settings.data.augment,
         function=augmentation,
-    )
-
-
-@named_as_fields(DATA)
-def _read_dataset(settings: Settings) -> Dataset:
-    return data.load(
-        settings.data.name,
-        directory=settings.data.dir,
-        fold=settings.data.fold,
-        train_examples=settings.data.train_examples,
-        validation_fraction=settings.data.validation_fraction,
-        calibration_fraction=settings.data.calibration_fraction,
-        test_fraction=settings.data.test_fraction,
-        image_size=settings.data.image_size,
-        crop=settings.data.crop,
-        resize=settings.data.resize,
-        memory_bytes=int(settings.data.memory_share * memory_bytes()),
     )
 
 

@@ -1,6 +1,7 @@
 """The plans of all methods of a run, checked against what devices can do."""
 
-from mothernets_jax.config.settings import Settings
+from mothernets_jax.architectures.costs import train_flops
+from mothernets_jax.config.settings import Recipe, Settings
 from mothernets_jax.methods import METHODS
 from mothernets_jax.runs.limits import (
     check_batch_norm,
@@ -8,8 +9,14 @@ from mothernets_jax.runs.limits import (
     check_precision,
     check_steps,
 )
-from mothernets_jax.stages.stage import MethodPlan
-from mothernets_jax.stages.task import Task
+from mothernets_jax.runs.planned_stages import PlannedStage
+from mothernets_jax.stages.stage import (
+    MethodPlan,
+    Stage,
+    planned_flops,
+    strategy_without_trial,
+)
+from mothernets_jax.stages.task import Task, epoch_images
 
 
 def method_plans(task: Task, settings: Settings) -> dict[str, MethodPlan]:
@@ -34,3 +41,41 @@ def method_plans(task: Task, settings: Settings) -> dict[str, MethodPlan]:
     check_steps(stages, task)
     check_batch_norm(stages, task)
     return plans
+
+
+def planned_stages(plan: MethodPlan, task: Task, strategy: str) -> list[PlannedStage]:
+    """The stages of a method as a plan shows them.
+
+    Args:
+        plan: the method's stages and members.
+        task: the task that they work on.
+        strategy: the setting `strategy`: how members are stepped together.
+    """
+    mothers = {
+        stage.label: stage.recipe
+        for stage in plan.stages
+        if plan.clusters and stage.members == (stage.label,)
+    }
+    shown = []
+    for stage in plan.stages:
+        mother = next((name for name in stage.needs if name in mothers), "")
+        scratch = _scratch_flops(stage, task, mothers[mother]) if mother else 0.0
+        shown.append(
+            PlannedStage(
+                stage.name,
+                stage.members,
+                strategy_without_trial(strategy, stage) or "timed",
+                stage.recipe.epochs,
+                planned_flops(stage, task),
+                mother,
+                scratch,
+            )
+        )
+    return shown
+
+
+def _scratch_flops(stage: Stage, task: Task, recipe: Recipe) -> float:
+    """Training FLOPs of a stage's members from scratch, by their MotherNet's recipe."""
+    of_image = train_flops(stage.architecture, task.input_shape, task.num_classes)
+    images = epoch_images(recipe, task) * recipe.epochs
+    return images * len(stage.members) * of_image

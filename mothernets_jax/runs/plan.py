@@ -1,22 +1,27 @@
-"""Describe and print a run's plan: clusters, inheritance, stages and FLOPs."""
+"""Describe and print a run's plan: clusters, inheritance, stages and FLOPs; no JAX."""
 
 import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rich.console import Console, Group
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from mothernets_jax.architectures import Architecture, named_units
-from mothernets_jax.architectures.costs import num_params, train_flops
+from mothernets_jax.architectures.costs import num_params
 from mothernets_jax.data.statistics import class_counts
 from mothernets_jax.growth.clustering import Cluster
 from mothernets_jax.growth.mothernet import matched_units, obstacle
-from mothernets_jax.methods.mothernets import mothernet_name
+from mothernets_jax.methods.hatched_recipes import mothernet_name
 from mothernets_jax.metrics.class_balance import class_remarks
-from mothernets_jax.stages.stage import Stage, planned_flops, strategy_without_trial
-from mothernets_jax.stages.task import Task, steps_per_epoch
+from mothernets_jax.runs.planned_stages import (
+    PlannedStage,
+    costs,
+    remarks_on_costs,
+    stages_table,
+)
+from mothernets_jax.stages.amounts import TaskData
 
 
 def growth(mother: Architecture, member: Architecture) -> dict[str, int]:
@@ -44,7 +49,7 @@ def growth(mother: Architecture, member: Architecture) -> dict[str, int]:
 
 
 def describe_clusters(
-    clusters: Sequence[Cluster], members: Mapping[str, Architecture], task: Task
+    clusters: Sequence[Cluster], members: Mapping[str, Architecture], task: TaskData
 ) -> dict[str, Any]:
     """Clusters, their MotherNets and what each member inherits, as plain values."""
 
@@ -100,12 +105,12 @@ def _apart(mothernets: Mapping[str, Architecture]) -> list[str]:
 def print_plan(
     console: Console,
     clusters: Mapping[str, Any],
-    stages: Mapping[str, Sequence[Stage]],
-    task: Task,
+    stages: Mapping[str, Sequence[PlannedStage]],
+    task: TaskData,
     *,
-    strategy: str,
     noise: float,
     budget: float | None,
+    limit: str = "",
 ) -> None:
     """Prints a run's clusters, stages and FLOPs.
 
@@ -113,11 +118,11 @@ def print_plan(
         console: the console to print to.
         clusters: the description from `describe_clusters`.
         stages: each method's stages, by method.
-        task: the task with the data set and the devices.
-        strategy: the setting `strategy`: how members are stepped together.
+        task: the task with the data set.
         noise: standard deviation of the noise after hatching, for the remark on
             members that would otherwise begin as equals.
         budget: training FLOPs that each method may spend; None without one.
+        limit: the budget as text where its epochs are not known yet.
     """
     for note in task.dataset.notes:
         console.print(f"data: {note}\n", soft_wrap=True, highlight=False, markup=False)
@@ -136,11 +141,20 @@ def print_plan(
     for cluster in clusters["clusters"]:
         console.print(_cluster_table(cluster))
         console.print(_remark_on_equals(cluster, noise))
-    console.print(_stages_table(stages, task, strategy))
-    console.print(_costs(stages, task, budget))
+    console.print(stages_table(stages))
+    console.print(costs(stages, budget))
+    if limit:
+        sentence = (
+            f"The budget of {limit} becomes epochs when the run begins, by timing a "
+            "few steps; until then the plan is the one without a budget. "
+            "`mothernets plan --measure` times them now."
+        )
+        console.print(Text(sentence, style="yellow"))
+    for sentence in remarks_on_costs(stages):
+        console.print(Text(sentence, style="yellow"))
 
 
-def remarks_on_classes(task: Task) -> list[str]:
+def remarks_on_classes(task: TaskData) -> list[str]:
     """Sentences on classes of unequal size or without images; empty if all is well."""
     return class_remarks(task.dataset.class_names, class_counts(task.dataset))
 
@@ -197,59 +211,4 @@ def _remark_on_equals(cluster: Mapping[str, Any], noise: float) -> Text:
         f"No layer of {' / '.join(equals)} widens, so these begin as the same network; "
         f"only {parted} part them.\n",
         style="yellow",
-    )
-
-
-def _stages_table(
-    stages: Mapping[str, Sequence[Stage]], task: Task, strategy: str
-) -> Table:
-    table = Table(title="stages", title_justify="left", title_style="bold")
-    for heading in ("method", "stepped together"):
-        table.add_column(heading, overflow="fold")
-    table.add_column("strategy")
-    for heading in ("epochs", "training FLOPs"):
-        table.add_column(heading, justify="right")
-    for method, listed in stages.items():
-        for stage in listed:
-            table.add_row(
-                method,
-                ", ".join(stage.members),
-                strategy_without_trial(strategy, stage) or "timed",
-                str(stage.recipe.epochs),
-                f"{planned_flops(stage, task):.2e}",
-            )
-        table.add_section()
-    return table
-
-
-def _costs(
-    stages: Mapping[str, Sequence[Stage]], task: Task, budget: float | None
-) -> Group:
-    """Each method's FLOPs, against its budget or its members' training from scratch."""
-    lines = []
-    for method, listed in stages.items():
-        flops = sum(planned_flops(stage, task) for stage in listed)
-        lines.append(Text(f"{method}: {flops:.2e} training FLOPs", style="bold"))
-        if budget:  # in whole epochs, so that some of it is left
-            lines[-1].append(f", {flops / budget:.0%} of the budget")
-        elif method == "mothernets":
-            scratch = _scratch_flops(listed, task)
-            lines[-1].append(
-                f", {flops / scratch:.0%} of training every member from scratch "
-                f"({scratch:.2e})"
-            )
-    return Group(*lines)
-
-
-def _scratch_flops(stages: Sequence[Stage], task: Task) -> float:
-    """Training FLOPs of a MotherNets ensemble's members by the MotherNets' recipe."""
-    recipe = stages[0].recipe
-    images = steps_per_epoch(recipe, task) * recipe.batch_size * recipe.epochs
-    mothers = {stage.label for stage in stages if stage.members == (stage.label,)}
-    return sum(
-        images
-        * len(stage.members)
-        * train_flops(stage.architecture, task.input_shape, task.num_classes)
-        for stage in stages
-        if stage.label not in mothers
     )

@@ -12,6 +12,12 @@ from mothernets_jax.config.settings import Recipe
 from mothernets_jax.data import Dataset
 from mothernets_jax.ensembles.prediction import filled_size
 from mothernets_jax.runtime.devices import Device
+from mothernets_jax.stages.amounts import (
+    average_flops,
+    epoch_images,
+    statistics_steps,
+    steps_per_epoch,
+)
 from mothernets_jax.training.augment import pad_for_crops
 from mothernets_jax.training.augmentations.batch import Transform
 from mothernets_jax.training.augmentations.own import Function
@@ -19,13 +25,22 @@ from mothernets_jax.training.augmentations.transforms import (
     check_transforms,
     make_transforms,
 )
-from mothernets_jax.training.averaging import STATISTICS_STEPS
 from mothernets_jax.training.coupling import Independent
 from mothernets_jax.training.losses import CrossEntropy
 from mothernets_jax.training.member_step import TrainingData
 from mothernets_jax.training.optim import OPTIMIZERS
 from mothernets_jax.training.step_spec import Augmentation, Coupling, Loss, StepSpec
 from mothernets_jax.utils.argument_errors import Argument, ArgumentError
+
+__all__ = [
+    "Task",
+    "average_flops",
+    "epoch_images",
+    "make_task",
+    "statistics_steps",
+    "step_spec",
+    "steps_per_epoch",
+]
 
 # The most and the fewest images that are evaluated at a time.
 EVALUATION_BATCH = 512
@@ -155,29 +170,6 @@ def _checked_transforms(
     dtype = images.dtype if isinstance(images, np.ndarray) else np.dtype(np.uint8)
     check_transforms(transforms, (batch_size, *dataset.input_shape), dtype)
     return transforms
-
-
-def steps_per_epoch(recipe: Recipe, task: Task) -> int:
-    """Number of whole batches in the training split; an epoch leaves out the rest."""
-    return len(task.dataset.train_labels) // recipe.batch_size
-
-
-def epoch_images(recipe: Recipe, task: Task) -> int:
-    """Number of images that a network sees in an epoch."""
-    return steps_per_epoch(recipe, task) * recipe.batch_size
-
-
-def statistics_steps(recipe: Recipe, task: Task) -> int:
-    """Number of batches on which the statistics of an average are estimated."""
-    return min(STATISTICS_STEPS, steps_per_epoch(recipe, task))
-
-
-def average_flops(task: Task, recipe: Recipe, architecture: Architecture) -> float:
-    """FLOPs of estimating the statistics of one network's average; 0 without one."""
-    if recipe.average == "none":
-        return 0.0
-    images = statistics_steps(recipe, task) * recipe.batch_size
-    return images * forward_flops(architecture, task.input_shape, task.num_classes)
 
 
 def step_spec(

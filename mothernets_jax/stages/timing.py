@@ -71,11 +71,10 @@ def time_stage(
     refers_to = stage.spec.loss.reference
     reference = None if refers_to is None else _stand_in(refers_to, task)
     states = [blank_state(variables, stage.spec) for _ in stage.members]
-    with_programs: tuple[Any, ...] = (stage, task, states)
     chosen = choose_strategy(
-        strategy, *with_programs, executables, memory, reference=reference
+        strategy, stage, task, states, executables, memory, reference
     )
-    trainer = GroupTrainer(*with_programs, chosen, executables, reference)
+    trainer = GroupTrainer(stage, task, states, chosen, executables, reference)
     seconds = trainer.seconds_per_step(_CALL_SECONDS)
     epoch = _median_seconds(lambda: _empty_epoch(trainer, stage, task))
     return StageTiming(chosen, seconds, epoch, evaluation, _peak_bytes(trainer, task))

@@ -11,6 +11,7 @@ import errno
 import os
 import re
 import shutil
+import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,9 @@ from mothernets_jax.utils.messages import is_utf8, short_repr
 _RECORD = "record.json"
 _VARIABLES = "variables"
 _MANIFEST = "manifest.ocdbt"
+# Orbax numbers the saves of a process in one place, and makes the folders of those with
+# the newest number: of two saves at once, one may wait for its folders for ever.
+_SAVING = threading.Lock()
 _SYSTEM_ERROR = re.compile(r"os_error_code='([0-9]+)'")  # as TensorStore writes it
 
 
@@ -63,7 +67,7 @@ def save(folder: Path, variables: Mapping[str, Any], record: Mapping[str, Any]) 
     files.make_folder(folder)
     arrays = folder / _VARIABLES
     if jax.tree.leaves(dict(variables)):  # Orbax refuses to save nothing
-        with _named_by_the_system(folder), _checkpointer() as checkpointer:
+        with _SAVING, _named_by_the_system(folder), _checkpointer() as checkpointer:
             checkpointer.save(arrays, jax.device_get(dict(variables)))
         for path in (*arrays.rglob("*"), arrays):
             files.sync(path)

@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Any
 
 from mothernets_jax.storage import files, links
-from mothernets_jax.utils.argument_errors import ArgumentError, Assignment
 
 # Imported when first needed.
 _EVENTS = "tensorboard.compat.proto.event_pb2"
@@ -39,24 +38,14 @@ _TAGS = {
 }
 
 
-def check_tensorboard() -> None:
-    """Refuses to write event files where TensorBoard is not installed.
-
-    Raises:
-        ValueError: it cannot be imported; the message says how to install it, or how to
-            do without.
-    """
+def why_unavailable() -> str:
+    """The reason why TensorBoard cannot be imported, in words; empty where it can."""
     try:
         for name in ("tensorboard", _EVENTS, _SUMMARIES, _WRITER):
             import_module(name)
     except ImportError as error:
-        raise ArgumentError(
-            "event files are to be written, for which TensorBoard is needed, and it "
-            f"cannot be imported ({error}): pip install -r "
-            "requirements-tensorboard.txt. To do without: ",
-            Assignment("tensorboard"),
-            "=False",
-        ) from error
+        return str(error)
+    return ""
 
 
 class EventFiles:

@@ -9,6 +9,7 @@ import pytest
 
 from mothernets_jax import data
 from mothernets_jax.config import field_names
+from mothernets_jax.config.budget_limit import parse_limit
 from mothernets_jax.config.field_names import DATA, OOD_DATA, named_as_fields
 from mothernets_jax.config.settings import Settings
 from mothernets_jax.growth.clustering import cluster
@@ -23,7 +24,7 @@ from mothernets_jax.utils.argument_errors import (
 
 PACKAGE = Path(__file__).parents[2] / "mothernets_jax"
 # Settings are the arguments of `config/`, `methods/` and `runs/`; `report/` shows them.
-OF_SETTINGS = {"config", "methods", "runs", "report"}
+OF_SETTINGS = {"config", "methods", "runs", "report", "cli"}
 # A command of its own, whose help explains how a run finds what it has prepared.
 COMMANDS = {"data/prepare.py"}
 
@@ -63,6 +64,7 @@ TABLES = {
     "DATA": [data.load],
     "OOD_DATA": [data.load, data.load_ood_images],
     "TASK": [make_task, data.load],  # streamed images: for want of memory_bytes
+    "BUDGET": [parse_limit],
     "BRANCHES": [first_of_branches],
     "CLUSTERS": [cluster],
 }

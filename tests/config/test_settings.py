@@ -394,6 +394,7 @@ OTHERS = {
     "mother__cycles": 2,
     "mother__budget_share": 0.25,
     "budget__epochs": 7.5,
+    "budget__limit": "5min",
     "budget__reference": "A",
     "distillation__temperature": 2.0,
     "distillation__share": 0.75,
@@ -445,6 +446,7 @@ def as_before(settings):
         "train": ("class_weights", "optimizer", "average", "average_epochs"),
         "mother": ("average",),
         "hatch": ("average", "average_epochs", "growth", "layout"),
+        "budget": ("limit",),
         "snapshot": ("average",),
         "fge": ("average",),
     }
@@ -477,7 +479,11 @@ def test_the_digest_knows_resizing_where_images_are_resized():
     assert digest(make(**crops)) == digest(make(**crops, data__resize="stretch"))
 
 
-@pytest.mark.parametrize("changes", [{}, OTHERS | {"min_shared": None}], ids=len)
+# Of these pairs a run has one.
+TOGETHER = OTHERS | {"min_shared": None, "budget__epochs": None}
+
+
+@pytest.mark.parametrize("changes", [{}, TOGETHER], ids=len)
 def test_json_holds_all_and_makes_the_same_settings(changes):
     settings = make(**changes)
     text = json.dumps(settings.to_json())

@@ -16,10 +16,14 @@ FLOORS = [
     "growth training.augmentations",
     "training report.plots",
     "ensembles",
-    "config __init__",
+    "config",
     "stages report",
     "methods",
-    "runs",
+    "runs experiments",
+    "api",
+    "cli sklearn",
+    "__init__",
+    "__main__",
 ]
 FLOOR = {name: floor for floor, names in enumerate(FLOORS) for name in names.split()}
 ABOVE = {"launch", "configs", "tests", "benchmarks"}
@@ -30,7 +34,9 @@ JAX_FREE = """
     architectures.costs presets growth.mothernet growth.alignment growth.best_alignment
     growth.clustering growth.shared_parameters training.schedules config data metrics
     ensembles.combine ensembles.weighting ensembles.summary storage.files
-    storage.metrics_log runtime.progress runtime.logs report
+    storage.metrics_log runtime.progress runtime.logs report __init__ experiments
+    stages.amounts methods.__init__ methods.budget methods.hatched_recipes runs.outline
+    cli __main__
 """.split()
 JAX = {"jax", "jaxlib", "flax", "optax", "chex", "orbax"}
 
@@ -130,6 +136,20 @@ def test_jax_free_modules_load_without_jax():
                 chains.append([*chain, target])
 
 
+def test_estimators_of_scikit_learn_are_loaded_by_the_classifier_alone():
+    chains = [["mothernets_jax.__init__"]]
+    seen = set()
+    while chains:
+        chain = chains.pop()
+        for target in imports(chain[-1], lazy=False):
+            assert target.split(".")[0] != "sklearn", " -> ".join([*chain, target])
+            if target in FILES and target not in seen:
+                seen.add(target)
+                chains.append([*chain, target])
+    found = imports("mothernets_jax.sklearn", lazy=False)
+    assert any(target.startswith("sklearn.") for target in found)
+
+
 def test_files_and_functions_are_short():
     long = set()
     for name, path in FILES.items():
@@ -153,7 +173,8 @@ def test_tests_mirror_the_folders():
     """Each file of tests is about a folder; laws cross them, faults are injected."""
     folders = {name.split(".")[0] for name in FLOOR if name != "__init__"}
     for path in (ROOT / "tests").rglob("test_*.py"):
-        folder = path.relative_to(ROOT / "tests").parts[0]
+        part = path.relative_to(ROOT / "tests").parts[0]
+        folder = part.removeprefix("test_").removesuffix(".py")  # or a file at the top
         assert folder in folders | {"laws", "faults"}, path
 
 

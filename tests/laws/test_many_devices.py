@@ -32,8 +32,8 @@ def test_eight_devices_learn_what_one_learns(eight):
     for trained in eight["trained"]:
         assert trained["difference"] < 1e-4, trained
         assert trained["learned"] > 0.1  # the control: there was something to compare
-    # Plain, bagged, plain, taught, branching.
-    assert [t["members"] for t in eight["trained"]] == [2, 2, 3, 2, 3]
+    # Plain, bagged, plain, taught, branching, mixed.
+    assert [t["members"] for t in eight["trained"]] == [2, 2, 3, 2, 3, 2]
 
 
 @pytest.mark.extras
@@ -42,8 +42,8 @@ def test_eight_devices_learn_from_a_stream_what_one_learns():
     for trained in found["trained"]:
         assert trained["difference"] < 1e-4, trained
         assert trained["learned"] > 0.1
-    # Plain, taught, branching.
-    assert [t["members"] for t in found["trained"]] == [2, 2, 2]
+    # Plain, taught, branching, mixed.
+    assert [t["members"] for t in found["trained"]] == [2, 2, 2, 2]
 
 
 def test_members_never_talk_to_each_other(eight):

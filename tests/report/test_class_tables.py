@@ -169,7 +169,6 @@ def test_the_plan_names_unequal_classes(kept):
         plan,
         {},
         task,
-        strategy="loop",
         noise=0.0,
         budget=None,
     )

@@ -194,6 +194,7 @@ def test_an_interrupted_mending_is_gone_on_with(finished_runs, copy, monkeypatch
 LINKS = [".lock", "config.json", "results.json", ".results.sha256", "data.json"]
 LINKS += ["metrics.jsonl", "strategies.json", "report.html", "plots", "stages"]
 LINKS += ["ensembles", "ensembles/full_data", "stages/*", "test_scores"]
+LINKS += ["tensorboard"]
 
 
 @pytest.mark.parametrize("state", ["finished", "stopped"])

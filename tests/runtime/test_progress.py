@@ -141,3 +141,23 @@ def test_stages_side_by_side_have_a_bar_each():
 def test_nothing_to_train_is_no_error(terminal):
     with RunProgress(0.0, make_console(terminal=terminal)) as progress:
         progress.message("everything is done")
+
+
+@pytest.mark.parametrize("width", [60, 80, 100, 200])
+def test_bars_and_times_are_whole_however_long_the_texts(width):
+    console = Console(file=io.StringIO(), force_terminal=True, width=width)
+    progress = RunProgress(10.0, console)
+    progress.start_stage("mothernets-mothernet_1-V16A_1-V16A_2", 10)
+    progress.work(4.0)
+    progress.advance(
+        "mothernets-mothernet_1-V16A_1-V16A_2",
+        3,
+        10,
+        "loss 0.003, training error 0.0%, validation error 1.7%, 52,943 images/s",
+    )
+    shown = Console(file=io.StringIO(), width=width)
+    shown.print(progress._bars.get_renderable())
+    run, stage = shown.file.getvalue().splitlines()
+    assert run.startswith("run ") and " 40% " in run and "━" in run
+    assert stage.startswith("mother") and " 10% " in stage and "loss" in stage
+    assert run.count("0:00:00 left -:--:--") == stage.count("left") == 1

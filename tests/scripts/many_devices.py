@@ -28,6 +28,7 @@ from mothernets_jax.runtime.compilation import Executables, ProgramStore
 from mothernets_jax.stages.stage import Stage, Start
 from mothernets_jax.stages.task import make_task, step_spec
 from mothernets_jax.stages.trainer import GroupTrainer
+from mothernets_jax.training.augmentations.transforms import make_transforms
 from mothernets_jax.training.branching_step import SharedTrunk, first_of_branches
 from mothernets_jax.training.epoch_inputs import (
     MemberKeys,
@@ -74,6 +75,18 @@ def make_problem(flip="random", crop_padding=1):
         seed=0,
         batch_size=BATCH,
     )
+
+
+def with_transforms(task):
+    """The same task with augmentations that draw for a whole batch, and mix it."""
+
+    def darker(key, images):
+        factors = jax.random.uniform(key, (len(images), 1, 1, 1))
+        return (images * factors).astype(images.dtype)
+
+    own = f"own:darker:{'0' * 16} + randaugment(1, 5) + mixup(0.5)"
+    transforms = make_transforms(own, darker)
+    return task._replace(augmentation=task.augmentation._replace(transforms=transforms))
 
 
 def streamed(task):
@@ -178,6 +191,7 @@ def main():
         (3, "vmap", alternating, {}),
         (2, "loop", plain, taught),
         (3, "unroll", plain, branching),
+        (2, "vmap", with_transforms(plain), {}),
     )
     if "streamed" in sys.argv:  # which needs grain
         stream, _ = streamed(varied)
@@ -185,6 +199,7 @@ def main():
             (2, "vmap", stream, {}),
             (2, "loop", stream, taught),
             (2, "vmap", stream, branching),
+            (2, "vmap", with_transforms(stream), {}),
         )
     for members, strategy, task_of, of_stage in cases:
         assert strategy in STRATEGIES

@@ -7,6 +7,7 @@ import json
 import os
 import resource
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import jax
@@ -360,3 +361,17 @@ def test_nothing_is_pickled(folder):
             elif isinstance(node, ast.keyword) and node.arg == "allow_pickle":
                 assert getattr(node.value, "value", None) is False, path
             assert not names & {"pickle", "cloudpickle", "dill", "joblib", "shelve"}
+
+
+def test_threads_can_save_at_once(tmp_path):
+    kernels = {f"stage{i}": np.full(4, float(i), np.float32) for i in range(8)}
+
+    def save(name):
+        checkpoints.save(tmp_path / name, {"a": {"kernel": kernels[name]}}, {})
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(save, kernels))
+    for name, kernel in kernels.items():
+        template = shapes({"a": {"kernel": jnp.asarray(kernel)}})
+        found = restore(tmp_path / name, template)
+        np.testing.assert_array_equal(found["a"]["kernel"], kernel)

@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from mothernets_jax.storage import links
-from mothernets_jax.storage.event_files import EventFiles, check_tensorboard
+from mothernets_jax.storage.event_files import EventFiles, why_unavailable
 
 TIME = "2026-03-01T12:00:00.250+00:00"
 SECONDS = 1772366400.25  # date -ud 2026-03-01T12:00:00 +%s
@@ -154,7 +154,11 @@ def test_no_link_is_followed(tmp_path):
     assert own.read_text() == "precious"
 
 
-def test_without_tensorboard_it_is_told_how_to_install_it(monkeypatch):
+def test_it_is_told_why_there_is_no_tensorboard(monkeypatch):
     monkeypatch.setitem(sys.modules, "tensorboard", None)
-    with pytest.raises(ValueError, match=r"requirements-tensorboard\.txt.*=False"):
-        check_tensorboard()
+    assert "tensorboard" in why_unavailable()
+
+
+@pytest.mark.extras
+def test_there_is_a_tensorboard():
+    assert why_unavailable() == ""

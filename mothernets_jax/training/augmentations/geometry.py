@@ -77,5 +77,10 @@ def warp(image: jax.Array, matrix: jax.Array) -> jax.Array:
     return jnp.where(inside[..., None], shown, jnp.asarray(OUTSIDE, image.dtype))
 
 
-def _matrix(xy=0.0, x=0.0, yx=0.0, y=0.0) -> jax.Array:
+def _matrix(
+    xy: jax.typing.ArrayLike = 0.0,
+    x: jax.typing.ArrayLike = 0.0,
+    yx: jax.typing.ArrayLike = 0.0,
+    y: jax.typing.ArrayLike = 0.0,
+) -> jax.Array:
     return jnp.array([[1.0, xy, x], [yx, 1.0, y]])

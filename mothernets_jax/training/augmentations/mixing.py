@@ -36,7 +36,7 @@ class Mixup:
     def __call__(self, key: jax.Array, batch: Batch, batch_axis: str | None) -> Batch:
         """Mixes a batch; see `batch.Transform`."""
         share_key, order_key = jax.random.split(key)
-        share = jax.random.beta(share_key, self.alpha, self.alpha)
+        share = draw_share(share_key, self.alpha)
         others = draw_partners(order_key, batch, batch_axis)
         images = mean_of_two(batch.images, others.images, share)
         return Batch(images, batch.labels, Partners(others.labels, share))
@@ -59,15 +59,23 @@ class CutMix:
     def __call__(self, key: jax.Array, batch: Batch, batch_axis: str | None) -> Batch:
         """Mixes a batch; see `batch.Transform`."""
         share_key, place_key, order_key = jax.random.split(key, 3)
-        share = jax.random.beta(share_key, self.alpha, self.alpha)
+        share = draw_share(share_key, self.alpha)
         height, width = batch.images.shape[1:3]
-        sizes = jnp.array([height, width])
-        centre = jax.random.randint(place_key, (2,), 0, sizes)
+        places = jax.random.uniform(place_key, (2,)) * jnp.array([height, width])
+        centre = places.astype(int)
         box = box_of(share, centre, height, width)
         others = draw_partners(order_key, batch, batch_axis)
         images = jnp.where(box[None, ..., None], others.images, batch.images)
         own_share = 1 - box.mean(dtype=share.dtype)
         return Batch(images, batch.labels, Partners(others.labels, own_share))
+
+
+def draw_share(key: jax.Array, alpha: float) -> jax.Array:
+    """A share of the beta distribution of two equal parameters, scalar.
+
+    Both gamma variates are drawn at once, and so compiled once.
+    """
+    return jax.nn.softmax(jax.random.loggamma(key, alpha, (2,)))[0]
 
 
 def draw_partners(key: jax.Array, batch: Batch, batch_axis: str | None) -> Batch:
@@ -88,6 +96,7 @@ def mean_of_two(
         others: the same, of the partners.
         share: weight of `images`, 0 to 1, scalar.
     """
+    share = jnp.asarray(share)
     mixed = share * images + (1 - share) * others
     if jnp.issubdtype(images.dtype, jnp.integer):
         mixed = jnp.round(mixed)

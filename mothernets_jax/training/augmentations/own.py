@@ -7,6 +7,7 @@ import dataclasses
 import importlib.util
 from collections.abc import Callable
 from pathlib import Path
+from typing import cast
 
 import jax
 
@@ -80,7 +81,7 @@ def load_function(part: OfFile) -> Own:
             f" names {part.function} in {part.path}, which is {found}: expected a "
             "function (key, images) -> images",
         )
-    return Own(part.function, part.digest, function)
+    return Own(part.function, part.digest, cast(Function, function))
 
 
 def check_function(own: Own, images: jax.ShapeDtypeStruct, key: jax.Array) -> None:

@@ -196,7 +196,7 @@ def _describe_array(value: Any, path: str) -> str:
     if _is_jax_array(value):
         import jax
 
-        if jax.dtypes.issubdtype(value.dtype, jax.dtypes.prng_key):
+        if jax.numpy.issubdtype(value.dtype, jax.dtypes.prng_key):
             value = jax.random.key_data(value)
     array = np.asarray(value)
     if array.dtype.hasobject:

@@ -9,7 +9,7 @@ import pytest
 from step_specs import OPTIMIZER, plain_spec
 from tiny_stages import make_dataset
 
-from mothernets_jax.architectures import mlp
+from mothernets_jax.architectures import mlp, parse
 from mothernets_jax.methods.distillation import DistillationLoss
 from mothernets_jax.models.variables import init
 from mothernets_jax.stages.task import make_task
@@ -31,6 +31,7 @@ from mothernets_jax.training.member_step import (
     draw,
     new_state,
 )
+from mothernets_jax.training.statistics import make_statistics
 from mothernets_jax.training.step_spec import Augmentation
 from mothernets_jax.utils.pytrees import unstack
 
@@ -53,7 +54,7 @@ def augmentation(text, crop_padding=0):
 
 EVERYTHING = f"own:darker:{'0' * 16} + randaugment(1, 5) + mixup(0.5)"
 CASES = {
-    "all": (EVERYTHING, {}),
+    "own": (f"own:darker:{'0' * 16} + randaugment(1, 5)", {}),
     "cutmix": ("cutmix", {"loss": DistillationLoss(NETWORK, 4.0, 0.5)}),
     "branching": ("mixup", {"coupling": SharedTrunk(first_of_branches(NETWORK, 1))}),
 }
@@ -111,8 +112,31 @@ def test_all_strategies_learn_the_same(case):
     for found in trained[1:]:
         assert difference(found, trained[0]) < TOLERANCE
     # The control: without augmentation it is something else.
-    if case == "all":
+    if case == "own":
         assert difference(train("loop", ""), trained[0]) > 0.01
+
+
+def test_statistics_are_of_augmented_images():
+    """Those of images that all turn black, against those of black ones."""
+    network = parse("mlp 3; batch_norm")
+    state = init(network, jax.random.key(0), SHAPE, CLASSES)
+    state = {"params": state["params"], "sums": state["batch_stats"]}
+    state = jax.tree.map(lambda leaf: leaf[None], state)
+    rates = MemberRates(*(jnp.ones((1, STEPS)), *[jnp.ones(1)] * 3))
+    inputs = make_epoch_inputs(len(IMAGES), BATCH)
+    inputs = inputs(MemberKeys(*[KEYS[:1]] * 3), np.int32(0), rates)
+
+    def sums(images, transforms):
+        spec = plain_spec(network, Augmentation(0, "none", transforms))
+        data = TrainingData(images, jnp.asarray(LABELS), jnp.ones(1), jnp.ones(1))
+        add = make_statistics(spec, "loop")
+        return add(state, data, inputs, np.int32(0), np.int32(STEPS))["sums"]
+
+    black = Own("black", "0" * 16, lambda key, images: images * 0)
+    images = jnp.asarray(IMAGES)
+    found, plain = sums(images, (black,)), sums(images, ())
+    assert difference(found, sums(images * 0, ())) < TOLERANCE
+    assert difference(found, plain) > 0.01
 
 
 def drawn(text, key, crop_padding=0):

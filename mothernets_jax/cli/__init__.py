@@ -1,0 +1,1 @@
+"""The command `mothernets`: train, plan, report, compare and predict."""
