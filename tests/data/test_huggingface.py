@@ -10,6 +10,7 @@ import pytest
 from image_folders import CLASSES, random_pixels
 from PIL import Image
 
+from mothernets_jax import api
 from mothernets_jax.data.huggingface import is_huggingface
 from mothernets_jax.data.identity import describe
 from mothernets_jax.data.preparation import Preparation
@@ -234,3 +235,20 @@ def test_a_mistake_is_told(hf, how, options, message):
         )
     with pytest.raises(ValueError, match=message):
         Dataset.from_huggingface(own, **options)
+
+
+@pytest.mark.extras
+def test_train_takes_it(hf, tmp_path, monkeypatch):
+    def fake(settings, *, dataset, **_):
+        assert settings.data.name == "arrays" and settings.data.image_size == 4
+        assert dataset.streamed and dataset.input_shape == (4, 4, 3)
+        raise ValueError("enough")
+
+    monkeypatch.setattr(api, "train_and_evaluate", fake)
+    settings = {"data.image_size": 4, "data.memory_share": 0.0}
+    with pytest.raises(ValueError, match="enough"):
+        api.train(make(hf), settings=settings, workdir=tmp_path / "x", progress=False)
+    with pytest.raises(
+        ValueError, match="labels given, and data is Dataset, which has"
+    ):
+        api.train(make(hf), LABELS, workdir=tmp_path / "x", progress=False)
