@@ -62,7 +62,7 @@ def class_counts(dataset: Dataset) -> dict[str, list[int]]:
 def check_copies(dataset: Dataset) -> None:
     """Warns of images that are in two splits; refuses if half of the test images are.
 
-    Rows of features are neither: equal ones are told as information alone.
+    Equal rows of features are no fault: they are told as information alone.
 
     Copies of streamed training images are not looked for.
 
@@ -72,21 +72,23 @@ def check_copies(dataset: Dataset) -> None:
     Raises:
         ValueError: at least half of the test images are training images.
     """
-    _warn_of_validation_images_that_test(dataset)
+    # Rows of features may well be equal without being the same.
+    are_images = dataset.input_shape[:2] != (1, 1)
+    level = logging.WARNING if are_images else logging.INFO
+    _tell_of_validation_images_that_test(dataset, level)
     if isinstance(dataset.train_images, EncodedImages):
         return
     splits = dataset.validation_images, dataset.test_images
     validated, copies = _copies(dataset.train_images, *splits)
     if validated:
-        _log.warning(
+        _log.log(
+            level,
             "%s of %s validation images are training images, too, pixel for pixel: on "
             "these the validation error is too good. Remove them from either set.",
             f"{validated:,}",
             f"{len(dataset.validation_images):,}",
         )
     total = len(dataset.test_images)
-    # Rows of features may well be equal without being the same.
-    are_images = dataset.input_shape[:2] != (1, 1)
     if total and copies >= total / 2 and are_images:
         raise ValueError(
             f"{copies:,} of {total:,} test images are training images, too, pixel for "
@@ -96,7 +98,7 @@ def check_copies(dataset: Dataset) -> None:
         )
     if copies:
         _log.log(
-            logging.WARNING if are_images else logging.INFO,
+            level,
             "%s of %s test images are training images, too, pixel for pixel: on these "
             "the test error is too good. Remove them from either set, unless that is "
             "how the data set is published.",
@@ -105,11 +107,12 @@ def check_copies(dataset: Dataset) -> None:
         )
 
 
-def _warn_of_validation_images_that_test(dataset: Dataset) -> None:
-    """Warns of validation images that also test what was chosen on them."""
+def _tell_of_validation_images_that_test(dataset: Dataset, level: int) -> None:
+    """Tells of validation images that also test what was chosen on them."""
     (copies,) = _copies(dataset.validation_images, dataset.test_images)
     if copies:
-        _log.warning(
+        _log.log(
+            level,
             "%s of %s test images are validation images, too, pixel for pixel: what is "
             "chosen on those is chosen on test images. Remove them from either set.",
             f"{copies:,}",

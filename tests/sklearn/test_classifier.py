@@ -147,6 +147,14 @@ def test_processes_of_joblib(blobs):
     assert cross_val_score(classifier, *blobs, cv=2, n_jobs=2).min() > 0.7
 
 
+def test_a_fit_is_quiet(fitted, blobs, caplog, capfd):
+    """Even where rows are held out whose equals train, as in `twice` above."""
+    twice = np.tile(blobs[0][:20], (2, 1)), np.tile(blobs[1][:20], 2)
+    clone(fitted).fit(*twice)
+    assert not [own for own in caplog.records if own.levelname != "INFO"]
+    assert capfd.readouterr() == ("", "")
+
+
 def test_rows_can_be_images():
     images = np.random.default_rng(0).integers(0, 99, (24, 6), dtype=np.uint8)
     labels = np.arange(24) % 2
