@@ -40,6 +40,12 @@ def add_commands(commands: "argparse._SubParsersAction") -> None:
         action="store_true",
         help="rescale the probabilities, if the run had data.calibration_fraction",
     )
+    parser.add_argument(
+        "--resize",
+        choices=("crop", "pad", "stretch"),
+        help="how files become squares, for an ensemble that was trained on arrays; "
+        "others know it",
+    )
     parser.add_argument("--batch-size", type=int, default=512, metavar="N")
     add_debug(parser)
     parser.set_defaults(run=run)
@@ -59,6 +65,7 @@ def run(options: argparse.Namespace) -> int:
         combine=options.combine,
         calibrated=options.calibrated,
         batch_size=options.batch_size,
+        resize=options.resize,
     )
     predictions.write_csv(output)
     _tell_failed(predictions.failed)

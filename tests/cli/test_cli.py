@@ -166,8 +166,10 @@ def test_predictions_are_written_and_what_failed_is_named(
     monkeypatch.setattr(predict, "_load", lambda path, method: Fake())
     table = tmp_path / "table.csv"
     arguments = ["predict", "run", "a.png", "b.png", f"--output={table}"]
-    assert main([*arguments, "--combine=vote", "--calibrated"]) == code
+    given = ["--combine=vote", "--calibrated", "--resize=pad"]
+    assert main([*arguments, *given]) == code
     options = {"combine": "vote", "calibrated": True, "batch_size": 512}
+    options["resize"] = "pad"
     assert asked == [(["a.png", "b.png"], options)]
     assert table.read_text().splitlines()[0] == "path"
     said = capsys.readouterr()
