@@ -205,7 +205,7 @@ def train_and_evaluate(
         budget = plan_budget(settings, task, workdir, store, started=started)
         compositions = method_plans(task, budget.settings)
         check_memory((s for c in compositions.values() for s in c.stages), task)
-        _log_remarks(task, settings, compositions)
+        multihost.run_on_host0(lambda: _log_remarks(task, settings, compositions))
         # Written to only now that all that could be refused was looked at.
         multihost.run_on_host0(lambda: _begin(owner, workdir, settings, described))
         budget.keep(workdir)
