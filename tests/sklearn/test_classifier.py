@@ -17,7 +17,12 @@ from sklearn.utils.estimator_checks import check_estimator, estimator_checks_gen
 import mothernets_jax as mn
 from mothernets_jax import api
 
-TINY = {"members": {"A": "mlp 3", "B": "mlp 4"}, "epochs": 4, "random_state": 0}
+TINY = {
+    "members": {"A": "mlp 3", "B": "mlp 4"},
+    "epochs": 4,
+    "learning_rate": 0.05,
+    "random_state": 0,
+}
 # Of scikit-learn's checks those that are quick: most train nothing.
 QUICK = """
     check_estimator_cloneable check_no_attributes_set_in_init check_mixin_order
@@ -59,7 +64,8 @@ def test_checks_of_scikit_learn_that_are_quick():
 
 @pytest.mark.slow
 def test_every_check_of_scikit_learn():
-    estimator = mn.MotherNetsClassifier({"A": "mlp 8", "B": "mlp 12"}, epochs=20)
+    members = {"A": "mlp 8", "B": "mlp 12"}
+    estimator = mn.MotherNetsClassifier(members, epochs=20, learning_rate=0.03)
     done = check_estimator(estimator, on_skip=None)
     assert {own["status"] for own in done} <= {"passed", "skipped"}
     assert len(done) > 40
