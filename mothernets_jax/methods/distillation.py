@@ -12,6 +12,7 @@ import optax
 
 from mothernets_jax.architectures import Architecture
 from mothernets_jax.architectures.costs import num_params
+from mothernets_jax.architectures.grouping import same_architecture
 from mothernets_jax.config.settings import Recipe, Settings
 from mothernets_jax.methods.budget import (
     affordable_recipe,
@@ -21,7 +22,6 @@ from mothernets_jax.methods.budget import (
 )
 from mothernets_jax.methods.scratch import (
     label_of,
-    same_architecture,
     start_at_random,
 )
 from mothernets_jax.stages.stage import MethodPlan, Stage, end_flops, epoch_flops

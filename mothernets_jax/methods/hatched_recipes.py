@@ -1,12 +1,14 @@
 """The recipes of MotherNets and of their members, and what each gets of a budget."""
 
 import dataclasses
+import functools
 import math
 from collections.abc import Mapping, Sequence
 
 from mothernets_jax.architectures import Architecture
+from mothernets_jax.config.field_names import CLUSTERS, named_as_fields
 from mothernets_jax.config.settings import Recipe, Settings
-from mothernets_jax.growth.clustering import Cluster
+from mothernets_jax.growth.clustering import Cluster, cluster
 from mothernets_jax.methods.budget import (
     affordable_recipe,
     budget_flops,
@@ -16,6 +18,52 @@ from mothernets_jax.methods.budget import (
     with_epochs,
 )
 from mothernets_jax.stages.amounts import TaskData
+
+
+def clusters_of(
+    task: TaskData, settings: Settings, members: Mapping[str, Architecture]
+) -> tuple[Cluster, ...]:
+    """The clusters that the settings ask for.
+
+    They are looked for once: planning for other budgets, which is done often, finds
+    the same.
+
+    Args:
+        task: the task, with the shape of images and the number of classes.
+        settings: settings, of which `num_clusters`, `min_shared` and `align` are read.
+        members: the members' architectures by name.
+
+    Raises:
+        ValueError: members that cannot be clustered as asked for.
+    """
+    with named_as_fields(CLUSTERS):
+        return _clusters_of(
+            tuple(members.items()),
+            settings.num_clusters,
+            settings.min_shared,
+            settings.align,
+            task.input_shape,
+            task.num_classes,
+        )
+
+
+@functools.lru_cache(maxsize=8)
+def _clusters_of(
+    members: tuple[tuple[str, Architecture], ...],
+    num_clusters: int | None,
+    min_shared: float | None,
+    align: str,
+    input_shape: tuple[int, int, int],
+    num_classes: int,
+) -> tuple[Cluster, ...]:
+    return cluster(
+        dict(members),
+        num_clusters=num_clusters,
+        min_shared=min_shared,
+        align=align,  # type: ignore[arg-type]  # checked by config
+        input_shape=input_shape,
+        num_classes=num_classes,
+    )
 
 
 def hatched_recipes(

@@ -9,10 +9,14 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from mothernets_jax.architectures import Architecture
-from mothernets_jax.config.field_names import CLUSTERS, named_as_fields
+from mothernets_jax.architectures.grouping import same_architecture
 from mothernets_jax.config.settings import Recipe, Settings
-from mothernets_jax.growth.clustering import Cluster, cluster
-from mothernets_jax.methods.hatched_recipes import hatched_recipes, mothernet_name
+from mothernets_jax.growth.clustering import Cluster
+from mothernets_jax.methods.hatched_recipes import (
+    clusters_of,
+    hatched_recipes,
+    mothernet_name,
+)
 from mothernets_jax.methods.hatched_start import (
     Parent,
     prepare_hatching,
@@ -21,7 +25,6 @@ from mothernets_jax.methods.hatched_start import (
 from mothernets_jax.methods.scratch import (
     check_bags,
     label_of,
-    same_architecture,
     start_at_random,
 )
 from mothernets_jax.stages.stage import MethodPlan, Stage
@@ -40,15 +43,7 @@ def compose(
         ValueError: members that cannot be clustered as asked for, a budget too small,
             more cycles than steps, or bags of streamed images.
     """
-    with named_as_fields(CLUSTERS):
-        clusters = cluster(
-            members,
-            num_clusters=settings.num_clusters,
-            min_shared=settings.min_shared,
-            align=settings.align,  # type: ignore[arg-type]  # checked by config
-            input_shape=task.input_shape,
-            num_classes=task.num_classes,
-        )
+    clusters = clusters_of(task, settings, members)
     return hatched_ensemble(NAME, task, settings, members, clusters)
 
 

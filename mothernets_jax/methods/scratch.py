@@ -1,8 +1,9 @@
 """Training from scratch: random starts, and one stage for equal architectures."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 
 from mothernets_jax.architectures import Architecture
+from mothernets_jax.architectures.grouping import same_architecture
 from mothernets_jax.config.settings import Settings
 from mothernets_jax.methods.budget import (
     affordable_recipe,
@@ -82,17 +83,6 @@ def check_bags(task: Task, what: str) -> None:
             f"{what} draws images by their place, but they are streamed: leave it out, "
             "or raise config.data.memory_share"
         )
-
-
-def same_architecture(
-    names: Iterable[str], architectures: Mapping[str, Architecture]
-) -> dict[Architecture, tuple[str, ...]]:
-    """Names grouped by architecture, in the order of the first of each."""
-    groups: dict[Architecture, tuple[str, ...]] = {}
-    for name in names:
-        architecture = architectures[name]
-        groups[architecture] = (*groups.get(architecture, ()), name)
-    return groups
 
 
 def start_at_random(

@@ -5,17 +5,16 @@ every network from scratch or hatch it; others need the stages themselves.
 """
 
 import os
-from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from rich.console import Console
 
 from mothernets_jax.architectures import Architecture
 from mothernets_jax.architectures.costs import train_flops
-from mothernets_jax.config.field_names import CLUSTERS, named_as_fields
+from mothernets_jax.architectures.grouping import same_architecture
 from mothernets_jax.config.settings import Recipe, Settings
 from mothernets_jax.data import Dataset, statistics
-from mothernets_jax.growth.clustering import Cluster, cluster
+from mothernets_jax.growth.clustering import Cluster
 from mothernets_jax.methods.budget import (
     affordable_recipe,
     budget_flops,
@@ -23,7 +22,11 @@ from mothernets_jax.methods.budget import (
     epoch_cost,
     in_epochs,
 )
-from mothernets_jax.methods.hatched_recipes import hatched_recipes, mothernet_name
+from mothernets_jax.methods.hatched_recipes import (
+    clusters_of,
+    hatched_recipes,
+    mothernet_name,
+)
 from mothernets_jax.runs.data_table import print_data
 from mothernets_jax.runs.plan import describe_clusters, print_plan
 from mothernets_jax.runs.planned_stages import PlannedStage
@@ -109,21 +112,13 @@ def _hatched(
     method: str, settings: Settings, task: _Task
 ) -> tuple[tuple[Cluster, ...], list[PlannedStage]]:
     members = settings.members
-    with named_as_fields(CLUSTERS):
-        clusters = cluster(
-            members,
-            num_clusters=settings.num_clusters,
-            min_shared=settings.min_shared,
-            align=settings.align,  # type: ignore[arg-type]  # checked by config
-            input_shape=task.input_shape,
-            num_classes=task.num_classes,
-        )
+    clusters = clusters_of(task, settings, members)
     recipe, of_members = hatched_recipes(method, task, settings, members, clusters)
     stages = []
     for number, found in enumerate(clusters, start=1):
         name = mothernet_name(number)
         stages.append(_stage(settings, task, (name,), found.mothernet, recipe))
-        for architecture, names in _alike(found.members, members).items():
+        for architecture, names in same_architecture(found.members, members).items():
             scratch = epoch_cost(task, recipe, [architecture] * len(names))
             stages.append(
                 _stage(settings, task, names, architecture, of_members)._replace(
@@ -144,7 +139,7 @@ def _from_scratch(method: str, settings: Settings, task: _Task) -> list[PlannedS
     )
     return [
         _stage(settings, task, names, architecture, recipe)
-        for architecture, names in _alike(members, members).items()
+        for architecture, names in same_architecture(members, members).items()
     ]
 
 
@@ -166,14 +161,3 @@ def _stage(
         recipe.epochs,
         len(names) * each,
     )
-
-
-def _alike(
-    names: Sequence[str] | Mapping[str, Architecture],
-    architectures: Mapping[str, Architecture],
-) -> dict[Architecture, tuple[str, ...]]:
-    """Names grouped by architecture, in the order of the first of each."""
-    groups: dict[Architecture, tuple[str, ...]] = {}
-    for name in names:
-        groups[architectures[name]] = (*groups.get(architectures[name], ()), name)
-    return groups

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import pytest
 from faults import smallest
 
+from mothernets_jax.methods import hatched_recipes
 from mothernets_jax.methods.budget import budget_flops
 from mothernets_jax.runs import budgets
 from mothernets_jax.runs.budgets import plan_budget
@@ -114,3 +115,17 @@ def test_what_no_run_can_be_made_of_is_refused(task, measured, tmp_path):
         plan(settings_of("8 s"), task, tmp_path)
     with pytest.raises(ValueError, match=r"no price is known of 'cpu': set config"):
         plan(settings_of("$2", H100=3.0), task, tmp_path)
+
+
+def test_clusters_are_looked_for_once(task, measured, tmp_path, monkeypatch):
+    """However many numbers of epochs are tried: of many networks it takes seconds."""
+    looked, look = [], hatched_recipes.cluster
+
+    def count(*given, **options):
+        looked.append(given)
+        return look(*given, **options)
+
+    monkeypatch.setattr(hatched_recipes, "cluster", count)
+    hatched_recipes._clusters_of.cache_clear()
+    plan(settings_of("10min"), task, tmp_path)
+    assert len(looked) == 1
