@@ -100,8 +100,8 @@ def draw_splits(
         trains, tests = _draw_test(labels, groups, test_fraction, class_names)
         notes += (_note_on_test(len(tests), len(labels), test_fraction, groups),)
         _log.info("%s", notes[-1])
-        test = _take(images, tests), labels[tests]
-        images, labels = _take(images, trains), labels[trains]
+        test = take(images, tests), labels[tests]
+        images, labels = take(images, trains), labels[trains]
         groups = None if groups is None else groups[trains]
     own = (None, None) if validation is None else validation
     arrays = Arrays(images, labels, *test, class_names, *own, notes)
@@ -201,7 +201,8 @@ def _check_lengths(what: str, images: np.ndarray, labels: np.ndarray) -> None:
         )
 
 
-def _take(images: Images, places: np.ndarray) -> Images:
+def take(images: Images, places: np.ndarray) -> Images:
+    """The images at these places, int [n], still in their files where they are."""
     return images.take(places) if isinstance(images, EncodedImages) else images[places]
 
 

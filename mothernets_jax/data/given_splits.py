@@ -1,16 +1,19 @@
 """Splits that a data set names itself, example by example; those it lacks are drawn."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
 from mothernets_jax.data import checks
-from mothernets_jax.data.arrays import draw_splits
+from mothernets_jax.data.arrays import draw_splits, take
 from mothernets_jax.data.dataset import Dataset, Images
-from mothernets_jax.data.decoding import EncodedImages
+from mothernets_jax.data.digests import Source
 from mothernets_jax.data.drawn_test import TEST_FRACTION
+from mothernets_jax.data.image_files import Decoded
+from mothernets_jax.data.load_files import Files, load_files
+from mothernets_jax.data.preparation import Preparation
 from mothernets_jax.utils.messages import short_repr
 
 _log = logging.getLogger(__name__)
@@ -59,10 +62,10 @@ def divide(
     for note in notes:
         _log.info("%s", note)
     pairs = {
-        name: (_take(images, places), labels[places]) for name, places in given.items()
+        name: (take(images, places), labels[places]) for name, places in given.items()
     }
     return draw_splits(
-        _take(images, trains) if given else images,
+        take(images, trains) if given else images,
         labels[trains],
         class_names,
         test=pairs.get("test"),
@@ -72,6 +75,60 @@ def divide(
         notes=notes,
         **of_split,
     )
+
+
+def load_and_divide(
+    files: Files,
+    labels: np.ndarray,
+    class_names: tuple[str, ...],
+    splits: np.ndarray | None,
+    preparation: Preparation,
+    *,
+    memory_bytes: int | None,
+    decode: Callable[[], Decoded],
+    source: Callable[[], Source],
+    notes: tuple[str, ...] = (),
+    **of_divide: Any,
+) -> Dataset:
+    """Reads images in files, or leaves them there, and divides them.
+
+    Args:
+        files: function from numbers of images, from 0, to their files.
+        labels: int [examples], indices into `class_names`.
+        class_names: names of the classes.
+        splits: [examples], `train`, `validation` or `test`; None to draw them all.
+        preparation: what is done to the files; images of `resized` crops always stay
+            in them.
+        memory_bytes: number of bytes; images stay in their files where those that may
+            train would take more when decoded. None to decode all.
+        decode: see `load_files`.
+        source: see `load_files`.
+        notes: sentences on how the data were read, before those on the decoding.
+        **of_divide: further arguments of `divide`.
+
+    Raises:
+        ValueError: whatever `load_files` or `divide` refuses.
+    """
+    if preparation.crop == "resized":
+        memory_bytes = 0
+    images, of_files = load_files(
+        files,
+        examples_by_split(splits, len(labels)),
+        preparation,
+        memory_bytes=memory_bytes,
+        decode=decode,
+        source=source,
+    )
+    dataset = divide(
+        images,
+        labels,
+        class_names,
+        splits,
+        notes=(*notes, *of_files),
+        memory_bytes=memory_bytes,
+        **of_divide,
+    )
+    return dataset._replace(preparation=preparation)
 
 
 def examples_by_split(splits: np.ndarray | None, examples: int) -> dict[str, int]:
@@ -147,7 +204,3 @@ def _notes(
             named = short_repr(", ".join(lacking))
             notes.append(f"No {name} images are of class {named}.")
     return notes
-
-
-def _take(images: Images, places: np.ndarray) -> Images:
-    return images.take(places) if isinstance(images, EncodedImages) else images[places]

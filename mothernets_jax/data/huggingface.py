@@ -17,9 +17,9 @@ import numpy as np
 from mothernets_jax.data import decoding
 from mothernets_jax.data.dataset import Dataset
 from mothernets_jax.data.digests import Source, digest_of_files
-from mothernets_jax.data.given_splits import divide, examples_by_split
+from mothernets_jax.data.given_splits import load_and_divide
 from mothernets_jax.data.inputs import as_labels
-from mothernets_jax.data.load_files import decode_files, load_files
+from mothernets_jax.data.load_files import decode_files
 from mothernets_jax.data.preparation import Preparation, check_options
 from mothernets_jax.data.split_names import split_of
 from mothernets_jax.data.table_file import unknown_column
@@ -38,14 +38,14 @@ def is_huggingface(value: Any) -> bool:
 def from_huggingface(
     dataset: Any,
     *,
-    image_column: str | None = None,
-    label_column: str | None = None,
-    group_column: str | None = None,
-    class_names: tuple[str, ...] | None = None,
-    image_size: int | None = None,
-    crop: str = "shift",
-    resize: str = "crop",
-    memory_bytes: int | None = None,
+    image_column: str | None,
+    label_column: str | None,
+    group_column: str | None,
+    class_names: tuple[str, ...] | None,
+    image_size: int | None,
+    crop: str,
+    resize: str,
+    memory_bytes: int | None,
     **of_splits: Any,
 ) -> Dataset:
     """Reads images and labels in place; see `Dataset.from_huggingface`."""
@@ -68,27 +68,19 @@ def from_huggingface(
         tuple(_encoded(part, image) for part in parts.values()), tuple(parts), image
     )
     examples = len(labels)
-    if crop == "resized":
-        memory_bytes = 0
-    images, of_files = load_files(
+    return load_and_divide(
         rows,
-        examples_by_split(splits, examples),
+        labels,
+        names,
+        splits,
         preparation,
         memory_bytes=memory_bytes,
         decode=lambda: decode_files(rows, examples, preparation),
         source=lambda: Source(files=digest_of_files(rows.names_and_sizes())),
-    )
-    divided = divide(
-        images,
-        labels,
-        names,
-        splits,
         groups=groups,
-        notes=(*notes, *of_files),
-        memory_bytes=memory_bytes,
+        notes=notes,
         **of_splits,
     )
-    return divided._replace(preparation=preparation)
 
 
 def _kind(value: Any) -> str:

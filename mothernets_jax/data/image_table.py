@@ -10,7 +10,7 @@ import numpy as np
 from mothernets_jax.data import decoding, folder_listing
 from mothernets_jax.data.dataset import Dataset
 from mothernets_jax.data.digests import Source, digest_of_files
-from mothernets_jax.data.given_splits import divide, examples_by_split
+from mothernets_jax.data.given_splits import load_and_divide
 from mothernets_jax.data.image_paths import (
     decode_paths,
     files_at,
@@ -18,7 +18,6 @@ from mothernets_jax.data.image_paths import (
     sizes_of,
 )
 from mothernets_jax.data.inputs import as_labels
-from mothernets_jax.data.load_files import load_files
 from mothernets_jax.data.preparation import Preparation, check_options
 from mothernets_jax.data.split_names import SPELLINGS, split_of
 from mothernets_jax.data.table_file import Table, read_table
@@ -31,16 +30,16 @@ _MOST_NAMED = 20  # of files that are not there
 def from_table(
     path: str | os.PathLike[str],
     *,
-    path_column: str = "path",
-    label_column: str = "label",
-    split_column: str | None = None,
-    group_column: str | None = None,
-    root: str | os.PathLike[str] | None = None,
-    class_names: tuple[str, ...] | None = None,
-    image_size: int | None = None,
-    crop: str = "shift",
-    resize: str = "crop",
-    memory_bytes: int | None = None,
+    path_column: str,
+    label_column: str,
+    split_column: str | None,
+    group_column: str | None,
+    root: str | os.PathLike[str] | None,
+    class_names: tuple[str, ...] | None,
+    image_size: int | None,
+    crop: str,
+    resize: str,
+    memory_bytes: int | None,
     **of_splits: Any,
 ) -> Dataset:
     """Reads the images that a table lists; see `Dataset.from_table`."""
@@ -69,25 +68,18 @@ def from_table(
         named = zip([listed[place] for place in places], sizes_of(own), strict=True)
         return Source(files=digest_of_files(named))
 
-    images, notes = load_files(
+    return load_and_divide(
         files_at(paths),
-        examples_by_split(splits, len(paths)),
-        preparation,
-        memory_bytes=0 if crop == "resized" else memory_bytes,
-        decode=lambda: decode_paths(paths, preparation, root=start, listed_in=file),
-        source=source,
-    )
-    dataset = divide(
-        images,
         labels,
         names,
         splits,
+        preparation,
+        memory_bytes=memory_bytes,
+        decode=lambda: decode_paths(paths, preparation, root=start, listed_in=file),
+        source=source,
         groups=None if groups is None else np.asarray(groups),
-        notes=notes,
-        memory_bytes=0 if crop == "resized" else memory_bytes,
         **of_splits,
     )
-    return dataset._replace(preparation=preparation)
 
 
 def _splits(file: Path, table: Table) -> np.ndarray | None:

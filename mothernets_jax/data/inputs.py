@@ -160,12 +160,11 @@ def as_labels(
             argument,
             f" are {array.dtype}: expected classes, as whole numbers or texts",
         )
-    if class_names is not None:
-        _check_class_names(class_names)
     if class_names is None:
         classes, indices = np.unique(array, return_inverse=True)
         names = tuple(str(own) for own in classes.tolist())
         return indices.reshape(-1).astype(np.int32), names
+    _check_class_names(class_names)
     if array.dtype.kind in "US":
         known = {own: index for index, own in enumerate(class_names)}
         unknown = sorted(set(array.tolist()) - known.keys())
