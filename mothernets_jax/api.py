@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import jax
+from rich.console import Console
 
 from mothernets_jax import presets
 from mothernets_jax.architectures import Architecture, mlp
@@ -26,7 +27,7 @@ from mothernets_jax.runs.experiment import train_and_evaluate
 from mothernets_jax.runs.failures import explained
 from mothernets_jax.runs.folder_choice import choose_for_folder
 from mothernets_jax.runtime import compilation, devices
-from mothernets_jax.runtime.notebook import console_of_caller
+from mothernets_jax.stages.amounts import fitting_batch
 from mothernets_jax.utils.messages import short_repr
 
 _log = logging.getLogger(__name__)
@@ -131,7 +132,8 @@ def train(
         groups: values [examples]; examples of equal values stay in one split.
         augment: a pure function (key, images) -> images on batches of raw images, or
             the setting `data.augment`, such as "randaugment+mixup".
-        callback: a function that is given each line of `metrics.jsonl`, a dictionary.
+        callback: a function that is given each new line of `metrics.jsonl`, as a
+            dictionary.
         progress: whether to show bars, on a terminal or in a notebook.
         report: whether to write the run's page, which takes some seconds.
         store: compiled programs to share with other calls; None compiles for this one.
@@ -166,13 +168,13 @@ def train(
     frozen = with_function(_read(given), function)
     folder = Path(workdir) if workdir is not None else _folder(frozen, dataset)
     devices.check_devices()
-    with console_of_caller(progress) as console, explained(frozen, folder):
+    with explained(frozen, folder):
         results = train_and_evaluate(
             frozen,
             name=folder.name,
             workdir=folder,
             command="mothernets_jax.train",
-            console=console,
+            console=Console(quiet=not progress, stderr=True),
             store=store,
             callback=callback,
             augmentation=function,
@@ -294,8 +296,8 @@ def _add_for_arrays(given: dict[str, Any], dataset: splits.Dataset) -> None:
     padding = min(4, max(1, min(dataset.input_shape[:2]) // 8))
     section.setdefault("crop_padding", padding)
     recipe = given.setdefault("train", {})
-    most = max(1, len(dataset.train_labels) // _STEPS)
-    recipe.setdefault("batch_size", min(_BATCH, 1 << (most.bit_length() - 1)))
+    fitting = fitting_batch(len(dataset.train_labels), steps=_STEPS, largest=_BATCH)
+    recipe.setdefault("batch_size", fitting)
 
 
 def _chosen_for_folder(

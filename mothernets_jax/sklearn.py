@@ -23,6 +23,7 @@ from mothernets_jax.ensembles.archive import from_bytes, to_bytes
 from mothernets_jax.ensembles.combine import COMBINATIONS
 from mothernets_jax.ensembles.ensemble import Ensemble
 from mothernets_jax.runtime.compilation import ProgramStore
+from mothernets_jax.stages.amounts import fitting_batch
 from mothernets_jax.utils.messages import short_repr
 
 # The largest batch that is chosen, the smallest, and the fewest steps an epoch.
@@ -245,9 +246,9 @@ class MotherNetsClassifier(ClassifierMixin, BaseEstimator):
         """Settings of the training."""
         batch_size = self.batch_size
         if batch_size is None:
-            most = max(1, examples // _STEPS)
-            batch_size = min(_LARGEST_BATCH, 1 << (most.bit_length() - 1))
-            batch_size = min(max(batch_size, _SMALLEST_BATCH), examples)
+            batch_size = fitting_batch(
+                examples, steps=_STEPS, largest=_LARGEST_BATCH, smallest=_SMALLEST_BATCH
+            )
         hatched = {}
         if isinstance(self.epochs, int):
             hatched["epochs"] = max(1, round(_HATCHED_SHARE * self.epochs))

@@ -3,7 +3,6 @@
 import contextlib
 import functools
 import logging
-import os
 import time
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -37,7 +36,7 @@ from mothernets_jax.runs.measured_plan import print_measurement
 from mothernets_jax.runs.method_plans import method_plans, planned_stages
 from mothernets_jax.runs.outcomes import Outcomes, evaluate_method
 from mothernets_jax.runs.plan import describe_clusters, print_plan, remarks_on_classes
-from mothernets_jax.runs.planned_stages import remarks_on_costs
+from mothernets_jax.runs.planned_stages import PlannedStage, remarks_on_costs
 from mothernets_jax.runs.provenance import provenance
 from mothernets_jax.runs.scheduler import run_stages
 from mothernets_jax.runs.stage_results import read_records
@@ -75,19 +74,22 @@ def show_plan(
     """
     task = load_task(settings)
     with contextlib.closing(ProgramStore()) as store:
+        memory, measurement = StrategyMemory(), None
         if measured:
-            started, nowhere = time.perf_counter(), Path(os.devnull, "run")
-            budget = plan_budget(settings, task, nowhere, store, started=started)
+            started = time.perf_counter()
+            budget = plan_budget(settings, task, None, store, started=started)
+            budget.hand_on(memory)
             settings = budget.settings
-        settings = in_epochs(settings, task)
+            measurement = measure(settings, task, store=store, memory=memory)
+        else:
+            settings = in_epochs(settings, task)
         plans = method_plans(task, settings)
-        measurement = measure(settings, task, store=store) if measured else None
     if with_data:
         print_data(console, settings.data, task.dataset)
     print_plan(
         console,
         _describe_plan(task, settings, plans),
-        {n: planned_stages(own, task, settings.strategy) for n, own in plans.items()},
+        _planned(task, settings, plans),
         task,
         noise=settings.hatch.noise,
         budget=budget_flops(task, settings, settings.members),
@@ -359,13 +361,12 @@ def _train_methods(
     return Outcomes(*multihost.run_on_host0(compared))
 
 
-def _remarks_on_costs(
+def _planned(
     task: Task, settings: Settings, plans: Mapping[str, MethodPlan]
-) -> list[str]:
-    """Sentences on MotherNets that cost more than they save."""
+) -> dict[str, list[PlannedStage]]:
+    """Each method's stages as a plan shows them."""
     strategy = settings.strategy
-    shown = {n: planned_stages(own, task, strategy) for n, own in plans.items()}
-    return remarks_on_costs(shown)
+    return {name: planned_stages(own, task, strategy) for name, own in plans.items()}
 
 
 def _log_remarks(
@@ -374,7 +375,7 @@ def _log_remarks(
     """Logs what a reader of the plan should know before hours are spent on it."""
     for sentence in remarks_on_classes(task):
         _log.info("%s", sentence)
-    for sentence in _remarks_on_costs(task, settings, plans):
+    for sentence in remarks_on_costs(_planned(task, settings, plans)):
         _log.warning("%s", sentence)
 
 

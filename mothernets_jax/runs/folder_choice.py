@@ -24,6 +24,7 @@ from mothernets_jax.data.folder_classes import TEST_FRACTION, find_images
 from mothernets_jax.data.image_formats import open_image
 from mothernets_jax.growth.mothernet import mothernet
 from mothernets_jax.presets import v5
+from mothernets_jax.stages.amounts import fitting_batch
 
 MOST_FLOPS = 1e14
 _FLOPS_PER_SECOND = 1.9e10  # of one core
@@ -65,8 +66,9 @@ def choose_for_folder(directory: str, given: Mapping[str, str]) -> Choice:
     examples = len(found.train)
     if found.validation is None:
         examples -= round(_VALIDATION * examples)
-    fitting = 1 << max(1, examples // _FEWEST_STEPS).bit_length() - 1
-    batch = min(_BATCH, max(_SMALLEST_BATCH, fitting), max(1, examples))
+    batch = fitting_batch(
+        examples, steps=_FEWEST_STEPS, largest=_BATCH, smallest=_SMALLEST_BATCH
+    )
     steps = max(1, examples // batch)
     epochs = min(_MOST_EPOCHS, max(_EPOCHS, math.ceil(_STEPS / steps)))
     member_epochs = round(_HATCHED_SHARE * epochs)

@@ -4,12 +4,10 @@ They are drawn as text by `rich`, as on a terminal, and shown in one place of th
 output that is replaced; a saved notebook keeps the last state.
 """
 
-import contextlib
 import io
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from importlib import import_module
 from typing import Any
 
@@ -25,16 +23,6 @@ def in_notebook() -> bool:
     """Tells whether this process runs the cells of a notebook."""
     get_shell = getattr(sys.modules.get("IPython"), "get_ipython", None)
     return hasattr(get_shell() if get_shell else None, "kernel")
-
-
-@contextlib.contextmanager
-def console_of_caller(progress: bool) -> Iterator[Console]:
-    """Context with the console on which a Python call shows its progress.
-
-    Args:
-        progress: whether to show anything at all.
-    """
-    yield Console(quiet=not progress, stderr=True)
 
 
 class NotebookBars:

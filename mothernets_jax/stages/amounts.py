@@ -33,6 +33,23 @@ def steps_per_epoch(recipe: Recipe, task: TaskData) -> int:
     return len(task.dataset.train_labels) // recipe.batch_size
 
 
+def fitting_batch(examples: int, *, steps: int, largest: int, smallest: int = 1) -> int:
+    """A batch size for a number of examples: a power of two, where they are enough.
+
+    Args:
+        examples: number of examples that train.
+        steps: number of steps that an epoch is to have at least, if it can.
+        largest: the largest batch, a power of two.
+        smallest: the smallest batch of as many examples.
+
+    >>> [fitting_batch(n, steps=8, largest=128, smallest=16) for n in (9, 300, 5000)]
+    [9, 32, 128]
+    """
+    most = max(1, examples // steps)
+    fitting = 1 << (most.bit_length() - 1)
+    return min(largest, max(smallest, fitting), max(1, examples))
+
+
 def epoch_images(recipe: Recipe, task: TaskData) -> int:
     """Number of images that a network sees in an epoch."""
     return steps_per_epoch(recipe, task) * recipe.batch_size

@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from mothernets_jax.runtime import notebook
-from mothernets_jax.runtime.notebook import console_of_caller, in_notebook
+from mothernets_jax.runtime.notebook import in_notebook
 from mothernets_jax.runtime.progress import RunProgress
 
 
@@ -67,7 +67,7 @@ def test_bars_are_drawn_twice_a_second_at_most(shown, monkeypatch, capsys):
 
 
 def test_nothing_is_shown_where_nothing_is_to_be(shown, capsys):
-    with console_of_caller(False) as console, RunProgress(1.0, console) as progress:
+    with RunProgress(1.0, Console(quiet=True, stderr=True)) as progress:
         progress.start_stage("A", 1)
         progress.work(1.0)
         progress.advance("A", 1, 1, "loss 0")
