@@ -1,10 +1,10 @@
-"""A GPU's training step under options of XLA: what each gains, and how it compiles.
+"""A training step under options of XLA: what each gains, and how it compiles.
 
-    python -m benchmarks.compiler_options --out=benchmarks/results/gpu/FILE.json
+    python -m benchmarks.compiler_options --out=benchmarks/results/FILE.json
 
 All contestants take turns in one run; the figures are medians. They are compiled one
-after another in one process, which remembers what it has autotuned, so that only the
-first one's seconds of compilation are those of a cold start.
+after another in one process. On a GPU it remembers what it has autotuned, so that only
+the first one's seconds of compilation are those of a cold start.
 """
 
 import time
@@ -15,7 +15,7 @@ from benchmarks.jax_contestants import CLASSES, Work, training_steps
 from benchmarks.turns import medians, take_turns, write_results
 from mothernets_jax.architectures.costs import train_flops
 from mothernets_jax.presets import v5
-from mothernets_jax.runtime.compilation import UNTUNED
+from mothernets_jax.runtime.compilation import HASTY, UNTUNED, on_gpu
 
 _OUT = flags.DEFINE_string("out", None, "JSON file of results.", required=True)
 _NETWORK = flags.DEFINE_string("network", "V16", "Of V5.")
@@ -27,7 +27,7 @@ _REPEATS = flags.DEFINE_integer("repeats", 5, "Turns of each contestant.")
 
 _IN_GRAPHS = "xla_gpu_enable_command_buffer"
 _USUALLY_IN_GRAPHS = "FUSION,CUBLAS,CUBLASLT,CUSTOM_CALL,CUDNN,DYNAMIC_SLICE_FUSION"
-OPTIONS = {
+ON_GPU = {
     "as usual": None,
     "convolutions, too, in CUDA graphs": {
         _IN_GRAPHS: f"{_USUALLY_IN_GRAPHS},CONVOLUTION"
@@ -35,6 +35,10 @@ OPTIONS = {
     "no CUDA graphs": {_IN_GRAPHS: ""},
     "not autotuned": UNTUNED,
 }
+ON_CPU = {"as usual": None} | {
+    f"{key}={HASTY[key]}": {key: HASTY[key]} for key in HASTY
+}
+ON_CPU |= {"hasty": HASTY}
 
 
 def main(argv: list[str]) -> None:
@@ -42,7 +46,7 @@ def main(argv: list[str]) -> None:
     work = Work(_SIDE.value, _BATCH.value, _STEPS.value)
     network = v5(_WIDTH.value)[_NETWORK.value]
     contestants, compile_seconds = {}, {}
-    for name, options in OPTIONS.items():
+    for name, options in (ON_GPU if on_gpu() else ON_CPU).items():
         started = time.perf_counter()
         contestants[name] = training_steps(network, work, options=options)
         compile_seconds[name] = time.perf_counter() - started

@@ -35,6 +35,7 @@ _FIELDS = {"limit": str, "epochs": float, "expected_seconds": float}
 _STAGE_SECONDS, _RUN_SECONDS = 0.5, 4.0
 _SMALLEST_EPOCHS, _LARGEST_EPOCHS = 2.0**-6, 2.0**20
 _MEASURED_EPOCHS = 64.0  # whose plan is timed, if it can be made
+_TIMED_SHARE = 0.04  # of a budget's seconds, to time steps in
 _PRECISION = 1.002  # of the number of epochs
 
 
@@ -119,7 +120,9 @@ def _measured(
         seconds = limit.amount / an_hour * 3600.0
     smallest = _smallest(settings, task)
     timed = of_epochs(settings, max(smallest, _MEASURED_EPOCHS))
-    measurement = measure(timed, task, store=store, memory=memory)
+    measurement = measure(
+        timed, task, store=store, memory=memory, seconds=_TIMED_SHARE * seconds
+    )
     timing_of = _by_program(timed, task, measurement)
 
     def expected(epochs: float) -> float:

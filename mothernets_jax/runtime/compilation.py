@@ -22,6 +22,11 @@ from mothernets_jax.storage.files import user_cache_folder
 
 # Compiler options of a GPU's programs that are not autotuned.
 UNTUNED = {"xla_gpu_autotune_level": 0, "xla_gpu_enable_command_buffer": ""}
+# And of a CPU's programs that run a few times: without most of LLVM's passes. Emitters
+# of fusions by MLIR are slow, too, but later versions have no other.
+HASTY: dict[str, Any] = {"xla_backend_optimization_level": 0}
+if jax.__version_info__ < (0, 11):
+    HASTY["xla_cpu_use_fusion_emitters"] = False
 
 
 class Program:
@@ -85,12 +90,21 @@ class ProgramStore:
             often_run: whether the program runs more than a few times, and so is
                 autotuned on a GPU; the same at every call for the same function.
         """
-        shapes = jax.tree.map(_shape, args)
-        leaves, structure = jax.tree.flatten(shapes)
-        key = (function, structure, tuple(map(_describe, leaves)))
+        leaves, structure = jax.tree.flatten(args)
+        usual = {jax.local_devices()[0]}
+        described = tuple(_describe(leaf, usual) for leaf in leaves)
+        key = function, structure, described
         with self._lock:
-            program = Program(function, shapes, often_run=often_run)
-            return self._programs.setdefault(key, program)
+            found = self._programs.get(key)
+            if found is None:
+                shapes = [
+                    jax.ShapeDtypeStruct(shape, dtype, sharding=sharding)
+                    for shape, dtype, sharding in described
+                ]
+                shapes = jax.tree.unflatten(structure, shapes)
+                found = Program(function, shapes, often_run=often_run)
+                self._programs[key] = found
+            return found
 
     def prepare(self, function: Callable, *args: Any, often_run: bool = False) -> None:
         """Compiles a program in the background.
@@ -167,11 +181,13 @@ def compiler_options(*, often_run: bool) -> dict[str, Any] | None:
         often_run: whether the program runs more than a few times. On a GPU other
             programs are not autotuned, which takes some 20 seconds for a VGG's
             convolutions; then cuDNN chooses at every run, which takes some 20 ms for
-            each of them, and cannot be recorded in a CUDA graph.
+            each of them, and cannot be recorded in a CUDA graph. On a CPU others are
+            compiled in a third of the time, and would take two or three times as long
+            if they trained.
     """
-    if often_run or not on_gpu():
+    if often_run:
         return None
-    return UNTUNED
+    return UNTUNED if on_gpu() else HASTY
 
 
 def use_persistent_cache() -> None:
@@ -196,13 +212,14 @@ def _processor() -> str:
     return hashlib.sha256(f"{platform.machine()} {text}".encode()).hexdigest()[:8]
 
 
-def _shape(leaf: Any) -> jax.ShapeDtypeStruct:
-    """Description of an argument that decides the program: shape, dtype, sharding."""
+def _describe(leaf: Any, usual: set[Any]) -> tuple:
+    """What of an argument decides the program: its shape, dtype and sharding.
+
+    Args:
+        leaf: an array, or its shape.
+        usual: the device, in a set, on which everything is unless it was put elsewhere.
+    """
     sharding = getattr(leaf, "sharding", None)
-    if sharding is not None and sharding.device_set == {jax.local_devices()[0]}:
-        sharding = None  # where everything is unless it was put elsewhere
-    return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding)
-
-
-def _describe(shape: jax.ShapeDtypeStruct) -> tuple:
-    return shape.shape, str(shape.dtype), shape.sharding
+    if sharding is not None and sharding.device_set == usual:
+        sharding = None
+    return leaf.shape, leaf.dtype, sharding

@@ -1,9 +1,8 @@
 """Arguments of a stage's programs, built alike for preparing and for running them."""
 
 from collections.abc import Callable
+from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
 from mothernets_jax.config.settings import Recipe
@@ -41,11 +40,11 @@ def epoch_inputs_of(stage: Stage, task: Task) -> Callable[..., EpochInputs]:
 
 def member_rates(
     recipe: Recipe,
-    learning_rates: jax.Array,
-    active: jax.Array,
+    learning_rates: np.ndarray,
+    active: np.ndarray,
     average_weights: np.ndarray | None,
 ) -> MemberRates:
-    """The traced hyper-parameters of a group.
+    """The traced hyper-parameters of a group, as NumPy arrays.
 
     Args:
         recipe: the recipe that all members share.
@@ -55,12 +54,13 @@ def member_rates(
             [steps]; None where none is kept.
     """
     members = len(active)
-    decay = jnp.full(members, recipe.weight_decay, jnp.float32)
-    smoothing = jnp.full(members, recipe.label_smoothing, jnp.float32)
+    decay = np.full(members, recipe.weight_decay, np.float32)
+    smoothing = np.full(members, recipe.label_smoothing, np.float32)
     average = None
     if average_weights is not None:
-        average = jnp.broadcast_to(average_weights, learning_rates.shape)
-    return MemberRates(learning_rates, decay, smoothing, active, average)
+        average = np.broadcast_to(average_weights, learning_rates.shape)
+    rates: Any = learning_rates, decay, smoothing, active, average
+    return MemberRates(*rates)
 
 
 def class_weights(recipe: Recipe, task: Task) -> np.ndarray | None:

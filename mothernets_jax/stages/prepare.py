@@ -3,7 +3,6 @@
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from mothernets_jax.ensembles.prediction import prepare_prediction
@@ -19,7 +18,7 @@ from mothernets_jax.stages.inputs import (
 from mothernets_jax.stages.stage import Stage, strategy_without_trial
 from mothernets_jax.stages.task import Task, steps_per_epoch
 from mothernets_jax.training.epoch_inputs import MemberKeys
-from mothernets_jax.training.group_step import make_steps, new_group
+from mothernets_jax.training.group_step import make_steps, new_group, take_apart
 from mothernets_jax.training.member_step import blank_state
 from mothernets_jax.training.sharding import place
 from mothernets_jax.training.statistics import make_statistics
@@ -63,17 +62,16 @@ def prepare_training(
     key: Any = jax.ShapeDtypeStruct((members,), task.key.dtype)
     keys, epoch = MemberKeys(key, key, key), np.asarray(0, np.int32)
     average = np.zeros(steps, np.float32) if stage.spec.averaged else None
-    rates = jax.eval_shape(
-        lambda: member_rates(
-            stage.recipe, jnp.zeros((members, steps)), jnp.ones(members, bool), average
-        )
-    )
+    zero_rates = np.zeros((members, steps), np.float32)
+    rates = member_rates(stage.recipe, zero_rates, np.ones(members, bool), average)
     draw = epoch_inputs_of(stage, task)
     store.prepare(draw, keys, epoch, rates)
     inputs = jax.eval_shape(draw, keys, epoch, rates)
-    state = jax.eval_shape(
-        lambda v: new_group([blank_state(v, stage.spec)] * members), variables
-    )
+    of_member = jax.eval_shape(lambda v: blank_state(v, stage.spec), variables)
+    states = [of_member] * members
+    store.prepare(new_group, states)
+    state = jax.eval_shape(new_group, states)
+    store.prepare(take_apart, state.members)
     placement = place(task.devices[:1], members, stage.recipe.batch_size)
     data = make_chunks(stage, task, placement).shapes
     data = data._replace(class_weights=class_weights(stage.recipe, task))

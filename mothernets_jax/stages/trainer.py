@@ -23,7 +23,7 @@ from mothernets_jax.stages.inputs import (
 from mothernets_jax.stages.stage import Stage, stage_average_weights, stage_rates
 from mothernets_jax.stages.task import Task, statistics_steps, steps_per_epoch
 from mothernets_jax.training.epoch_inputs import EpochInputs
-from mothernets_jax.training.group_step import make_steps, new_group, without_sums
+from mothernets_jax.training.group_step import make_steps, new_group, take_apart
 from mothernets_jax.training.member_step import MemberState, Metrics, TrainingData
 from mothernets_jax.training.sharding import fetch, place, put
 from mothernets_jax.training.statistics import make_statistics
@@ -72,17 +72,27 @@ class GroupTrainer:
         self.steps_per_epoch = steps_per_epoch(recipe, task)
         self._rates = stage_rates(stage, task)
         self._average_weights = stage_average_weights(stage, task)
-        self._keys = keys_of(stage, task)
         self._stage, self._task, self._executables = stage, task, executables
-        self._size = 1 if strategy == "loop" else len(stage.members)
+        self._size = size = 1 if strategy == "loop" else len(stage.members)
         rows = 1 if stage.spec.coupling.tied else self._size
         self._placement = place(task.devices, rows, recipe.batch_size)
+        keys = keys_of(stage, task)
+        self._group_keys = [
+            jax.tree.map(lambda *own: jnp.stack(own), *self._fill(keys[i : i + size]))
+            for i in range(0, len(keys), size)
+        ]
+        if self._placement.mesh is None:  # so that what is drawn from them is there
+            self._group_keys = put(self._group_keys, self._placement.everywhere)
         self._chunks = make_chunks(stage, task, self._placement)
         self._beside_images = put(
             {"reference": reference, "class_weights": class_weights(recipe, task)},
             self._placement.everywhere,
         )
         self.load(states, sums)
+        self._zero = jax.tree.map(
+            lambda sums: np.zeros(sums.shape, sums.dtype), self._groups[0].sums
+        )
+        self._draw: Callable[..., EpochInputs] | None = None
         self._call_steps = 1  # until it is known how long a step takes
         self._of_program: dict[str, Any] = {
             "spec": stage.spec,
@@ -110,7 +120,8 @@ class GroupTrainer:
         """
         self._groups = []
         for i in range(0, len(states), self._size):
-            group = new_group(self._fill(states[i : i + self._size]))
+            of_group = self._fill(states[i : i + self._size])
+            group = self._executables.get(new_group, of_group)(of_group)
             if sums is not None:
                 own = stack(self._fill(sums[i : i + self._size]))
                 like = zip(own, group.sums, strict=True)
@@ -149,7 +160,8 @@ class GroupTrainer:
         inputs = [self._inputs(epoch, i, active, rate_shares) for i in busy]
         if not first:
             for i in busy:
-                self._groups[i] = without_sums(self._groups[i])
+                sums = put(self._zero, self._placement.by_member)
+                self._groups[i] = self._groups[i]._replace(sums=sums)
         paused, started = 0.0, time.perf_counter()  # waiting for images is training
         with contextlib.closing(self._chunks.of_epoch(epoch, first)) as chunks:
             for begin, last, data in chunks:
@@ -184,7 +196,7 @@ class GroupTrainer:
                 "params": average["params"],
                 "sums": jax.tree.map(jnp.zeros_like, average["batch_stats"]),
             }
-            inputs = self._inputs(epoch, i, [True] * len(self._keys), None)
+            inputs = self._inputs(epoch, i, [True] * len(self._stage.members), None)
             if self._stage.spec.coupling.tied:  # what members share stays the same
                 inputs = jax.tree.map(
                     lambda leaf: jnp.broadcast_to(leaf[:1], leaf.shape), inputs
@@ -213,7 +225,7 @@ class GroupTrainer:
         Returns:
             The median seconds of a step of all members.
         """
-        inputs = self._inputs(0, 0, [True] * len(self._keys), None)
+        inputs = self._inputs(0, 0, [True] * len(self._stage.members), None)
         with contextlib.closing(self._chunks.of_epoch(0)) as chunks:
             _, last, data = next(chunks)
         self._call(0, data, inputs, 0, 1)  # the first call of a program is slower
@@ -259,12 +271,16 @@ class GroupTrainer:
 
     def states(self) -> dict[str, MemberState]:
         """The members' present states, by name, on the first of this host's devices."""
-        groups_states = [group.members for group in self._groups]
-        if self._placement.mesh is not None:
+        stacked = [group.members for group in self._groups]
+        if self._placement.mesh is None:
+            apart = self._executables.get(take_apart, stacked[0])
+            each = [state for group in stacked for state in apart(group)]
+        else:
             own = self._placement.by_member.addressable_devices
             first = min(own, key=lambda device: device.id)
-            groups_states = jax.device_put(fetch(groups_states), first)
-        each = [s for group in groups_states for s in unstack(group, self._size)]
+            fetched = fetch(stacked)
+            each = [s for group in fetched for s in unstack(group, self._size)]
+            each = jax.device_put(each, first)
         return dict(zip(self._stage.members, each, strict=True))
 
     def _call(
@@ -304,18 +320,18 @@ class GroupTrainer:
         copies = [False] * (len(shares) - len(own))
         rates = member_rates(
             self._stage.recipe,
-            jnp.asarray(shares[:, None] * self._rates[of_recipe]),
-            jnp.asarray([*own, *copies]),
+            (shares[:, None] * self._rates[of_recipe]).astype(np.float32),
+            np.asarray([*own, *copies]),
             None if average is None else average[of_recipe],
         )
-        keys = jax.tree.map(
-            lambda *of_members: jnp.stack(of_members),
-            *self._fill(self._own(group, self._keys)),
-        )
-        draw = epoch_inputs_of(self._stage, self._task)
-        args = (keys, np.asarray(epoch, np.int32), rates)
-        inputs = self._executables.get(draw, *args)(*args)
+        args = (self._group_keys[group], np.asarray(epoch, np.int32), rates)
+        if self._draw is None:
+            draw = epoch_inputs_of(self._stage, self._task)
+            self._draw = self._executables.get(draw, *args)
+        inputs = self._draw(*args)
         inputs = inputs._replace(indices=self._chunks.indices(inputs.indices))
+        if self._placement.mesh is None:
+            return inputs
         return put(inputs, self._placement.by_member)
 
     def _own(self, group: int, of_members: Sequence) -> Sequence:

@@ -22,7 +22,7 @@ from jax.sharding import PartitionSpec as P
 
 from mothernets_jax.training.member_step import MemberState, Metrics, TrainingData
 from mothernets_jax.training.step_spec import StepSpec
-from mothernets_jax.utils.pytrees import stack
+from mothernets_jax.utils.pytrees import stack, unstack
 
 STRATEGIES = ("vmap", "unroll", "loop")
 MEMBERS_AXIS, BATCH_AXIS = "members", "batch"
@@ -117,6 +117,7 @@ def on_mesh(
     )
 
 
+@jax.jit
 def new_group(states: Sequence[MemberState]) -> GroupState:
     """A group of members, their states stacked and their metrics at zero."""
     members = stack(states)
@@ -125,6 +126,7 @@ def new_group(states: Sequence[MemberState]) -> GroupState:
     return GroupState(members, sums)
 
 
-def without_sums(group: GroupState) -> GroupState:
-    """The group with its metrics at zero."""
-    return group._replace(sums=jax.tree.map(jnp.zeros_like, group.sums))
+@jax.jit
+def take_apart(members: MemberState) -> tuple[MemberState, ...]:
+    """The states of a group's members, each by itself."""
+    return unstack(members, len(jax.tree.leaves(members)[0]))

@@ -10,6 +10,7 @@ A new optimiser is a frozen dataclass with `slots` and `transformation`, and an 
 """
 
 import dataclasses
+import functools
 from collections.abc import Mapping
 from typing import ClassVar, Protocol
 
@@ -119,6 +120,7 @@ class Lion:
 OPTIMIZERS: dict[str, Optimizer] = {"sgd": SGD(), "adamw": AdamW(), "lion": Lion()}
 
 
+@functools.partial(jax.jit, static_argnums=0)
 def init(optimizer: Optimizer, params: dict) -> OptState:
     """The optimiser's state before the first step.
 

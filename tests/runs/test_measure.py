@@ -51,7 +51,7 @@ def test_every_stage_is_timed_and_programs_that_are_shared_once(
     for timing in found.stages.values():
         assert timing.strategy == "loop"
         assert 0 < timing.step_seconds < 10
-        assert 0 < timing.epoch_seconds < 10
+        assert 0 <= timing.epoch_seconds < 10
         assert 0 < timing.evaluation_seconds < 1
     # Members from scratch are stepped by the programs of those that are hatched.
     assert timed == [s.name for s in stages if s.method == "mothernets"]
