@@ -29,13 +29,13 @@ from mothernets_jax.storage import files
 _log = logging.getLogger(__name__)
 
 _FIELDS = {"limit": str, "epochs": float, "expected_seconds": float}
-# Seconds that a run is expected to spend beside steps and evaluations: for each stage
-# (starting it, saving its members), and once (evaluation, the report). Estimates, by
-# which a run that was given 60 s took 63 on two cores.
-_STAGE_SECONDS, _RUN_SECONDS = 0.5, 4.0
+# Seconds that a run is expected to spend beside what is timed: for each epoch of a
+# stage (its line in the log, progress), for each stage (starting it, saving members),
+# and once (evaluation, the report). Estimates, from small networks on two cores.
+_EPOCH_SECONDS, _STAGE_SECONDS, _RUN_SECONDS = 0.0015, 0.5, 4.0
 _SMALLEST_EPOCHS, _LARGEST_EPOCHS = 2.0**-6, 2.0**20
 _MEASURED_EPOCHS = 64.0  # whose plan is timed, if it can be made
-_TIMED_SHARE = 0.04  # of a budget's seconds, to time steps in
+_TIMED_SHARE = 0.05  # of a budget's seconds, to time steps in
 _PRECISION = 1.002  # of the number of epochs
 
 
@@ -132,6 +132,7 @@ def _measured(
             own = {stage.name: timing_of[_program(stage)] for stage in plan.stages}
             trained += method_seconds(plan, own, task)
             trained += _STAGE_SECONDS * len(plan.stages)
+            trained += _EPOCH_SECONDS * sum(s.recipe.epochs for s in plan.stages)
         return trained + _RUN_SECONDS
 
     spent = multihost.broadcast_float(time.perf_counter() - started)

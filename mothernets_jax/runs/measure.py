@@ -1,9 +1,7 @@
 """Seconds, bytes and dollars that a run will take, from a few steps of each program."""
 
-import collections
-import statistics
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import jax
@@ -12,7 +10,6 @@ from mothernets_jax.config.settings import Settings
 from mothernets_jax.runs.method_plans import method_plans
 from mothernets_jax.runs.results import price_of
 from mothernets_jax.runs.schedule import Job, makespan, simulate
-from mothernets_jax.runtime import multihost
 from mothernets_jax.runtime.compilation import Executables, ProgramStore
 from mothernets_jax.stages.prepare import prepare_stage
 from mothernets_jax.stages.stage import (
@@ -61,8 +58,8 @@ def measure(
             them compiles nothing again; None compiles for this call alone.
         memory: the strategies chosen before, to which those that `auto` chooses here
             are added; None forgets them.
-        seconds: seconds to spend on timing. Until they are gone, every program is timed
-            in turn again, so that one slow moment does not decide; each at least once.
+        seconds: seconds to spend on timing; 0 for a few. Processors are faster for a
+            moment than they are for long.
 
     Raises:
         ValueError: a method that cannot be planned as the settings say.
@@ -80,33 +77,26 @@ def measure(
             prepare_stage(stage, task, settings.strategy, own_store)
         own_store.finish()
         compiled, waited = time.perf_counter() - started, executables.waited
-        started, timed = time.perf_counter(), collections.defaultdict(list)
         by_program = {_programs_of(s, settings.strategy): s for s in stages}
-        while True:
-            for key, stage in by_program.items():
-                timing = time_stage(stage, task, settings.strategy, executables, memory)
-                timed[key].append(timing)
-            rounds = len(next(iter(timed.values()), ()))
-            spent = multihost.broadcast_float(time.perf_counter() - started)
-            if not rounds or spent * (rounds + 1) / rounds > seconds:
-                break
+        timed = {
+            key: time_stage(
+                stage,
+                task,
+                settings.strategy,
+                executables,
+                memory,
+                seconds=seconds / len(by_program),
+            )
+            for key, stage in by_program.items()
+        }
     finally:
         if store is None:
             own_store.close()
-    found = {s.name: _mean(timed[_programs_of(s, settings.strategy)]) for s in stages}
+    found = {s.name: timed[_programs_of(s, settings.strategy)] for s in stages}
     peaks = [timing.peak_bytes for timing in found.values() if timing.peak_bytes]
     return Measurement(
         compiled + executables.waited - waited, found, max(peaks, default=None)
     )
-
-
-def _mean(timings: Sequence[StageTiming]) -> StageTiming:
-    """The mean of several timings of the same programs: a run takes all moments."""
-    means = {
-        name: statistics.fmean(getattr(timing, name) for timing in timings)
-        for name in ("step_seconds", "epoch_seconds", "evaluation_seconds")
-    }
-    return timings[-1]._replace(**means)
 
 
 def _programs_of(stage: Stage, strategy: str) -> tuple:

@@ -19,9 +19,10 @@ from mothernets_jax.stages.task import Task
 from mothernets_jax.stages.trainer import GroupTrainer
 from mothernets_jax.training.member_step import MemberState, blank_state
 
-# Of a call whose steps are timed, unless an epoch is shorter.
-_CALL_SECONDS = 0.2
 _TRIALS = 3
+# Of a call whose steps are timed, at least, unless an epoch is shorter.
+_CALL_SECONDS = 0.2
+_CALLS = 2 * (_TRIALS + 1)  # about so many calls are timed
 
 
 class StageTiming(NamedTuple):
@@ -50,6 +51,8 @@ def time_stage(
     strategy: str,
     executables: Executables,
     memory: StrategyMemory,
+    *,
+    seconds: float = 0.0,
 ) -> StageTiming:
     """Times a few steps of a stage and an evaluation, without training or saving it.
 
@@ -63,6 +66,7 @@ def time_stage(
         strategy: `auto` or one of `group_step.STRATEGIES`.
         executables: the programs compiled so far, to which new ones are added.
         memory: the strategies chosen before, to which a new one is added.
+        seconds: seconds to spend on timing, about; 0 for a few.
     """
     variables = _stand_in(stage.architecture, task)
     evaluation = _evaluation_seconds(stage, task, variables, executables)
@@ -75,11 +79,12 @@ def time_stage(
         strategy, stage, task, states, executables, memory, reference
     )
     trainer = GroupTrainer(stage, task, states, chosen, executables, reference)
-    seconds = trainer.seconds_per_step(_CALL_SECONDS)
+    of_call = max(_CALL_SECONDS, seconds / _CALLS)
+    step = trainer.seconds_per_step(of_call)
     judged = len(stage.members) * len(task.dataset.validation_labels)
-    parts = seconds * trainer.steps_per_epoch, evaluation * judged
-    epoch = _epoch_seconds(trainer, stage, task, executables, parts)
-    return StageTiming(chosen, seconds, epoch, evaluation, _peak_bytes(trainer, task))
+    parts = step * trainer.steps_per_epoch, evaluation * judged
+    epoch = _epoch_seconds(trainer, stage, task, executables, parts, of_call)
+    return StageTiming(chosen, step, epoch, evaluation, _peak_bytes(trainer, task))
 
 
 def _epoch_seconds(
@@ -88,6 +93,7 @@ def _epoch_seconds(
     task: Task,
     executables: Executables,
     parts: tuple[float, float],
+    call_seconds: float,
 ) -> float:
     """Seconds that an epoch takes beside its steps and the evaluation of members.
 
@@ -100,10 +106,11 @@ def _epoch_seconds(
         task: the images.
         executables: the programs compiled so far.
         parts: seconds of all steps of an epoch, and of the evaluation of all members.
+        call_seconds: seconds that short epochs are trained for, several times.
     """
-    if sum(parts) > _CALL_SECONDS:
+    if sum(parts) > call_seconds:
         done = trainer.steps_per_epoch
-        return _median_seconds(lambda: _train_epoch(trainer, stage, task, first=done))
+        return _mean_seconds(lambda: _train_epoch(trainer, stage, task, first=done))
 
     def whole_epochs() -> None:
         for _ in range(repeats):
@@ -117,8 +124,8 @@ def _epoch_seconds(
                     executables=executables,
                 )
 
-    repeats = max(1, round(_CALL_SECONDS / sum(parts)))
-    return max(0.0, _median_seconds(whole_epochs) / repeats - sum(parts))
+    repeats = max(1, round(call_seconds / sum(parts)))
+    return max(0.0, _mean_seconds(whole_epochs) / repeats - sum(parts))
 
 
 def _train_epoch(
@@ -163,18 +170,21 @@ def _evaluation_seconds(
             executables=executables,
         )
 
-    return _median_seconds(predict) / batch_size
+    return _mean_seconds(predict) / batch_size
 
 
-def _median_seconds(work: Callable[[], object]) -> float:
-    """Median seconds of some work after it was done once; the first host's on all."""
+def _mean_seconds(work: Callable[[], object]) -> float:
+    """Mean seconds of some work after it was done once; the first host's on all.
+
+    Of times whose sum is wanted, slow ones count as they are.
+    """
     work()
     seconds = []
     for _ in range(_TRIALS):
         started = time.perf_counter()
         work()
         seconds.append(time.perf_counter() - started)
-    return multihost.broadcast_float(statistics.median(seconds))
+    return multihost.broadcast_float(statistics.fmean(seconds))
 
 
 def _peak_bytes(trainer: GroupTrainer, task: Task) -> int | None:

@@ -37,15 +37,15 @@ def settings():
 def test_every_stage_is_timed_and_programs_that_are_shared_once(
     task, settings, monkeypatch
 ):
-    timed, time_stage = [], measuring.time_stage
+    timed, time_stage = {}, measuring.time_stage
 
-    def noted(stage, *args):
-        timed.append(stage.name)
+    def noted(stage, *args, seconds):
+        timed[stage.name] = seconds
         return time_stage(stage, *args)
 
     monkeypatch.setattr(measuring, "time_stage", noted)
     store = ProgramStore()
-    found = measure(settings, task, store=store)
+    found = measure(settings, task, store=store, seconds=6.0)
     stages = [s for p in method_plans(task, settings).values() for s in p.stages]
     assert list(found.stages) == [stage.name for stage in stages]
     for timing in found.stages.values():
@@ -54,8 +54,9 @@ def test_every_stage_is_timed_and_programs_that_are_shared_once(
         assert 0 <= timing.epoch_seconds < 10
         assert 0 < timing.evaluation_seconds < 1
     # Members from scratch are stepped by the programs of those that are hatched.
-    assert timed == [s.name for s in stages if s.method == "mothernets"]
-    assert len(timed) == 3
+    names = [s.name for s in stages if s.method == "mothernets"]
+    assert len(names) == 3
+    assert timed == dict.fromkeys(names, 2.0)
     assert found.compile_seconds > 0
     # The images, 105 of 8x8 bytes, and the parameters are in it.
     assert found.peak_bytes is None or found.peak_bytes > 105 * 64
