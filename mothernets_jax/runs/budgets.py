@@ -32,7 +32,7 @@ _FIELDS = {"limit": str, "epochs": float, "expected_seconds": float}
 # Seconds that a run is expected to spend beside what is timed: for each epoch of a
 # stage (its line in the log, progress), for each stage (starting it, saving members),
 # and once (evaluation, the report). Estimates, from small networks on two cores.
-_EPOCH_SECONDS, _STAGE_SECONDS, _RUN_SECONDS = 0.0015, 0.5, 4.0
+_EPOCH_SECONDS, _STAGE_SECONDS, _RUN_SECONDS = 0.002, 0.5, 4.0
 _SMALLEST_EPOCHS, _LARGEST_EPOCHS = 2.0**-6, 2.0**20
 _MEASURED_EPOCHS = 64.0  # whose plan is timed, if it can be made
 _TIMED_SHARE = 0.05  # of a budget's seconds, to time steps in

@@ -57,7 +57,7 @@ def seconds_of(settings, task):
     stages = method_plans(task, settings)["mothernets"].stages
     steps = 256 // 32
     epochs = sum(stage.recipe.epochs for stage in stages)
-    trained = epochs * (steps * STEP + 0.0015)
+    trained = epochs * (steps * STEP + 0.002)
     return 5.0 + trained + 0.5 * len(stages) + 4.0
 
 

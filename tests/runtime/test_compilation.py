@@ -116,7 +116,7 @@ class Recorded:
 
 
 @pytest.mark.parametrize("on_gpu", [False, True])
-def test_what_runs_seldom_is_compiled_in_haste_and_on_a_gpu_one_at_a_time(
+def test_on_a_gpu_one_at_a_time_and_in_haste_what_runs_seldom(
     monkeypatch, on_gpu
 ):
     monkeypatch.setattr(compilation, "on_gpu", lambda: on_gpu)
