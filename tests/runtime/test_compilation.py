@@ -116,9 +116,7 @@ class Recorded:
 
 
 @pytest.mark.parametrize("on_gpu", [False, True])
-def test_on_a_gpu_one_at_a_time_and_in_haste_what_runs_seldom(
-    monkeypatch, on_gpu
-):
+def test_on_a_gpu_one_at_a_time_and_in_haste_what_runs_seldom(monkeypatch, on_gpu):
     monkeypatch.setattr(compilation, "on_gpu", lambda: on_gpu)
     monkeypatch.setattr(os, "cpu_count", lambda: 5)
     function, store = Recorded(), ProgramStore()
