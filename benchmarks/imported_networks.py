@@ -1,7 +1,8 @@
-"""Networks of torchvision and timm against the libraries' own outputs, at full size.
+r"""Networks of torchvision and timm against the libraries' own outputs, at full size.
 
     pip install -r requirements-imported.txt
-    python -m benchmarks.imported_networks --out=benchmarks/results/imported_networks.json
+    python -m benchmarks.imported_networks \
+        --out=benchmarks/results/imported_networks.json
 
 Parameters and running statistics are random, in eval mode and float32: no weights are
 downloaded. Each network is compared as torchvision and as timm build it, and once more

@@ -15,7 +15,7 @@ torch = pytest.importorskip("torch", reason="requirements-imported.txt")
 pytestmark = pytest.mark.extras
 
 CLASSES = 10
-# One of a quick one alone: the program that hatches a DenseNet takes a minute to compile.
+# Of a quick one: the program that hatches a DenseNet takes a minute to compile.
 LARGER = {
     "resnet18": ("256 (3:256)x2 | 512 (3:512)x2", "256 (3:300)x3 | 540 (3:512)x2")
 }
