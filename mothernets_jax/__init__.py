@@ -28,6 +28,10 @@ if TYPE_CHECKING:
     from mothernets_jax.growth.layouts import opposite_layouts
     from mothernets_jax.growth.mothernet import mothernet
     from mothernets_jax.models.apply import apply
+    from mothernets_jax.models.imported.torch_networks import (
+        ImportedNetwork,
+        from_torch,
+    )
     from mothernets_jax.models.network import Network
     from mothernets_jax.models.training_pass import apply_train
     from mothernets_jax.models.variables import init
@@ -39,6 +43,7 @@ __all__ = [
     "Cluster",
     "Dataset",
     "Ensemble",
+    "ImportedNetwork",
     "Member",
     "MotherNetsClassifier",
     "Network",
@@ -47,6 +52,7 @@ __all__ = [
     "apply_train",
     "cluster",
     "densenet",
+    "from_torch",
     "hatch",
     "init",
     "mlp",
@@ -70,6 +76,7 @@ _HOMES = {
     "Cluster": "growth.clustering",
     "Dataset": "data.public",
     "Ensemble": "ensembles.ensemble",
+    "ImportedNetwork": "models.imported.torch_networks",
     "Member": "ensembles.ensemble",
     "MotherNetsClassifier": "sklearn",
     "Network": "models.network",
@@ -78,6 +85,7 @@ _HOMES = {
     "apply_train": "models.training_pass",
     "cluster": "growth.clustering",
     "densenet": "architectures",
+    "from_torch": "models.imported.torch_networks",
     "hatch": "growth.hatching",
     "init": "models.variables",
     "mlp": "architectures",

@@ -10,7 +10,7 @@ References:
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from typing import Self
+from typing import Literal, Self
 
 from mothernets_jax.architectures import notation as text
 from mothernets_jax.architectures.base import (
@@ -29,6 +29,8 @@ from mothernets_jax.architectures.operations import (
     Weight,
 )
 from mothernets_jax.utils.messages import short_repr
+
+STEMS = ("cifar", "imagenet")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,26 +60,34 @@ class DenseLayer:
 
 @dataclasses.dataclass(frozen=True)
 class DenseNet(Architecture):
-    """A DenseNet for small images. Make one by `densenet`.
+    """A DenseNet. Make one by `densenet`.
 
     Attributes:
         blocks: the dense layers of each block.
-        stem_filters: number of filters of the 3x3 convolution in front.
+        stem_filters: number of filters of the convolution in front.
         bottleneck: number of filters of the 1x1 convolution with which a layer begins,
             as a multiple of its growth; 0 for layers without one.
         transitions: number of filters of each transition, one between each two blocks.
+        stem: `cifar`, one 3x3 convolution, or `imagenet`, a 7x7 convolution,
+            normalised, and a 3x3 max-pool, each of stride 2.
     """
 
     blocks: tuple[tuple[DenseLayer, ...], ...]
     stem_filters: int
     bottleneck: int
     transitions: tuple[int, ...]
+    stem: str = "cifar"
 
     def __post_init__(self):
         for number, block in enumerate(self.blocks, start=1):
             if not block:
                 raise ValueError(f"block {number} is empty: give it a layer, e.g. 3:12")
         check_sections(self.blocks)
+        if self.stem not in STEMS:
+            raise ValueError(
+                f"stem is {short_repr(self.stem)}: expected one of "
+                f"{', '.join(map(repr, STEMS))}"
+            )
         check_size("number of stem filters", self.stem_filters)
         if self.bottleneck != 0 or isinstance(self.bottleneck, bool):
             check_size("bottleneck", self.bottleneck)
@@ -114,9 +124,7 @@ class DenseNet(Architecture):
 
     def operations(self) -> tuple[Operation, ...]:
         """Lists the stem, blocks and transitions, normalisation, mean and head."""
-        operations: list[Operation] = [
-            Weight(name="stem", reads=IMAGES, width=self.stem_filters, filter_size=3)
-        ]
+        operations = self._stem()
         for number, (block, names) in enumerate(
             zip(self.blocks, self.unit_names, strict=True), start=1
         ):
@@ -133,6 +141,25 @@ class DenseNet(Architecture):
             Map(name="features", reads="final_relu", kind="mean"),
             Weight(name=HEAD, reads="features", width=None, bias=True),
         )
+
+    def _stem(self) -> list[Operation]:
+        imagenet = self.stem == "imagenet"
+        size, stride = (7, 2) if imagenet else (3, 1)
+        stem = Weight(
+            name="stem",
+            reads=IMAGES,
+            width=self.stem_filters,
+            filter_size=size,
+            stride=stride,
+        )
+        if not imagenet:
+            return [stem]
+        return [
+            stem,
+            Norm(name="stem_norm", reads="stem"),
+            Map(name="stem_relu", reads="stem_norm", kind="relu"),
+            Map(name="stem_pool", reads="stem_relu", kind="max_pool"),
+        ]
 
     def _layer(self, layer: DenseLayer, name: str, value: str) -> list[Operation]:
         convolutions = [(layer.filter_size, layer.growth)]
@@ -164,6 +191,8 @@ class DenseNet(Architecture):
         """Explains why no growth connects two DenseNets; None where one does."""
         if len(self.blocks) != len(other.blocks):
             return f"they have {len(self.blocks)} and {len(other.blocks)} blocks"
+        if self.stem != other.stem:
+            return f"one has the stem {self.stem!r}, the other {other.stem!r}"
         if (self.bottleneck == 0) != (other.bottleneck == 0):
             return "one has bottlenecks, the other has not"
         return None
@@ -177,6 +206,7 @@ class DenseNet(Architecture):
             min(member.stem_filters for member in members),
             min(member.bottleneck for member in members),
             tuple(map(min, transitions)),
+            members[0].stem,
         )
 
     def fixed_sizes(self) -> dict[str, int]:
@@ -245,7 +275,10 @@ class DenseNet(Architecture):
     def __str__(self) -> str:
         clauses = [
             "densenet " + " | ".join(map(text.format_units, self.blocks)),
-            f"stem {self.stem_filters}",
+            # The kind is written where it is not that of the first version.
+            f"stem {self.stem_filters}"
+            if self.stem == "cifar"
+            else f"stem {self.stem} {self.stem_filters}",
         ]
         clauses += [f"bottleneck {self.bottleneck}"] if self.bottleneck else []
         if self.transitions:
@@ -266,15 +299,18 @@ def _transition(number: int, value: str, width: int) -> list[Operation]:
 def densenet(
     blocks: str | Sequence[Sequence[tuple[int, int]]],
     *,
+    stem: Literal["cifar", "imagenet"] = "cifar",
     stem_filters: int = 16,
     bottleneck: int = 0,
     compression: float = 1.0,
 ) -> DenseNet:
-    """A DenseNet for small images.
+    """A DenseNet.
 
     Args:
         blocks: the filter size and growth of each layer, as in
             `"(3:12)x12 | (3:12)x12"`; or a sequence of blocks of such pairs.
+        stem: `cifar`, one 3x3 convolution for small images, or `imagenet`, a 7x7
+            convolution, normalised, and a 3x3 max-pool, each of stride 2.
         stem_filters: number of filters of the first convolution.
         bottleneck: number of filters of a layer's 1x1 convolution, as a multiple of its
             growth, 4 in DenseNet-BC; 0 for layers without one.
@@ -283,7 +319,7 @@ def densenet(
 
     Raises:
         ValueError: unreadable notation, an empty block, an even filter size, a size
-            that is not a positive int, or a compression out of range.
+            that is not a positive int, an unknown stem, or a compression out of range.
 
     >>> print(densenet("(3:12)x2 | (3:12)x2", bottleneck=4, compression=0.5))
     densenet (3:12)x2 | (3:12)x2; stem 16; bottleneck 4; transitions 20
@@ -303,25 +339,37 @@ def densenet(
         channels += sum(layer.growth for layer in block)
         channels = max(1, int(channels * compression))
         transitions.append(channels)
-    return DenseNet(layers, stem_filters, bottleneck, tuple(transitions))
+    return DenseNet(layers, stem_filters, bottleneck, tuple(transitions), stem)
 
 
 def parse_densenet(notation: str) -> DenseNet:
-    """Reads `densenet (3:12)x12 | ...; stem 16; bottleneck 4; transitions 160`."""
+    """Reads `densenet (3:12)x12 | ...; stem 16; bottleneck 4; transitions 160`.
+
+    A stem for larger images is written `stem imagenet 64`.
+    """
     known = ("stem", "bottleneck", "transitions")
     body, clauses = text.split_clauses(notation, known)
-    sizes = {
-        name: text.parse_numbers(clauses.get(name, ""), notation) for name in known
-    }
+    values, stem = dict(clauses), "cifar"
+    kind, _, filters = clauses.get("stem", "").partition(" ")
+    if kind in STEMS:
+        stem, values["stem"] = kind, filters
+    sizes = {name: text.parse_numbers(values.get(name, ""), notation) for name in known}
     for name in ("stem", "bottleneck"):
         if name in clauses and len(sizes[name]) != 1:
+            expected = "expected one number"
+            if name == "stem":
+                expected += ", or a kind and a number, as 'stem imagenet 64'"
             raise ValueError(
                 f"cannot read {short_repr(f'{name} {clauses[name]}')} in architecture "
-                f"{short_repr(notation)}: "
-                "expected one number"
+                f"{short_repr(notation)}: {expected}"
             )
-    stem, bottleneck = sizes["stem"] or (16,), sizes["bottleneck"] or (0,)
-    network = densenet(body, stem_filters=stem[0], bottleneck=bottleneck[0])
+    filters_of_stem, bottleneck = sizes["stem"] or (16,), sizes["bottleneck"] or (0,)
+    network = densenet(
+        body,
+        stem=stem,  # type: ignore[arg-type]  # one of STEMS
+        stem_filters=filters_of_stem[0],
+        bottleneck=bottleneck[0],
+    )
     if "transitions" not in clauses:
         return network
     return dataclasses.replace(network, transitions=sizes["transitions"])

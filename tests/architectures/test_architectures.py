@@ -42,6 +42,7 @@ RESNETS = st.builds(
 DENSENETS = st.builds(
     densenet,
     BLOCKS,
+    stem=st.sampled_from(["cifar", "imagenet"]),
     stem_filters=SIZES,
     bottleneck=st.integers(0, 4),
     compression=st.floats(0.01, 1),
@@ -85,6 +86,10 @@ NOTATIONS = [
         ),
     ),
     ("densenet (3:4); stem 9", DenseNet(((DenseLayer(3, 4),),), 9, 0, ())),
+    (
+        "densenet (3:4); stem imagenet 9",
+        DenseNet(((DenseLayer(3, 4),),), 9, 0, (), "imagenet"),
+    ),
 ]
 
 
@@ -213,6 +218,9 @@ def test_vgg_reads_text_and_data(blocks):
             "there are 2 transitions and 2 blocks",
         ),
         (lambda: parse("densenet (3:12); stem 3 4"), "cannot read 'stem 3 4' in"),
+        (lambda: parse("densenet (3:12); stem imagenet"), "as 'stem imagenet 64'"),
+        (lambda: parse("densenet (3:12); stem mnist 4"), "cannot read units 'mnist 4'"),
+        (lambda: densenet("(3:12)", stem="mnist"), "stem is 'mnist': expected one of"),
     ],
 )
 def test_refused(make, message):
@@ -276,6 +284,7 @@ def test_anything_makes_a_network_or_a_value_error(data):
                 ),
                 lambda draw: densenet(
                     draw(BLOCKS | FRAGMENTS | ANYTHING),
+                    stem=draw(st.just("cifar") | ANYTHING),
                     stem_filters=draw(SIZES | ANYTHING),
                     bottleneck=draw(st.just(0) | ANYTHING),
                     compression=draw(st.just(1.0) | ANYTHING),

@@ -117,6 +117,7 @@ SMALL = {
     "preact": "resnet 4 (3:3)x2 | 6 (3:4); unit preact",
     "dense": "densenet (3:2)x2 | (1:3); stem 4",
     "dense with bottleneck": "densenet (3:2)x2 | (1:3); stem 4; bottleneck 2",
+    "dense with imagenet stem": "densenet (3:2)x2 | (1:3); stem imagenet 4",
     "plain": "vgg (3:2) (1:5) | (3:4); dense 7",
 }
 

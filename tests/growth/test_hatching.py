@@ -185,6 +185,7 @@ def clusters(draw, family: str):
         member = st.builds(
             densenet,
             blocks,
+            stem=st.just(draw(st.sampled_from(["cifar", "imagenet"]))),
             stem_filters=GROWTH,
             bottleneck=bottleneck,
             compression=compression,

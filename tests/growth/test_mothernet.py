@@ -415,6 +415,10 @@ RESIDUAL = {
         ],
         "densenet (3:6)x2 | (3:8); stem 8; bottleneck 2; transitions 9",
     ),
+    "the stem's kind is kept, its width is the smallest": (
+        ["densenet (3:8); stem imagenet 9", "densenet (3:6); stem imagenet 7"],
+        "densenet (3:6); stem imagenet 7",
+    ),
     "and else a layer may become several": (
         ["densenet (3:8)x2; stem 8", "densenet (3:4)x5; stem 8"],
         "densenet (3:8)x2; stem 8",
@@ -461,6 +465,7 @@ def test_one_dense_layer_becomes_several():
         ),
         ("densenet (3:8)", "densenet (3:8)|(3:8)", "they have 1 and 2 blocks"),
         ("densenet (3:8)", "densenet (3:8); bottleneck 2", "one has bottlenecks"),
+        ("densenet (3:8)", "densenet (3:8); stem imagenet 16", "one has the stem 'cif"),
     ],
 )
 def test_obstacles_of_other_families(one, other, reason):

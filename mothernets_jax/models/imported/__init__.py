@@ -1,0 +1,1 @@
+"""Trained networks of other libraries as networks of this one."""
