@@ -97,7 +97,7 @@ def peak_flops(device_kind: str, dtype: jax.typing.DTypeLike | None) -> float | 
 def describe_speed(
     images: int, flops: float, seconds: float, dtype: jax.typing.DTypeLike | None
 ) -> str:
-    """Throughput in a few words: images and FLOPs a second, share of the peak.
+    """Throughput in a few words: images and FLOPs a second, share of a known peak.
 
     Args:
         images: number of images trained on, each counted as often as it was seen.
@@ -108,5 +108,5 @@ def describe_speed(
     """
     rate = flops / seconds
     peak = peak_flops(jax.devices()[0].device_kind, dtype)
-    share = f"{rate / peak:.1%} of peak" if peak else "peak unknown"
-    return f"{images / seconds:,.0f} images/s, {rate / 1e12:.3g} TFLOP/s ({share})"
+    share = f" ({rate / peak:.1%} of peak)" if peak else ""
+    return f"{images / seconds:,.0f} images/s, {rate / 1e12:.3g} TFLOP/s{share}"
