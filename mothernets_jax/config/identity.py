@@ -23,6 +23,8 @@ _EARLIER = {
     "train.average": "none",
     "train.average_epochs": 1.0,
     "mother.average": "",
+    "mother.init": "",
+    "mother.init_epochs": 0,
     "hatch.average": "none",
     "hatch.average_epochs": 1.0,
     "budget.limit": "",

@@ -111,6 +111,9 @@ class MotherSettings:
     average: str = choice("", ("", *AVERAGES))  # empty: train.average
     # Of a budget, for the MotherNets; None: the less the larger it is.
     budget_share: float | None = field(None, Share())
+    # A saved ensemble, or a run's folder, with the network that they begin from.
+    init: str = text()  # empty: from scratch
+    init_epochs: int = field(0, Range(0, EPOCHS))  # that this network trains on for
 
 
 @dataclasses.dataclass(frozen=True)

@@ -41,6 +41,7 @@ def from_config(config: Mapping[str, Any], methods: tuple[str, ...]) -> Settings
     _check_together(settings)
     _check_budget(settings)
     _check_methods(settings, methods)
+    _check_init(settings)
     _check_architectures(settings)
     _check_ensemble(settings)
     return settled(settings)
@@ -96,6 +97,27 @@ def _check_together(settings: Settings) -> None:
             "part of the training set, and config.data.calibration_fraction is 0.0: "
             f"set it, to 0.1 say, or choose one of {', '.join(COMBINATIONS)}"
         )
+
+
+def _check_init(settings: Settings) -> None:
+    """Checks what goes together with a MotherNet that was trained before."""
+    path = settings.mother.init
+    if not path:
+        return
+    if "mothernets" not in settings.methods:
+        raise ValueError(
+            f"config.mother.init is {short_repr(path)}, and config.methods has no "
+            "'mothernets', which alone begin from it: add it, or leave this out"
+        )
+    for name, value in (
+        ("num_clusters", settings.num_clusters),
+        ("min_shared", settings.min_shared),
+    ):
+        if value is not None and (name, value) != ("num_clusters", 1):
+            raise ValueError(
+                f"config.{name} is {value} and config.mother.init {short_repr(path)}, "
+                "from which all members are hatched, in one cluster: leave one out"
+            )
 
 
 def _check_budget(settings: Settings) -> None:

@@ -17,6 +17,7 @@ from mothernets_jax.methods.budget import (
     whole_epochs,
     with_epochs,
 )
+from mothernets_jax.methods.saved_mother import saved_mother
 from mothernets_jax.stages.amounts import TaskData
 
 
@@ -30,12 +31,17 @@ def clusters_of(
 
     Args:
         task: the task, with the shape of images and the number of classes.
-        settings: settings, of which `num_clusters`, `min_shared` and `align` are read.
+        settings: settings, of which `num_clusters`, `min_shared` and `align` are read;
+            with `mother.init` there is one cluster, that of the saved network.
         members: the members' architectures by name.
 
     Raises:
-        ValueError: members that cannot be clustered as asked for.
+        ValueError: members that cannot be clustered as asked for, or hatched from the
+            saved network.
     """
+    if settings.mother.init:
+        mother = saved_mother(settings, members, task).architecture
+        return (Cluster(mother, tuple(members)),)
     with named_as_fields(CLUSTERS):
         return _clusters_of(
             tuple(members.items()),
@@ -72,6 +78,8 @@ def hatched_recipes(
     settings: Settings,
     members: Mapping[str, Architecture],
     clusters: Sequence[Cluster],
+    *,
+    begun: bool = False,
 ) -> tuple[Recipe, Recipe]:
     """The MotherNets' recipe and the members'.
 
@@ -85,11 +93,15 @@ def hatched_recipes(
             budget.
         members: the members' architectures by name.
         clusters: the division of the members.
+        begun: whether the MotherNet was trained before, and trains on for
+            `mother.init_epochs`, whatever the budget.
 
     Raises:
         ValueError: a budget too small.
     """
     mother, member = settings.mother_recipe, settings.hatch_recipe
+    if begun:
+        mother = _training_on(mother, settings.mother.init_epochs)
     if settings.mother.cycles > 1:  # each begins with a rise that no stop rule knows
         mother = dataclasses.replace(mother, stop="epochs")
     budget = budget_flops(task, settings, members)
@@ -100,6 +112,12 @@ def hatched_recipes(
     mothers_ends = ends_cost(task, mother, mothers)
     members_flops = epoch_cost(task, member, members.values())
     members_ends = ends_cost(task, member, members.values())
+    if begun:
+        rest = budget - mother.epochs * mothers_flops - mothers_ends
+        what = f"{method}, beside its MotherNet,"
+        return mother, affordable_recipe(
+            what, member, rest, members_flops, once=members_ends
+        )
     mothers_share = settings.mother.budget_share
     if mothers_share is None:
         mothers_share = usual_share(budget / members_flops)
@@ -110,6 +128,15 @@ def hatched_recipes(
     return (
         affordable_recipe(what, mother, rest, mothers_flops, once=mothers_ends),
         with_epochs(member, member_epochs),
+    )
+
+
+def _training_on(recipe: Recipe, epochs: int) -> Recipe:
+    """The recipe of a network that was trained before; without epochs no average."""
+    warmup = min(recipe.warmup_epochs, epochs / 2)
+    average = recipe.average if epochs else "none"
+    return dataclasses.replace(
+        recipe, epochs=epochs, warmup_epochs=warmup, average=average
     )
 
 

@@ -6,11 +6,15 @@ References: MotherNets (MLSys 2020).
 import functools
 from collections.abc import Callable, Mapping
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
 from mothernets_jax.architectures import Architecture
 from mothernets_jax.architectures.grouping import same_architecture
+from mothernets_jax.architectures.operations import HEAD
 from mothernets_jax.config.settings import Recipe, Settings
+from mothernets_jax.ensembles import saving
 from mothernets_jax.growth.clustering import Cluster
 from mothernets_jax.methods.hatched_recipes import (
     clusters_of,
@@ -22,14 +26,20 @@ from mothernets_jax.methods.hatched_start import (
     prepare_hatching,
     start_hatched,
 )
+from mothernets_jax.methods.saved_mother import SavedMother, saved_mother
 from mothernets_jax.methods.scratch import (
     check_bags,
     label_of,
     start_at_random,
 )
-from mothernets_jax.stages.stage import MethodPlan, Stage
+from mothernets_jax.models.variables import init
+from mothernets_jax.runtime.compilation import Executables
+from mothernets_jax.stages.stage import MethodPlan, Stage, Start
 from mothernets_jax.stages.task import Task, step_spec, steps_per_epoch
+from mothernets_jax.training.member_step import MemberState, new_state
 from mothernets_jax.training.schedules import cosine_cycles
+from mothernets_jax.training.step_spec import StepSpec
+from mothernets_jax.utils.pytrees import named_key
 
 NAME = "mothernets"
 
@@ -44,7 +54,8 @@ def compose(
             more cycles than steps, or bags of streamed images.
     """
     clusters = clusters_of(task, settings, members)
-    return hatched_ensemble(NAME, task, settings, members, clusters)
+    saved = saved_mother(settings, members, task) if settings.mother.init else None
+    return hatched_ensemble(NAME, task, settings, members, clusters, saved)
 
 
 def hatched_ensemble(
@@ -53,6 +64,7 @@ def hatched_ensemble(
     settings: Settings,
     members: Mapping[str, Architecture],
     clusters: tuple[Cluster, ...],
+    saved: SavedMother | None = None,
 ) -> MethodPlan:
     """Plans to train the clusters' MotherNets, then the members hatched from them.
 
@@ -64,6 +76,8 @@ def hatched_ensemble(
         members: the members' architectures by name.
         clusters: the division of the members, each with the MotherNet that all of the
             cluster can be grown from.
+        saved: the network that the MotherNet of the only cluster begins from; None to
+            train MotherNets from scratch.
 
     Raises:
         ValueError: a budget too small, more cycles than steps, or bags of streamed
@@ -72,10 +86,10 @@ def hatched_ensemble(
     if settings.hatch.bags:
         check_bags(task, "config.hatch.bags")
     mother_recipe, member_recipe = hatched_recipes(
-        method, task, settings, members, clusters
+        method, task, settings, members, clusters, begun=saved is not None
     )
     steps = steps_per_epoch(mother_recipe, task) * mother_recipe.epochs
-    if settings.mother.cycles > steps:
+    if settings.mother.cycles > max(steps, 1):
         raise ValueError(
             f"config.mother.cycles is {settings.mother.cycles}: expected at most "
             f"{steps:,}, the steps that a MotherNet trains for"
@@ -86,6 +100,10 @@ def hatched_ensemble(
         rates = _mother_rates(mother_recipe, settings.mother.cycles)
         spec = step_spec(task, mother, recipe=mother_recipe)
         start = start_at_random(task, method, spec, (name,))
+        if saved is not None:
+            start = functools.partial(
+                _start_from_saved, method, task, spec, name, saved
+            )
         stages.append(
             Stage(method, name, (name,), mother_recipe, spec, start, rates=rates)
         )
@@ -123,6 +141,34 @@ def _members_stage(
         functools.partial(prepare_hatching, task, settings, parent, spec),
         with_replacement=settings.hatch.bags,
     )
+
+
+def _start_from_saved(
+    method: str,
+    task: Task,
+    spec: StepSpec,
+    name: str,
+    saved: SavedMother,
+    trained: Mapping[str, MemberState],
+    executables: Executables,
+) -> Start:
+    """Begins a MotherNet as a saved network, its head drawn anew for other classes."""
+    del trained, executables
+    record, found = saving.read(saved.folder)
+    if record != saved.record:
+        raise ValueError(
+            f"the ensemble in {saved.folder}, which config.mother.init names, was "
+            "changed since this run was planned: give the command again"
+        )
+    variables = jax.tree.map(
+        lambda leaf: jnp.asarray(leaf, jnp.float32), found[saved.member]
+    )
+    if record.class_names != tuple(task.dataset.class_names):
+        key = named_key(task.key, method, name, "init")
+        drawn = init(spec.architecture, key, task.input_shape, task.num_classes)
+        head = {HEAD: drawn["params"][HEAD]}
+        variables = {**variables, "params": {**variables["params"], **head}}
+    return Start({name: new_state(variables, spec.optimizer)}, checks={})
 
 
 def _mother_rates(recipe: Recipe, cycles: int) -> Callable[[int], np.ndarray] | None:

@@ -43,13 +43,14 @@ def compare(runs: Sequence[Run]) -> dict[str, Any]:
     Returns:
         `name` and `data` of the first run. `runs`: for each its `folder` and `seed`, in
         words the settings in which it `differs` from others and which its methods read,
-        its `methods`, the methods that `failed` and its provenance. `methods`: by name
-        a list of variants, each with a `name` that tells the method's variants apart,
-        the `settings` that differ between them, the `seeds`, and `mean` and `std` of
-        every figure, with the structure of `results.json`. Runs are of one variant of a
-        method if they agree in all settings that the method reads; where they agree in
-        the seed, too, the first run counts. `paired`: differences between variants, as
-        `paired_runs` describes them.
+        `begun` where its MotherNet was trained before, its `methods`, the methods that
+        `failed` and its provenance. `methods`: by name a list of variants, each with a
+        `name` that tells the method's variants apart, the `settings` that differ
+        between them, the `seeds`, and `mean` and `std` of every figure, with the
+        structure of `results.json`. Runs are of one variant of a method if they agree
+        in all settings that the method reads; where they agree in the seed, too, the
+        first run counts. `paired`: differences between variants, as `paired_runs`
+        describes them.
 
     Raises:
         ValueError: two runs with the same settings, seed and a method in common.
@@ -78,6 +79,7 @@ def compare(runs: Sequence[Run]) -> dict[str, Any]:
                 **run.results["provenance"],
                 "folder": run.folder,
                 "differs": settings_text(read_by(differs, run.results["methods"])),
+                **({"begun": True} if _begins_trained(run) else {}),
                 "seed": run.settings["seed"],
                 "methods": list(run.results["methods"]),
                 "failed": list(run.results.get("failed", {})),
@@ -88,6 +90,16 @@ def compare(runs: Sequence[Run]) -> dict[str, Any]:
         "methods": variants,
         "paired": paired_runs(trained),
     }
+
+
+def _begins_trained(run: Run) -> bool:
+    """Tells whether a run's MotherNet was trained before, at a cost not counted."""
+    mother = run.settings.get("mother")
+    return (
+        "mothernets" in run.results["methods"]
+        and isinstance(mother, Mapping)
+        and bool(mother.get("init"))
+    )
 
 
 def check_distinct(runs: Sequence[Run], settings: Sequence[Mapping[str, Any]]) -> None:

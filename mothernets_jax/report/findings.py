@@ -136,6 +136,12 @@ def comparison_warnings(runs: Sequence[dict]) -> Iterable[str]:
                 f"{' and '.join(map(method_label, run['failed']))}, as none of the "
                 "networks could be trained: it has no part in the means."
             )
+    begun = [run["folder"] for run in runs if run.get("begun")]
+    if begun:
+        yield (
+            f"{' and '.join(begun)}: the MotherNet was trained before the run, at a "
+            "cost that is not counted."
+        )
     unverified = [run["folder"] for run in runs if run.get("unverified")]
     if unverified:
         yield f"{' and '.join(unverified)}: {UNVERIFIED}"

@@ -12,6 +12,7 @@ from mothernets_jax import data
 from mothernets_jax.config.field_names import DATA, OOD_DATA, TASK, named_as_fields
 from mothernets_jax.config.settings import Settings
 from mothernets_jax.data import Dataset, identity, run_record, statistics
+from mothernets_jax.methods.saved_mother import with_saved_normalisation
 from mothernets_jax.runs.provenance import random_numbers, versions
 from mothernets_jax.runs.read_data import read_dataset
 from mothernets_jax.runtime import multihost
@@ -95,6 +96,7 @@ def check_finished(
         return
     try:
         dataset = read_dataset(settings, memory_bytes()) if dataset is None else dataset
+        dataset = with_saved_normalisation(dataset, settings)
         ood_images = _read_ood_images(settings, dataset.input_shape)
     except (ValueError, OSError) as error:
         _log.warning("The data of the run in %s cannot be checked: %s", workdir, error)
@@ -123,6 +125,7 @@ def _read_task(
             "the number of hosts that a batch is divided among"
         )
     dataset = read_dataset(settings, memory_bytes()) if dataset is None else dataset
+    dataset = with_saved_normalisation(dataset, settings)
     statistics.check_copies(dataset)
     return make_task(
         dataset,

@@ -113,7 +113,9 @@ def _hatched(
 ) -> tuple[tuple[Cluster, ...], list[PlannedStage]]:
     members = settings.members
     clusters = clusters_of(task, settings, members)
-    recipe, of_members = hatched_recipes(method, task, settings, members, clusters)
+    recipe, of_members = hatched_recipes(
+        method, task, settings, members, clusters, begun=bool(settings.mother.init)
+    )
     stages = []
     for number, found in enumerate(clusters, start=1):
         name = mothernet_name(number)

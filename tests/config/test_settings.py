@@ -106,6 +106,21 @@ BAD = [
     ({"train__average": "swa"}, "config.train.average is 'swa'", "'none', 'ema', 'ta"),
     ({"train__average_epochs": 0}, "average_epochs is 0.0", "expected more than 0"),
     ({"mother__budget_share": 1.1}, "config.mother.budget_share is 1.1", "from 0 to 1"),
+    (
+        {"mother__init": "net", "methods": ("full_data",)},
+        "config.mother.init is 'net', and config.methods has no 'mothernets'",
+        "add it, or leave this out",
+    ),
+    (
+        {"mother__init": "net", "num_clusters": 2},
+        "config.num_clusters is 2 and config.mother.init 'net'",
+        "in one cluster: leave one out",
+    ),
+    (
+        {"mother__init": "net", "min_shared": 0.5},
+        "config.min_shared is 0.5 and config.mother.init 'net'",
+        "in one cluster: leave one out",
+    ),
     ({"budget__epochs": -1.0}, "config.budget.epochs is -1.0", "0 or more"),
     ({"distillation__temperature": 0.0}, "temperature is 0.0", "more than 0"),
     ({"distillation__share": 2.0}, "config.distillation.share is 2.0", "from 0 to 1"),
@@ -393,6 +408,8 @@ OTHERS = {
     "mother__schedule": "cosine",
     "mother__cycles": 2,
     "mother__budget_share": 0.25,
+    "mother__init": "trained",
+    "mother__init_epochs": 2,
     "budget__epochs": 7.5,
     "budget__limit": "5min",
     "budget__reference": "A",
@@ -444,7 +461,7 @@ def as_before(settings):
     later = {
         "data": ("workers", "resize", "test_fraction", "augment"),
         "train": ("class_weights", "optimizer", "average", "average_epochs"),
-        "mother": ("average",),
+        "mother": ("average", "init", "init_epochs"),
         "hatch": ("average", "average_epochs", "growth", "layout"),
         "budget": ("limit",),
         "snapshot": ("average",),
@@ -480,7 +497,7 @@ def test_the_digest_knows_resizing_where_images_are_resized():
 
 
 # Of these pairs a run has one.
-TOGETHER = OTHERS | {"min_shared": None, "budget__epochs": None}
+TOGETHER = OTHERS | {"min_shared": None, "budget__epochs": None, "mother__init": ""}
 
 
 @pytest.mark.parametrize("changes", [{}, TOGETHER], ids=len)

@@ -11,7 +11,6 @@ import pytest
 
 import mothernets_jax as mn
 
-torch = pytest.importorskip("torch", reason="requirements-imported.txt")
 pytestmark = pytest.mark.extras
 
 CLASSES = 10
@@ -23,6 +22,8 @@ LARGER = {
 
 def randomised(model, seed=0):
     """The model in eval mode, with random parameters and running statistics."""
+    import torch
+
     generator = torch.Generator().manual_seed(seed)
 
     def uniform(tensor, low, high):
@@ -43,9 +44,11 @@ def randomised(model, seed=0):
 
 def made(library, name, **arguments):
     if library == "torchvision":
-        models = pytest.importorskip("torchvision.models")
+        from torchvision import models
+
         return randomised(getattr(models, name)(weights=None, **arguments))
-    timm = pytest.importorskip("timm")
+    import timm
+
     return randomised(timm.create_model(name, pretrained=False, **arguments))
 
 
@@ -55,6 +58,8 @@ def images_of(side):
 
 
 def output_of(model, images):
+    import torch
+
     with torch.no_grad():
         return model(torch.from_numpy(images.transpose(0, 3, 1, 2))).numpy()
 
