@@ -13,7 +13,7 @@ FLOORS = [
     "storage metrics",
     "architectures runtime",
     "presets data models",
-    "growth training.augmentations",
+    "growth training.augmentations ensembles.export",
     "training report.plots",
     "ensembles",
     "config",
