@@ -16,7 +16,7 @@ from pathlib import Path
 import jax
 import numpy as np
 import onnxruntime
-from absl import app, flags
+from absl import app, flags, logging
 
 import mothernets_jax as mn
 from benchmarks.turns import medians, take_turns, write_results
@@ -109,11 +109,14 @@ def measured(name: str, folder: Path) -> dict:
 
 def main(argv: list[str]) -> None:
     del argv
+    logging.set_verbosity(logging.WARNING)  # Orbax tells of each step
     rows = {}
     for name in _ENSEMBLES.value:
         with tempfile.TemporaryDirectory() as folder:
             rows[name] = measured(name, Path(folder))
-        print(name, rows[name], flush=True)
+        for batch, own in rows[name]["milliseconds"].items():
+            times = ", ".join(f"{what} {time:.2f} ms" for what, time in own.items())
+            print(f"{name:10} {batch:5} images: {times}", flush=True)
     settings = {
         "cores": len(os.sched_getaffinity(0)),
         "onnxruntime": onnxruntime.__version__,

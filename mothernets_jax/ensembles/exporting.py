@@ -58,7 +58,7 @@ def _to_onnx(ensemble: Assessment, path: Path, combine: str, calibrated: bool) -
     kept = {n: float(w) for n, w in zip(members, weights, strict=True) if w > 0}
     temperature = ensemble.temperatures[combine] if calibrated else None
     exported = Exported(
-        members={name: tuple(ensemble.members[name]) for name in kept},
+        members={name: ensemble.members[name] for name in kept},
         mean=ensemble.mean,
         std=ensemble.std,
         input_shape=ensemble.input_shape,
