@@ -28,7 +28,7 @@ run: .venv/.installed ## train the first ensemble; ARGS="..." adds to its argume
 test: lint ## ruff, pyright, and every test but those slow, for a GPU or of extras
 	$(VENV_PYTHON) -m pytest --complete $(TESTS)
 
-test-extras: .venv/.installed-extras ## the tests that need extras: streaming with grain, TensorBoard, torchvision
+test-extras: .venv/.installed-extras ## the tests that need extras: streaming with grain, TensorBoard, ONNX, torchvision
 	$(VENV_PYTHON) -m pytest $(TESTS) -m "extras and not slow and not gpu"
 
 test-all: lint .venv/.installed-extras ## the slow tests too, with more random clusters and faults: half a day
@@ -94,7 +94,8 @@ INSTALL = install() { \
 	@touch $@
 
 EXTRAS = requirements-streaming.txt requirements-tensorboard.txt \
-	requirements-huggingface.txt requirements-imported.txt
+	requirements-huggingface.txt requirements-imported.txt requirements-export.txt \
+	requirements-export-test.txt
 
 .venv/.installed-extras: $(EXTRAS) .venv/.installed-dev
 	@echo "Installing $(EXTRAS) into .venv ..."

@@ -2,6 +2,7 @@
 
 import argparse
 import re
+from typing import Any
 
 from mothernets_jax import experiments
 
@@ -31,6 +32,33 @@ def add_experiment(parser: argparse.ArgumentParser) -> None:
         help="another value of a setting, e.g. train.learning_rate=0.05; may be given "
         "several times",
     )
+
+
+def add_ensemble(parser: argparse.ArgumentParser) -> None:
+    """Adds the arguments that say which ensemble, and how its members are combined."""
+    parser.add_argument(
+        "ensemble", metavar="RUN_OR_ENSEMBLE", help="a run's folder, or an ensemble's"
+    )
+    parser.add_argument(
+        "--method", metavar="NAME", help="of a run that has several, such as mothernets"
+    )
+    parser.add_argument(
+        "--combine", default="average", metavar="NAME", help="how; default: average"
+    )
+    parser.add_argument(
+        "--calibrated",
+        action="store_true",
+        help="rescale the probabilities, if the run had data.calibration_fraction",
+    )
+
+
+def load_ensemble(path: str, method: str | None) -> Any:
+    """The ensemble of a run or of a folder that `Ensemble.save` has written."""
+    from mothernets_jax.ensembles.ensemble import Ensemble  # imports JAX, which is slow
+    from mothernets_jax.runtime import compilation
+
+    compilation.use_persistent_cache()
+    return Ensemble.load(path, method)
 
 
 def add_debug(parser: argparse.ArgumentParser) -> None:

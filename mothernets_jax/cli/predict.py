@@ -4,9 +4,8 @@ import argparse
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
-from mothernets_jax.cli.arguments import add_debug
+from mothernets_jax.cli.arguments import add_debug, add_ensemble, load_ensemble
 
 _MOST_NAMED = 10  # files that cannot be read, in the terminal
 
@@ -20,25 +19,12 @@ def add_commands(commands: "argparse._SubParsersAction") -> None:
         "uncertainty, and writes a CSV table.",
         allow_abbrev=False,
     )
-    parser.add_argument(
-        "ensemble", metavar="RUN_OR_ENSEMBLE", help="a run's folder, or an ensemble's"
-    )
+    add_ensemble(parser)
     parser.add_argument(
         "paths", nargs="+", metavar="PATH", help="image files, or folders of them"
     )
     parser.add_argument(
         "--output", default="predictions.csv", metavar="FILE", help="the table"
-    )
-    parser.add_argument(
-        "--method", metavar="NAME", help="of a run that has several, such as mothernets"
-    )
-    parser.add_argument(
-        "--combine", default="average", metavar="NAME", help="how; default: average"
-    )
-    parser.add_argument(
-        "--calibrated",
-        action="store_true",
-        help="rescale the probabilities, if the run had data.calibration_fraction",
     )
     parser.add_argument(
         "--resize",
@@ -59,7 +45,7 @@ def run(options: argparse.Namespace) -> int:
             f"--output={output}: expected a file that ends in .csv, in a folder that "
             "is there"
         )
-    ensemble = _load(options.ensemble, options.method)
+    ensemble = load_ensemble(options.ensemble, options.method)
     predictions = ensemble.predict_files(
         options.paths,
         combine=options.combine,
@@ -71,15 +57,6 @@ def run(options: argparse.Namespace) -> int:
     _tell_failed(predictions.failed)
     print(f"{len(predictions.rows):,} files predicted: {output}")
     return 0 if predictions.rows else 1
-
-
-def _load(path: str, method: str | None) -> Any:
-    """The ensemble of a run or of a folder that `Ensemble.save` has written."""
-    from mothernets_jax.ensembles.ensemble import Ensemble  # imports JAX, which is slow
-    from mothernets_jax.runtime import compilation
-
-    compilation.use_persistent_cache()
-    return Ensemble.load(path, method)
 
 
 def _tell_failed(failed: Iterable[tuple[str, str]]) -> None:

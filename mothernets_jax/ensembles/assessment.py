@@ -22,13 +22,16 @@ class Assessment(abc.ABC):
     """The part of an `Ensemble` that works on what `member_logits` returns.
 
     Attributes:
-        members, class_names, input_shape, weights, temperatures, preparation: see
-            `Ensemble`.
+        members, mean, std, class_names, input_shape, input_dtype, weights,
+            temperatures, preparation: see `Ensemble`.
     """
 
     members: dict[str, Member]
+    mean: np.ndarray
+    std: np.ndarray
     class_names: tuple[str, ...]
     input_shape: tuple[int, int, int]
+    input_dtype: np.dtype
     weights: dict[str, np.ndarray]
     temperatures: dict[str, float]
     preparation: Preparation | None

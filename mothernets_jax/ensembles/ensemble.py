@@ -1,4 +1,4 @@
-"""A trained ensemble: predict, judge, calibrate, save, load."""
+"""A trained ensemble: predict, judge, calibrate, save, load, export."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,6 +14,7 @@ from mothernets_jax.ensembles import checks, saving
 from mothernets_jax.ensembles.assessment import Assessment
 from mothernets_jax.ensembles.checks import Member
 from mothernets_jax.ensembles.combine import NAMES, combined
+from mothernets_jax.ensembles.exporting import export
 from mothernets_jax.ensembles.labels import label_indices
 from mothernets_jax.ensembles.places import as_path, check_free, find
 from mothernets_jax.ensembles.prediction import predict_logits
@@ -287,6 +288,33 @@ class Ensemble(Assessment):
             preparation=record.preparation,
             input_dtype=record.input_dtype,
         )
+
+    def export(
+        self,
+        path: str | Path,
+        *,
+        combine: str | None = None,
+        calibrated: bool | None = None,
+    ) -> None:
+        """Writes one file from which programs without this library predict.
+
+        A name that ends in `.onnx` makes an ONNX file, which takes what `predict` takes
+        (of features, float32 [batch, features]) and returns what it returns, to some
+        1e-6: see docs/exporting.md. A file that this has written before is replaced.
+
+        Args:
+            path: path of the file; `~` is the home folder.
+            combine: how members are combined, as for `predict`; None for their average.
+            calibrated: whether to rescale by the temperature that was fitted for this
+                combination; None not to.
+
+        Raises:
+            ValueError: another ending, a combination that `predict` refuses, something
+                else at this path, an ensemble that exceeds the format, or the extra
+                `export` is not installed.
+            OSError: the file could not be written.
+        """
+        export(self, path, combine=combine, calibrated=calibrated)
 
     @property
     def num_params(self) -> int:

@@ -11,7 +11,7 @@ import pytest
 from forked import ROOT
 from PIL import Image
 
-from mothernets_jax.cli import predict
+from mothernets_jax.cli import export, predict
 from mothernets_jax.cli.main import main
 from mothernets_jax.config.settings import Settings
 from mothernets_jax.runs import experiment as running
@@ -102,6 +102,7 @@ def test_the_version(capsys):
         (["compare", "a"], "expected two runs or more"),
         (["predict", "run", "a.png", "--output=a.txt"], "ends in .csv"),
         (["predict", "/no/such", "a.png"], "holds no trained ensemble"),
+        (["export", "/no/such", "a.onnx"], "holds no trained ensemble"),
     ],
 )
 def test_a_mistake_gets_one_line_and_code_2(arguments, words, capsys):
@@ -163,7 +164,7 @@ def test_predictions_are_written_and_what_failed_is_named(
             asked.append((list(paths), options))
             return FakePredictions(rows)
 
-    monkeypatch.setattr(predict, "_load", lambda path, method: Fake())
+    monkeypatch.setattr(predict, "load_ensemble", lambda path, method: Fake())
     table = tmp_path / "table.csv"
     arguments = ["predict", "run", "a.png", "b.png", f"--output={table}"]
     given = ["--combine=vote", "--calibrated", "--resize=pad"]
@@ -175,6 +176,30 @@ def test_predictions_are_written_and_what_failed_is_named(
     said = capsys.readouterr()
     assert said.err == "warning: b.png: it is empty\n"
     assert said.out.startswith(f"{len(rows)} files predicted")
+
+
+def test_an_ensemble_is_exported_as_the_arguments_say(monkeypatch, capsys):
+    asked = []
+
+    class Fake:
+        def export(self, path, **options):
+            asked.append((path, options))
+
+    def load(path, method):
+        asked.append((path, method))
+        return Fake()
+
+    monkeypatch.setattr(export, "load_ensemble", load)
+    assert main(["export", "run", "a.onnx"]) == 0
+    given = ["--method=full_data", "--combine=vote", "--calibrated"]
+    assert main(["export", "run", "b.onnx", *given]) == 0
+    assert asked == [
+        ("run", None),
+        ("a.onnx", {"combine": "average", "calibrated": False}),
+        ("run", "full_data"),
+        ("b.onnx", {"combine": "vote", "calibrated": True}),
+    ]
+    assert capsys.readouterr().out == "exported: a.onnx\nexported: b.onnx\n"
 
 
 @pytest.mark.slow

@@ -13,7 +13,7 @@ FLOORS = [
     "storage metrics",
     "architectures runtime",
     "presets data models",
-    "growth models.imported training.augmentations",
+    "growth models.imported training.augmentations ensembles.export",
     "training report.plots",
     "ensembles",
     "config",

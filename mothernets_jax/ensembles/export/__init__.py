@@ -1,0 +1,1 @@
+"""Ensembles as files that programs without this package read."""
