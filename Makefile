@@ -94,7 +94,7 @@ INSTALL = install() { \
 	@touch $@
 
 EXTRAS = requirements-streaming.txt requirements-tensorboard.txt \
-	requirements-huggingface.txt
+	requirements-huggingface.txt requirements-export.txt
 
 .venv/.installed-extras: $(EXTRAS) .venv/.installed-dev
 	@echo "Installing $(EXTRAS) into .venv ..."

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     )
     from mothernets_jax.architectures.costs import num_params, train_flops
     from mothernets_jax.data.public import Dataset
+    from mothernets_jax.ensembles.cascade import Cascade, fit_cascade
     from mothernets_jax.ensembles.ensemble import Ensemble, Member
     from mothernets_jax.growth.clustering import Cluster, cluster
     from mothernets_jax.growth.hatching import hatch
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Architecture",
+    "Cascade",
     "Cluster",
     "Dataset",
     "Ensemble",
@@ -47,6 +49,7 @@ __all__ = [
     "apply_train",
     "cluster",
     "densenet",
+    "fit_cascade",
     "hatch",
     "init",
     "mlp",
@@ -67,6 +70,7 @@ __all__ = [
 # only look at data, networks and results need no JAX, which takes seconds to import.
 _HOMES = {
     "Architecture": "architectures",
+    "Cascade": "ensembles.cascade",
     "Cluster": "growth.clustering",
     "Dataset": "data.public",
     "Ensemble": "ensembles.ensemble",
@@ -78,6 +82,7 @@ _HOMES = {
     "apply_train": "models.training_pass",
     "cluster": "growth.clustering",
     "densenet": "architectures",
+    "fit_cascade": "ensembles.cascade",
     "hatch": "growth.hatching",
     "init": "models.variables",
     "mlp": "architectures",

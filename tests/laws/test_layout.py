@@ -15,6 +15,7 @@ FLOORS = [
     "presets data models",
     "growth training.augmentations",
     "training report.plots",
+    "ensembles.export",
     "ensembles",
     "config",
     "stages report",
