@@ -101,7 +101,7 @@ def cascade_row(cascade: Cascade, images, labels, one_member: float) -> dict:
     return {
         **row(found.probabilities, labels, found.flops.mean(), one_member),
         "asked": [float((found.asked == count).mean()) for count in members],
-        "threshold": cascade.threshold,
+        "thresholds": cascade.thresholds,
     }
 
 

@@ -1,24 +1,25 @@
 """A cascade: members are asked from the cheapest on, until the answer is sure enough.
 
 The answer of the first k members is the mean of their probabilities, rescaled by a
-temperature of its own. An image whose highest probability reaches a threshold is
-answered; the others go on to the next member. After the last member the answer is the
-whole ensemble's.
+temperature of its own. An image is answered where the likeliest class leads the second
+by a threshold, of which each k has its own; the others go on to the next member. After
+the last member the answer is the whole ensemble's.
 
 Axes: [members, examples, classes] logits, [examples, classes] probabilities.
 
 References: Wang, Kondratyuk, Christiansen, Kitani, Movshovitz-Attias, Eban, Wisdom of
-Committees: An Overlooked Approach to Faster and More Accurate Models. ICLR 2022.
+Committees: An Overlooked Approach to Faster and More Accurate Models. ICLR 2022 (with
+one threshold, on the highest probability; see docs/predicting.md for both).
 """
 
-import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from mothernets_jax.architectures.costs import forward_flops
 from mothernets_jax.ensembles import checks
+from mothernets_jax.ensembles.cascade_thresholds import fit_thresholds
 from mothernets_jax.ensembles.combine import average
 from mothernets_jax.ensembles.ensemble import Ensemble
 from mothernets_jax.ensembles.labels import label_indices
@@ -27,9 +28,6 @@ from mothernets_jax.metrics.calibration import fit_temperature, rescale
 from mothernets_jax.metrics.probabilities import rounded
 from mothernets_jax.runtime.compilation import Executables
 from mothernets_jax.utils.messages import short_repr
-
-_MOST_THRESHOLDS = 1001  # that are tried
-_ROUNDING = 1e-9  # of a stated share of the examples
 
 
 class CascadePrediction(NamedTuple):
@@ -54,39 +52,49 @@ class Cascade:
         order: names of its members, the cheapest first.
         flops: float64 [members], FLOPs of one image's pass of each member, in `order`.
         temperatures: temperature of the mean of the first 1, 2, ... members.
-        threshold: the calibrated probability of the likeliest class from which on no more
-            members are asked; infinity where all are.
+        thresholds: lead, 0 to 1, of the likeliest class over the second from which on
+            the first 1, 2, ... members suffice, for all but the last; infinity where
+            they never do.
     """
 
     def __init__(
-        self, ensemble: Ensemble, *, temperatures: Any, threshold: float
+        self,
+        ensemble: Ensemble,
+        *,
+        temperatures: Sequence[float],
+        thresholds: Sequence[float],
     ) -> None:
         """Makes a cascade of numbers that `fit_cascade` has found.
 
         Args:
             ensemble: the ensemble.
             temperatures: one temperature for each number of members asked.
-            threshold: the calibrated probability that suffices; infinity to ask all
-                members.
+            thresholds: one lead for each number of members but all.
 
         Raises:
-            ValueError: not one temperature a member, or a threshold out of range.
+            ValueError: not one temperature a member and a threshold for all but the last,
+                or one that is out of range.
         """
         self.ensemble = ensemble
         costs = _costs(ensemble)
         self.order = tuple(costs)
         self.flops = np.array([*costs.values()])
         self.temperatures = tuple(float(own) for own in temperatures)
-        self.threshold = float(threshold)
-        if len(self.temperatures) != len(costs) or not min(self.temperatures) > 0:
+        self.thresholds = tuple(float(own) for own in thresholds)
+        if len(self.temperatures) != len(costs) or not all(
+            0 < own < np.inf for own in self.temperatures
+        ):
             raise ValueError(
                 f"temperatures are {short_repr(self.temperatures)}: expected "
                 f"{len(costs)} numbers above 0, one for each number of members"
             )
-        if not self.threshold >= 0:
+        if len(self.thresholds) != len(costs) - 1 or not all(
+            own >= 0 for own in self.thresholds
+        ):
             raise ValueError(
-                f"threshold is {short_repr(threshold)}: expected a probability, or "
-                "infinity to ask all members"
+                f"thresholds are {short_repr(self.thresholds)}: expected "
+                f"{len(costs) - 1} numbers from 0 on, one for each number of members "
+                "but all"
             )
         self._executables = Executables()
 
@@ -118,16 +126,17 @@ class Cascade:
         asked = np.zeros(count, np.int64)
         waiting = np.arange(count)  # images that no answer is sure enough for
         logits = np.zeros((0, count, classes), np.float32)
-        for name, temperature in zip(self.order, self.temperatures, strict=True):
+        for place, name in enumerate(self.order):
             if not len(waiting):
                 break
             found = self._logits(name, images[waiting], batch_size)
             logits = np.concatenate([logits, found[None]])
             asked[waiting] += 1
-            answers = rescale(average(logits), temperature)
+            answers = rescale(average(logits), self.temperatures[place])
             probabilities[waiting] = rounded(answers)
-            goes_on = answers.max(axis=1) < self.threshold
-            waiting, logits = waiting[goes_on], logits[:, goes_on]
+            if place < len(self.thresholds):
+                goes_on = _leads(answers) < self.thresholds[place]
+                waiting, logits = waiting[goes_on], logits[:, goes_on]
         spent = np.concatenate([[0.0], np.cumsum(self.flops)])
         return CascadePrediction(probabilities, asked, spent[asked])
 
@@ -149,10 +158,11 @@ class Cascade:
 def fit_cascade(
     ensemble: Ensemble, logits: np.ndarray, labels: Any, *, accuracy_loss: float = 0.001
 ) -> Cascade:
-    """Fits a cascade's temperatures and threshold on images that trained no member.
+    """Fits a cascade's temperatures and thresholds on images that trained no member.
 
-    The threshold is the lowest one that loses no more accuracy than is stated, and
-    above which none loses more, on these images.
+    On these images the cascade loses no more accuracy than is stated, by the labels as
+    well as by the whole ensemble's calibrated probabilities, and is the cheapest such
+    one that is found: see `cascade_thresholds`.
 
     Args:
         ensemble: the ensemble.
@@ -194,55 +204,30 @@ def fit_cascade(
     classes = len(ensemble.class_names)
     checks.check_examples(logits, labels, len(ensemble.members), classes)
     places = {name: place for place, name in enumerate(ensemble.members)}
-    ordered = logits[[places[name] for name in _costs(ensemble)]]
+    costs = _costs(ensemble)
+    ordered = logits[[places[name] for name in costs]]
     means = [average(ordered[:count]) for count in range(1, len(ordered) + 1)]
     temperatures = [fit_temperature(own, labels) for own in means]
-    confidences = np.stack(
-        [rescale(own, t).max(axis=1) for own, t in zip(means, temperatures, strict=True)]
+    answers = [rescale(own, t) for own, t in zip(means, temperatures, strict=True)]
+    given = np.stack([own.argmax(axis=1) for own in answers])
+    expected = np.take_along_axis(answers[-1].T, given, axis=0)
+    right = (given == labels).astype(int)
+    thresholds = fit_thresholds(
+        np.stack([_leads(own) for own in answers]),
+        expected[-1] - expected,
+        right[-1] - right,
+        np.cumsum([*costs.values()]),
+        accuracy_loss,
     )
-    right = np.stack([own.argmax(axis=1) == labels for own in means])
-    threshold = fit_threshold(confidences, right, accuracy_loss)
-    return Cascade(ensemble, temperatures=temperatures, threshold=threshold)
+    return Cascade(ensemble, temperatures=temperatures, thresholds=thresholds.tolist())
 
 
-def fit_threshold(
-    confidences: np.ndarray, right: np.ndarray, accuracy_loss: float
-) -> float:
-    """The lowest threshold from which on no more accuracy is lost than stated.
-
-    Args:
-        confidences: floats [stages, examples], the calibrated probability of the
-            likeliest class after each stage.
-        right: bool [stages, examples], whether that class is the true one.
-        accuracy_loss: share of the examples.
-
-    Returns:
-        The threshold, 0 to 1; infinity where even the highest confidence loses more.
-
-    >>> confidences = np.array([[0.6, 0.9], [0.7, 0.8]])
-    >>> right = np.array([[False, True], [True, True]])
-    >>> fit_threshold(confidences, right, 0.0), fit_threshold(confidences, right, 0.5)
-    (0.9, 0.0)
-    """
-    if len(right) == 1:
-        return 0.0
-    least = right[-1].sum() - accuracy_loss * right.shape[1] - _ROUNDING
-    found = math.inf
-    shares = np.linspace(0, 1, _MOST_THRESHOLDS)
-    tried = np.quantile(confidences[:-1], shares, method="higher")
-    for threshold in np.unique(tried)[::-1]:
-        stage = _stages(confidences, threshold)
-        if np.take_along_axis(right, stage[None], axis=0).sum() < least:
-            return found
-        found = float(threshold)
-    return 0.0
-
-
-def _stages(confidences: np.ndarray, threshold: float) -> np.ndarray:
-    """The stage, int [examples], that answers at a threshold; else the last."""
-    sure = confidences >= threshold
-    sure[-1] = True
-    return sure.argmax(axis=0)
+def _leads(probabilities: np.ndarray) -> np.ndarray:
+    """By how much, [examples], the likeliest class leads the second; 1 if alone."""
+    if probabilities.shape[1] == 1:
+        return np.ones(len(probabilities))
+    second, first = np.partition(probabilities, -2, axis=1)[:, -2:].T
+    return first - second
 
 
 def _costs(ensemble: Ensemble) -> Mapping[str, float]:

@@ -1,7 +1,7 @@
 """Exports of an ensemble, from what it knows of itself; figures and data from outside."""
 
-import builtins
 import json
+import sys
 
 import jax
 import numpy as np
@@ -35,14 +35,8 @@ def test_the_record_makes_the_same_ensemble(ensemble):
 def test_without_the_package_the_message_says_what_to_install(
     ensemble, tmp_path, monkeypatch
 ):
-    real = builtins.__import__
-
-    def refuse(name, *args, **kwargs):
-        if name == "safetensors":
-            raise ImportError(name)
-        return real(name, *args, **kwargs)
-
-    monkeypatch.setattr(builtins, "__import__", refuse)
+    for name in ("safetensors", "safetensors.numpy"):
+        monkeypatch.setitem(sys.modules, name, None)
     with pytest.raises(ValueError, match=r"pip install 'mothernets-jax\[export\]'"):
         ensemble.export_safetensors(tmp_path / "mine")
     assert not (tmp_path / "mine").exists()

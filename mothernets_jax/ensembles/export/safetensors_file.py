@@ -1,8 +1,8 @@
 """Named arrays as the bytes of a safetensors file, and back, whoever has written it.
 
 The package `safetensors` is an extra, which is imported when it is needed. Its own
-readers for NumPy know no bfloat16; its parser below them, which checks the header and
-that arrays fill the file without gaps, does.
+readers for NumPy know no bfloat16; the parser below them does, which checks the header
+and that arrays fill the file without gaps.
 """
 
 import math
@@ -43,16 +43,13 @@ def to_bytes(arrays: Mapping[str, Any]) -> bytes:
     Raises:
         ValueError: the package `safetensors` is missing.
     """
-    described = {}
+    plain = {}
     for name, array in arrays.items():
         own = np.asarray(array)
-        dtype = own.dtype.newbyteorder("<") if own.dtype.byteorder == ">" else own.dtype
-        described[name] = {
-            "dtype": own.dtype.name,
-            "shape": own.shape,
-            "data": np.ascontiguousarray(own, dtype).tobytes(),
-        }
-    return bytes(_package().serialize(described, metadata=_METADATA))
+        # Of other arrays the package would write whatever lies in memory.
+        little = own.dtype.newbyteorder("<") if own.dtype.byteorder == ">" else None
+        plain[name] = np.ascontiguousarray(own, little).reshape(own.shape)
+    return _package().numpy.save(plain, metadata=_METADATA)
 
 
 def from_bytes(
@@ -109,7 +106,7 @@ def _described(found: Mapping[str, Any] | None) -> tuple[int, ...] | str:
 
 def _package() -> Any:
     try:
-        import safetensors  # pyright: ignore[reportMissingImports]  # an extra
+        import safetensors.numpy  # pyright: ignore[reportMissingImports]  # an extra
     except ImportError:
         raise ValueError(
             "safetensors files need the package safetensors, which is not installed: "
