@@ -1,4 +1,4 @@
-"""One ensemble, asked in several ways: error, NLL, FLOPs, and time for 1 and 256 images.
+"""One ensemble, asked in several ways: error, NLL, FLOPs, time for 1 and 256 images.
 
     python -m benchmarks.inference_table --run=runs/photos [--images=FOLDER] \
         --out=benchmarks/results/FILE.json [--method=mothernets]
@@ -15,7 +15,7 @@ from pathlib import Path
 
 import jax.numpy as jnp
 import numpy as np
-from absl import app, flags
+from absl import app, flags, logging
 
 from benchmarks import inference_paths
 from benchmarks.turns import medians, take_turns, timed, write_results
@@ -123,6 +123,7 @@ def as_table(rows: dict) -> str:
 
 def main(argv: list[str]) -> None:
     del argv
+    logging.set_verbosity(logging.WARNING)
     use_persistent_cache()
     dataset, ensemble = read_run()
     images, labels = dataset.test_images, dataset.test_labels

@@ -72,8 +72,8 @@ class Cascade:
             thresholds: one lead for each number of members but all.
 
         Raises:
-            ValueError: not one temperature a member and a threshold for all but the last,
-                or one that is out of range.
+            ValueError: not one temperature a member and a threshold for all but the
+                last, or one that is out of range.
         """
         self.ensemble = ensemble
         costs = _costs(ensemble)

@@ -7,9 +7,9 @@ suffices.
 What an early answer loses is told twice. By the whole ensemble's calibrated
 probabilities it is that of the ensemble's own answer less that of the early one, whose
 mean is the expected loss of accuracy. By the labels it is whether the ensemble is right
-and the early answer wrong (1), the other way round (-1), or neither. The former scatters
-several times less, but leans to one side where the ensemble is unsure; the latter leans
-to none. So thresholds are chosen by the former and accepted by both.
+and the early answer wrong (1), the other way round (-1), or neither. The former
+scatters several times less, but leans to one side where the ensemble is unsure; the
+latter leans to none. So thresholds are chosen by the former and accepted by both.
 
 At a price of a FLOP, in accuracy, the best threshold of one stage follows exactly from
 those of the others, and the stages take turns. The price rises until more is lost than
@@ -58,9 +58,7 @@ def fit_thresholds(
     for price in _PRICES:
         thresholds = _at_price(leads, losses, price * in_members)
         stage = stages(leads, thresholds)[None]
-        lost = [
-            np.take_along_axis(own, stage, axis=0).mean() for own in (losses, counted)
-        ]
+        lost = [np.take_along_axis(own, stage, 0).mean() for own in (losses, counted)]
         if max(lost) > accuracy_loss + _ROUNDING:
             break
         found = thresholds

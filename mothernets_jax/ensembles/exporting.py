@@ -72,8 +72,8 @@ class Exporting(abc.ABC):
         exported ensemble that is there is replaced, its card, too.
 
         Args:
-            path: path of a folder for this ensemble alone, which is made if missing; `~`
-                is the home folder. Its name is the card's title.
+            path: path of a folder for this ensemble alone, which is made if missing;
+                `~` is the home folder. Its name is the title of the card.
             license: identifier of the license, such as "apache-2.0"; None for none.
             combine: how the card advises to combine members, as for `predict`.
             calibrated: whether it advises to rescale by the fitted temperature.

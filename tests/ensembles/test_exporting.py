@@ -1,4 +1,4 @@
-"""Exports of an ensemble, from what it knows of itself; figures and data from outside."""
+"""Exports of an ensemble; figures and data from outside go onto its card."""
 
 import json
 import sys

@@ -1,7 +1,7 @@
 """Bytes of safetensors files, against their format as it is published.
 
-A file is the length of its header (8 bytes, little endian), the header in JSON (for each
-array its dtype, shape and place), and the arrays' bytes, row by row.
+A file is the length of its header (8 bytes, little endian), the header in JSON (for
+each array its dtype, shape and place), and the bytes of the arrays, row by row.
 """
 
 import json
