@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     )
     from mothernets_jax.architectures.costs import num_params, train_flops
     from mothernets_jax.data.public import Dataset
+    from mothernets_jax.ensembles.cascade import Cascade, fit_cascade
     from mothernets_jax.ensembles.ensemble import Ensemble, Member
     from mothernets_jax.growth.clustering import Cluster, cluster
     from mothernets_jax.growth.hatching import hatch
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Architecture",
+    "Cascade",
     "Cluster",
     "Dataset",
     "Ensemble",
@@ -52,6 +54,7 @@ __all__ = [
     "apply_train",
     "cluster",
     "densenet",
+    "fit_cascade",
     "from_torch",
     "hatch",
     "init",
@@ -73,6 +76,7 @@ __all__ = [
 # only look at data, networks and results need no JAX, which takes seconds to import.
 _HOMES = {
     "Architecture": "architectures",
+    "Cascade": "ensembles.cascade",
     "Cluster": "growth.clustering",
     "Dataset": "data.public",
     "Ensemble": "ensembles.ensemble",
@@ -85,6 +89,7 @@ _HOMES = {
     "apply_train": "models.training_pass",
     "cluster": "growth.clustering",
     "densenet": "architectures",
+    "fit_cascade": "ensembles.cascade",
     "from_torch": "models.imported.torch_networks",
     "hatch": "growth.hatching",
     "init": "models.variables",

@@ -26,6 +26,7 @@ from mothernets_jax.report.saved_page import SavedPage
 from mothernets_jax.runs.experiment import train_and_evaluate
 from mothernets_jax.runs.failures import explained
 from mothernets_jax.runs.folder_choice import choose_for_folder
+from mothernets_jax.runs.origin import origin
 from mothernets_jax.runtime import compilation, devices
 from mothernets_jax.stages.amounts import fitting_batch
 from mothernets_jax.utils.messages import short_repr
@@ -68,7 +69,6 @@ class TrainedEnsemble(Ensemble):
             results: the content of the run's `results.json`.
         """
         ensemble = cls.load(workdir, method)
-        assert isinstance(ensemble, cls)
         ensemble.workdir, ensemble.method = workdir, method
         ensemble.results = results
         return ensemble
@@ -83,6 +83,17 @@ class TrainedEnsemble(Ensemble):
             ValueError: the run has no ensemble of that method.
         """
         return self.of_run(self.workdir, method, self.results)
+
+    def export_safetensors(self, path: str | Path, **options: Any) -> None:
+        """Writes a folder in the layout of model hubs, as `Ensemble` does.
+
+        Args:
+            path: path of a folder for this ensemble alone.
+            **options: the other arguments; `training_data` and `figures` are the run's
+                where they are left out.
+        """
+        known = origin(self.workdir, self.method)
+        super().export_safetensors(path, **{**known, **options})
 
     def report(self) -> SavedPage:
         """Writes the run's page again; its path, which a notebook shows as the page."""

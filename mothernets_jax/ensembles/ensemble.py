@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import jax
 import numpy as np
@@ -15,6 +15,7 @@ from mothernets_jax.ensembles.assessment import Assessment
 from mothernets_jax.ensembles.checks import Member
 from mothernets_jax.ensembles.combine import NAMES, combined
 from mothernets_jax.ensembles.exporting import export
+from mothernets_jax.ensembles.hub_export import HubExport
 from mothernets_jax.ensembles.labels import label_indices
 from mothernets_jax.ensembles.places import as_path, check_free, find
 from mothernets_jax.ensembles.prediction import predict_logits
@@ -29,7 +30,7 @@ from mothernets_jax.utils.messages import short_repr
 __all__ = ["Ensemble", "Member", "write_ensemble"]
 
 
-class Ensemble(Assessment):
+class Ensemble(Assessment, HubExport):
     """Trained members and the normalisation that they expect.
 
     Attributes:
@@ -260,7 +261,7 @@ class Ensemble(Assessment):
         write_ensemble(folder, self)
 
     @classmethod
-    def load(cls, path: str | Path, method: str | None = None) -> "Ensemble":
+    def load(cls, path: str | Path, method: str | None = None) -> Self:
         """Loads an ensemble that a run has trained, or that `save` has written.
 
         Predictions, weights and temperatures are those of the saved one, bit for bit.
@@ -276,7 +277,18 @@ class Ensemble(Assessment):
                 method is named; or the ensemble is damaged or cannot be one.
             OSError: a file cannot be read.
         """
-        record, variables = saving.read(find(path, method))
+        return cls.of_record(*saving.read(find(path, method)))
+
+    @classmethod
+    def of_record(
+        cls, record: EnsembleRecord, variables: Mapping[str, Variables]
+    ) -> Self:
+        """Makes an ensemble of its parts.
+
+        Args:
+            record: all that the ensemble has but its variables.
+            variables: each member's `{"params": ..., "batch_stats": ...}`, by name.
+        """
         return cls(
             {n: Member(a, variables[n]) for n, a in record.members.items()},
             mean=np.asarray(record.mean),
@@ -339,16 +351,5 @@ def write_ensemble(folder: Path, ensemble: Ensemble) -> None:
         OSError: the ensemble could not be written.
     """
     members = ensemble.members.items()
-    record = EnsembleRecord(
-        {name: member.architecture for name, member in members},
-        ensemble.mean.tolist(),
-        ensemble.std.tolist(),
-        ensemble.class_names,
-        ensemble.input_shape,
-        {name: weights.tolist() for name, weights in ensemble.weights.items()},
-        ensemble.temperatures,
-        ensemble.preparation,
-        ensemble.input_dtype.name,
-    )
     variables = {name: member.variables for name, member in members}
-    saving.write(folder, record, variables)
+    saving.write(folder, ensemble.record, variables)

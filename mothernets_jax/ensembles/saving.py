@@ -5,7 +5,7 @@ Both are one save of `storage.checkpoints`, in a folder of their own.
 
 import contextlib
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -43,9 +43,9 @@ def write(
     try:
         plain = json.loads(files.json_bytes(record.to_json()))
         from_json(plain)
-        for name, template in _template(record).items():
-            _check_shapes(name, variables[name], template)
-            _check_finite(name, variables[name])
+        for name, template in template_of(record).items():
+            check_shapes(name, variables[name], template)
+            check_finite(name, variables[name])
     except (TypeError, ValueError) as error:
         raise ValueError(f"the ensemble cannot be saved: {error}") from None
     saved = {
@@ -60,7 +60,7 @@ def write(
         raise
 
 
-def _check_shapes(name: str, variables: Variables, template: Variables) -> None:
+def check_shapes(name: str, variables: Variables, template: Variables) -> None:
     """Refuses variables of other shapes than the template's, or that are no floats."""
     found, wanted = _leaves(variables), _leaves(template)
     for path in sorted(found.keys() | wanted.keys()):
@@ -97,7 +97,7 @@ def read(folder: Path) -> tuple[EnsembleRecord, dict[str, Variables]]:
     variables = checkpoints.read(folder, template)
     try:
         for name, own in variables.items():
-            _check_finite(name, own)
+            check_finite(name, own)
     except ValueError as error:
         raise ValueError(f"{folder} cannot be used: {error}") from None
     return record, variables
@@ -127,17 +127,28 @@ def _verified(folder: Path) -> tuple[EnsembleRecord, dict[str, Variables]]:
     except ValueError as error:
         raise ValueError(f"{folder} is not a saved ensemble: {error}") from None
     dtypes = {path: leaf.dtype for path, leaf in _leaves(saved).items()}
-    if np.dtype("float64") in dtypes.values() and not jax.config.jax_enable_x64:  # type: ignore[attr-defined]
-        raise ValueError(
-            f"{folder} was saved in float64, which JAX has not enabled here: set "
-            "JAX_ENABLE_X64=1 in the environment"
-        )
+    check_enabled(str(folder), {np.dtype(own) for own in dtypes.values()})
     template = jax.tree_util.tree_map_with_path(
         lambda path, leaf: _as_saved(leaf, dtypes.get(jax.tree_util.keystr(path))),
-        _template(record),
+        template_of(record),
     )
     checkpoints.compare(folder, saved, template)
     return record, template
+
+
+def check_enabled(what: str, dtypes: Collection[np.dtype]) -> None:
+    """Refuses float64 where JAX would make float32 of it without a word.
+
+    Args:
+        what: what was saved, for the message.
+        dtypes: dtypes of its arrays.
+    """
+    enabled = jax.config.jax_enable_x64  # type: ignore[attr-defined]
+    if np.dtype("float64") in dtypes and not enabled:
+        raise ValueError(
+            f"{what} was saved in float64, which JAX has not enabled here: set "
+            "JAX_ENABLE_X64=1 in the environment"
+        )
 
 
 def _as_saved(leaf: jax.ShapeDtypeStruct, dtype: Any) -> jax.ShapeDtypeStruct:
@@ -146,7 +157,7 @@ def _as_saved(leaf: jax.ShapeDtypeStruct, dtype: Any) -> jax.ShapeDtypeStruct:
     return jax.ShapeDtypeStruct(leaf.shape, dtype if known else jnp.float32)
 
 
-def _template(record: EnsembleRecord) -> dict[str, Variables]:
+def template_of(record: EnsembleRecord) -> dict[str, Variables]:
     """Shapes of every member's variables, by the member's name."""
     classes = len(record.class_names)
     return {
@@ -163,7 +174,7 @@ def _most_bytes(record: EnsembleRecord) -> int:
     return _MOST_BYTES * numbers + overhead + of_member * len(record.members)
 
 
-def _check_finite(name: str, variables: Variables) -> None:
+def check_finite(name: str, variables: Variables) -> None:
     """Refuses variables of which a number is NaN or infinite."""
     for path, leaf in _leaves(variables).items():
         if not np.isfinite(np.asarray(leaf)).all():

@@ -15,6 +15,7 @@ FLOORS = [
     "presets data models",
     "growth models.imported training.augmentations ensembles.export",
     "training report.plots",
+    "ensembles.export",
     "ensembles",
     "config",
     "stages report",
