@@ -1,8 +1,10 @@
 """ONNX files predict in onnxruntime what the ensemble predicts here."""
 
 import json
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -162,6 +164,21 @@ def test_the_same_ensemble_makes_the_same_file_which_may_be_replaced(tmp_path):
     assert [own.name for own in tmp_path.iterdir()] == ["own.onnx"]
     said = session(path).get_modelmeta().custom_metadata_map
     assert json.loads(said["preparation"]) == Preparation(4)._asdict()
+
+
+@pytest.mark.extras
+def test_the_code_on_exporting_runs(tmp_path, monkeypatch):
+    page = Path(__file__).parents[3] / "docs" / "exporting.md"
+    (code,) = re.findall(r"```python\n(.*?)```", page.read_text("utf-8"), re.DOTALL)
+    network, shape = mn.mlp((2,)), (32, 32, 3)
+    members = {"A": (network, drawn(network, "A", shape))}
+    options = {"mean": 1.0, "std": 2.0, "input_shape": shape}
+    monkeypatch.chdir(tmp_path)
+    mn.Ensemble(members, **options).export("photos.onnx")
+    names = {}
+    exec(code, names)  # noqa: S102 (our own documentation)
+    assert names["probabilities"].shape == (4, CLASSES)
+    assert names["class_names"] == list("0123")
 
 
 @pytest.mark.extras
