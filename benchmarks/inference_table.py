@@ -39,6 +39,7 @@ _OUT = flags.DEFINE_string("out", None, "JSON file of results.", required=True)
 _LOSSES = flags.DEFINE_list(
     "losses", ["0", "0.001", "0.0025", "0.005", "0.01"], "Stated losses of accuracy."
 )
+_EXAMPLES = flags.DEFINE_integer("examples", None, "Of the test split; default: all.")
 _REPEATS = flags.DEFINE_integer("repeats", 15, "Turns of each way.")
 _COPIES = 5
 _COUNTS = (1, 256)
@@ -126,7 +127,8 @@ def main(argv: list[str]) -> None:
     logging.set_verbosity(logging.WARNING)
     use_persistent_cache()
     dataset, ensemble = read_run()
-    images, labels = dataset.test_images, dataset.test_labels
+    images = dataset.test_images[: _EXAMPLES.value]
+    labels = dataset.test_labels[: _EXAMPLES.value]
     costs = costs_of(ensemble)
     calibration = ensemble.member_logits(dataset.calibration_images)
     ensemble = ensemble.calibrate(calibration, dataset.calibration_labels)
