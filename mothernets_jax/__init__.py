@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from mothernets_jax.architectures.costs import num_params, train_flops
     from mothernets_jax.data.public import Dataset
     from mothernets_jax.ensembles.ensemble import Ensemble, Member
+    from mothernets_jax.growing import grow
     from mothernets_jax.growth.clustering import Cluster, cluster
     from mothernets_jax.growth.hatching import hatch
     from mothernets_jax.growth.layouts import opposite_layouts
@@ -47,6 +48,7 @@ __all__ = [
     "apply_train",
     "cluster",
     "densenet",
+    "grow",
     "hatch",
     "init",
     "mlp",
@@ -78,6 +80,7 @@ _HOMES = {
     "apply_train": "models.training_pass",
     "cluster": "growth.clustering",
     "densenet": "architectures",
+    "grow": "growing",
     "hatch": "growth.hatching",
     "init": "models.variables",
     "mlp": "architectures",

@@ -7,13 +7,14 @@ import signal
 import sys
 from collections.abc import Sequence
 
-from mothernets_jax.cli import plan, predict, report, train
+from mothernets_jax.cli import grow, plan, predict, report, train
 from mothernets_jax.cli.arguments import in_own_words
 
 _EPILOG = """\
 mothernets train IMAGES                            an ensemble for a folder of images
 mothernets plan IMAGES                             what would be trained, what it costs
 mothernets predict RUN PHOTOS --output=table.csv   a class for each file
+mothernets grow RUN --replicas=2                   more members for a finished run
 mothernets train --experiment=vgg_ensemble         the paper's V5 on a few digits
 """
 
@@ -53,7 +54,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=version())
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    for module in (train, plan, report, predict):
+    for module in (train, grow, plan, report, predict):
         module.add_commands(commands)
     return parser
 

@@ -39,6 +39,8 @@ _EARLIER = {
     "prune_and_tune.average": "",
     "prune_and_tune.budget_share": 0.7,
 }
+# Such settings that are in no section.
+_EARLIER_ALONE: dict[str, Any] = {"grown": []}
 
 
 def digest(settings: Settings) -> str:
@@ -93,7 +95,11 @@ def identifying(settings: Mapping[str, Any]) -> dict[str, Any]:
             kept[group] = {n: v for n, v in section.items() if n != field}
             if not kept[group]:
                 del kept[group]
-    return kept
+    return {
+        name: own
+        for name, own in kept.items()
+        if name not in _EARLIER_ALONE or own != _EARLIER_ALONE[name]
+    }
 
 
 def of_this_version(settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -106,7 +112,7 @@ def of_this_version(settings: Mapping[str, Any]) -> dict[str, Any]:
         The settings, with each field that is missing set to the value that does what
         that version did, where such a value is known.
     """
-    filled = dict(settings)
+    filled = {**_EARLIER_ALONE, **settings}
     sections: Any = {field.name: field.type for field in dataclasses.fields(Settings)}
     for name, value in _EARLIER.items():
         group, field = name.split(".")
