@@ -1,7 +1,7 @@
 """The setting `grown`: what was changed after a run was finished, change by change.
 
-Each change is a text: `add NAME=NOTATION`, `replicas N`, `drop NAME` or `epochs N`. They
-leave all other settings as they were, so that what was trained before is known by them.
+Each change is a text: `add NAME=NOTATION`, `replicas N`, `drop NAME` or `epochs N`. All
+other settings stay as they were, so that what was trained before is known by them.
 """
 
 import re
@@ -100,11 +100,12 @@ def _check_methods(settings: Settings) -> None:
     others = [name for name in settings.methods if name not in GROWABLE]
     if settings.grown and others:
         raise ValueError(
-            f"config.grown is given, and config.methods has {others[0]!r}, whose "
-            f"networks depend on one another: expected {', '.join(GROWABLE)} alone"
+            f"config.grown is given, and config.methods has {others[0]!r}, which "
+            f"cannot grow: expected {', '.join(GROWABLE)} alone"
         )
     is_longer = any(text.split()[0] == "epochs" for text in settings.grown)
-    if is_longer and ("bagging" in settings.methods or settings.hatch.bags):
+    bags = {"bagging"} | ({"mothernets"} if settings.hatch.bags else set())
+    if is_longer and not bags.isdisjoint(settings.methods):
         raise ValueError(
             "config.grown has further epochs, for which members with a bag of images "
             "of their own would draw another: expected methods other than 'bagging', "

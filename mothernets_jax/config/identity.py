@@ -14,7 +14,8 @@ _HARMLESS = ("prices", "combine", "checkpoint", "log")
 _PLACES = ("dir", "ood_dir")
 # Settings that earlier versions did not have, by full name, each with the value that
 # does what these versions did.
-_EARLIER = {
+_EARLIER: dict[str, Any] = {
+    "grown": [],
     "data.resize": "stretch",
     "data.augment": "",
     "data.test_fraction": 0.2,  # there was no run without a test set of its own
@@ -39,8 +40,6 @@ _EARLIER = {
     "prune_and_tune.average": "",
     "prune_and_tune.budget_share": 0.7,
 }
-# Such settings that are in no section.
-_EARLIER_ALONE: dict[str, Any] = {"grown": []}
 
 
 def digest(settings: Settings) -> str:
@@ -89,17 +88,15 @@ def identifying(settings: Mapping[str, Any]) -> dict[str, Any]:
     """
     kept = result_relevant(settings)
     for name, value in _EARLIER.items():
-        group, field = name.split(".")
+        group, _, field = name.rpartition(".")
         section = kept.get(group)
+        if not group and kept.get(field) == value:
+            del kept[field]
         if isinstance(section, Mapping) and section.get(field) == value:
             kept[group] = {n: v for n, v in section.items() if n != field}
             if not kept[group]:
                 del kept[group]
-    return {
-        name: own
-        for name, own in kept.items()
-        if name not in _EARLIER_ALONE or own != _EARLIER_ALONE[name]
-    }
+    return kept
 
 
 def of_this_version(settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -112,10 +109,13 @@ def of_this_version(settings: Mapping[str, Any]) -> dict[str, Any]:
         The settings, with each field that is missing set to the value that does what
         that version did, where such a value is known.
     """
-    filled = {**_EARLIER_ALONE, **settings}
+    filled = dict(settings)
     sections: Any = {field.name: field.type for field in dataclasses.fields(Settings)}
     for name, value in _EARLIER.items():
-        group, field = name.split(".")
+        group, _, field = name.rpartition(".")
+        if not group:
+            filled.setdefault(field, value)
+            continue
         known = {own.name for own in dataclasses.fields(sections[group])}
         if {f"{group}.{own}" for own in known} <= _EARLIER.keys():
             filled.setdefault(group, {})  # a whole section that there was not

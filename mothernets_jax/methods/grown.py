@@ -125,10 +125,8 @@ class _Grower:
             how = f"hatched from {found}, new, as no trained network grows into them"
         of_stage = {name: s.architecture for s in stages for name in s.members}
         cluster = mothers.get(found)
-        of_cluster = (
-            {} if cluster is None else {n: of_stage.get(n) for n in cluster.members}
-        )
-        of_parent = {n: own for n, own in of_cluster.items() if own is not None}
+        siblings = () if cluster is None else cluster.members
+        of_parent = {name: of_stage[name] for name in siblings}
         of_parent |= dict.fromkeys(names, architecture)
         parent = Parent(found, of_stage[found], of_parent)
         args = self._method, self._task, self._settings, parent
@@ -174,13 +172,11 @@ class _Grower:
             stop="epochs",
         )
         later = {earlier: name for name, earlier in change.networks.items()}
-        stages = [
-            _continued(
-                stage, recipe, {later[n]: n for n in stage.members if n in later}
-            )
-            for stage in plan.stages
-            if not later.keys().isdisjoint(stage.members)
-        ]
+        stages = []
+        for stage in plan.stages:
+            going_on = {later[name]: name for name in stage.members if name in later}
+            if going_on:
+                stages.append(_continued(stage, recipe, going_on))
         plan = plan._replace(
             stages=(*plan.stages, *stages),
             members={name: plan.members[e] for name, e in change.networks.items()},
@@ -207,16 +203,9 @@ def _continued(stage: Stage, recipe: Recipe, networks: Mapping[str, str]) -> Sta
     def start(trained: Mapping[str, MemberState], executables: Executables) -> Start:
         return Start({new: trained[old] for new, old in networks.items()}, checks={})
 
-    names = tuple(networks)
-    return Stage(
-        stage.method,
-        label_of(names),
-        names,
-        recipe,
-        stage.spec,
-        start,
-        (*networks.values(),),
-    )
+    names, earlier = tuple(networks), tuple(networks.values())
+    label = label_of(names)
+    return Stage(stage.method, label, names, recipe, stage.spec, start, earlier)
 
 
 def _noted(

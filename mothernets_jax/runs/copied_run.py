@@ -1,7 +1,7 @@
-"""What a run takes over from the finished run that it grows from: copies of its stages.
+"""Copies of the stages of a finished run, for the run that grows from it.
 
-The finished run is only read. Copying goes on where it was interrupted, and nothing that
-is in the new folder already is written again.
+The finished run is only read. Copying goes on where it was interrupted, and nothing
+that is in the new folder already is written again.
 """
 
 import logging
@@ -36,7 +36,11 @@ def copy_run(source: Path, workdir: Path, guard: Guard) -> None:
         OSError: something could not be read or written.
     """
     stages = sorted(path for path in (source / _STAGES).iterdir() if path.is_dir())
-    missing = [path for path in stages if not _is_there(workdir / _STAGES / path.name)]
+    missing = [
+        path
+        for path in stages
+        if not checkpoints.is_finished(workdir / _STAGES / path.name)
+    ]
     if len(missing) == len(stages):  # of the first copy
         for name in _FILES:
             links.refuse_link(source / name)
@@ -53,8 +57,3 @@ def copy_run(source: Path, workdir: Path, guard: Guard) -> None:
         copy = workdir / _STAGES / path.name
         guard(copy)
         checkpoints.copy(path, copy)
-
-
-def _is_there(folder: Path) -> bool:
-    """Tells whether a stage's result is in a folder, be it damaged since."""
-    return checkpoints.is_finished(folder)

@@ -221,9 +221,8 @@ def train_and_evaluate(
         check_memory((s for c in compositions.values() for s in c.stages), task)
         multihost.run_on_host0(lambda: _log_remarks(task, settings, compositions))
         # Written to only now that all that could be refused was looked at.
-        multihost.run_on_host0(
-            lambda: _begin(owner, workdir, settings, described, source)
-        )
+        begin = functools.partial(_begin, owner, workdir, settings, described, source)
+        multihost.run_on_host0(begin)
         budget.keep(workdir)
         progress = RunProgress(_remaining(workdir, compositions, kept, task), console)
         log = owner.epoch_log(settings, callback, interruption)
