@@ -23,8 +23,8 @@ STORE = ProgramStore()  # of all runs, so that the first alone compiles
 PLAIN = {"hatch.bags": False, "budget.epochs": None, "strategy": "loop"}
 EPOCHS = {"train.epochs": 2, "hatch.epochs": 1}
 BOTH = ("mothernets", "full_data")
-THREE = {"A": "mlp 6", "B": "mlp 8", "C": "mlp 10"}
-FIVE = THREE | {"D": "mlp 9", "E": "mlp 6 7"}  # of the same MotherNet, mlp 6
+THREE = {"A": "mlp 6", "B": "mlp 8", "C": "mlp 8"}
+FIVE = THREE | {"D": "mlp 6 7", "E": "mlp 8"}  # of the same MotherNet, mlp 6
 ADDED = {name: FIVE[name] for name in ("D", "E")}
 
 
@@ -121,7 +121,7 @@ def test_the_total_cost_by_hand(five):
 
 def test_the_record_says_from_which(five):
     [of_d, of_e] = five.results["methods"]["mothernets"]["grown"]
-    assert of_d["members"] == ["D"] and of_d["change"] == "add D=mlp 9"
+    assert of_d["members"] == ["D"] and of_d["change"] == "add D=mlp 6 7"
     assert "D was hatched from mothernet_1, a MotherNet" in of_d["how"]
     assert "E was hatched from mothernet_1" in of_e["how"]
     needs = {
@@ -137,21 +137,19 @@ def test_the_record_says_from_which(five):
 def test_replicas_are_as_if_asked_for_at_once(three, tmp_path):
     folder, results = grow(three.folder, tmp_path / "grown", replicas=2)
     whole = tmp_path / "whole"
-    train(base_settings(THREE, replicas=2), whole)
+    train(base_settings(THREE, BOTH[:1], replicas=2), whole)
     new = [f"{name}_2" for name in THREE]
     assert [*results["methods"]["mothernets"]["members"]] == [*THREE, *new]
-    for method in BOTH:
-        found = members_of(folder, method)
-        assert_same(found, members_of(three.folder, method), THREE)
-        assert_same(found, members_of(whole, method), new)
+    found = members_of(folder)
+    assert_same(found, members_of(three.folder), THREE)
+    assert_same(found, members_of(whole), new)
 
 
-def test_from_a_larger_network_or_a_new_mothernet(three, tmp_path):
-    """A share of 0.5 is more than mlp 10 has of mlp 16; mlp 4 is smaller than all."""
-    folder = tmp_path / "run"
-    one = base_settings({"A": "mlp 6", "B": "mlp 9"}, ("mothernets",), min_shared=0.5)
-    train(one, folder)
-    _, results = grow(folder, add={"C": "mlp 14", "D": "mlp 4", "E": "mlp 5"})
+def test_from_a_larger_network_or_a_new_mothernet(tmp_path):
+    """Of mlp 10, mlp 6 is a share of 0.61 and mlp 8 one of 0.8; mlp 4 is too small."""
+    folder, two = tmp_path / "run", {"A": "mlp 6", "B": "mlp 8"}
+    train(base_settings(two, ("mothernets",), min_shared=0.7), folder)
+    _, results = grow(folder, add={"C": "mlp 10", "D": "mlp 4", "E": "mlp 4"})
     how = [own["how"] for own in results["methods"]["mothernets"]["grown"]]
     assert "C was hatched from B, the largest trained network" in how[0]
     assert "D was hatched from mothernet_2, new" in how[1]
@@ -175,7 +173,7 @@ def test_a_dropped_member_leaves_the_ensemble_and_its_cost_stays(three, tmp_path
 
 
 def test_further_epochs_go_on_from_the_final_states(five, tmp_path):
-    folder, results = grow(five.folder, tmp_path / "longer", epochs=3)
+    _, results = grow(five.folder, tmp_path / "longer", epochs=3)
     for method, already in (("mothernets", 1), ("full_data", 2)):
         entry = results["methods"][method]
         assert [*entry["members"]] == [f"{name}_plus3" for name in FIVE]
@@ -194,7 +192,8 @@ def test_further_epochs_go_on_from_the_final_states(five, tmp_path):
     assert stage["needs"] == ["A"]
     rates = stage["history"]["A_plus3"]["learning_rate"]
     assert rates[0] > rates[1] > rates[2]  # the peak is in the first epoch
-    assert max(rates) > 0.5 * base_settings(THREE).train.learning_rate
+    largest = base_settings(THREE).train.learning_rate
+    assert 0.15 * largest < max(rates) < 0.3 * largest  # means of epochs
 
 
 class Killed(BaseException):
@@ -205,21 +204,21 @@ def test_killed_while_it_copies_or_trains_it_goes_on(
     three, five, tmp_path, monkeypatch
 ):
     folder, before = tmp_path / "grown", digests(three.folder)
-    writes, left = files.write_whole, itertools.count(1)
+    write = files.write_whole
 
-    def failing(most):
-        def write(path, content):
-            if path.parent.parent == folder / "stages" or path.parent == folder:
-                if next(left) > most:
-                    raise Killed
-            writes(path, content)
+    def ending(after):
+        writes = itertools.count(1)
 
-        return write
+        def write_or_end(path, content):
+            if path.is_relative_to(folder) and next(writes) > after:
+                raise Killed
+            write(path, content)
 
-    for most in range(1, 60, 4):  # a later moment each time
-        left = itertools.count(1)
+        return write_or_end
+
+    for most in range(1, 60, 5):  # a later moment each time
         with monkeypatch.context() as patch:
-            patch.setattr(files, "write_whole", failing(most))
+            patch.setattr(files, "write_whole", ending(most))
             try:
                 _, results = grow(three.folder, folder, add=ADDED)
                 break
@@ -240,7 +239,7 @@ def test_the_same_call_again_is_done(three, five):
 
 def test_a_grown_run_grows(five, tmp_path):
     settings = growing_run(five.folder, drop=["A"]).settings
-    assert settings.grown == ("add D=mlp 9", "add E=mlp 6 7", "drop A")
+    assert settings.grown == ("add D=mlp 6 7", "add E=mlp 8", "drop A")
     assert growing_run(five.folder, drop=["A"]).workdir.parent == five.folder.parent
 
 
