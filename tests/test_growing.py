@@ -1,4 +1,4 @@
-"""A finished run grows by one call: from arrays, from a trained ensemble, by command."""
+"""A finished run grows by one call, of Python or of the command."""
 
 import json
 

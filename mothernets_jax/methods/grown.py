@@ -5,7 +5,7 @@ networks that are trained already, or takes members out of the ensemble.
 """
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 from mothernets_jax.architectures import Architecture
 from mothernets_jax.architectures.costs import num_params
@@ -17,11 +17,9 @@ from mothernets_jax.growth.mothernet import matched_units
 from mothernets_jax.methods.hatched_recipes import hatched_recipes, mothernet_name
 from mothernets_jax.methods.hatched_start import Parent
 from mothernets_jax.methods.mothernets import members_stage, mother_stage
-from mothernets_jax.methods.scratch import label_of, scratch_stage
-from mothernets_jax.runtime.compilation import Executables
-from mothernets_jax.stages.stage import MethodPlan, Stage, Start
+from mothernets_jax.methods.scratch import continue_from, scratch_stage
+from mothernets_jax.stages.stage import MethodPlan, Stage
 from mothernets_jax.stages.task import Task
-from mothernets_jax.training.member_step import MemberState
 
 # Of the members' largest rate, to which that of further epochs rises again. On the
 # digits it was better than 1, 0.1 and 0.03: docs/growing.md.
@@ -175,12 +173,12 @@ class _Grower:
             warmup_epochs=0.0,
             stop="epochs",
         )
-        later = {earlier: name for name, earlier in change.networks.items()}
-        stages = []
-        for stage in plan.stages:
-            going_on = {later[name]: name for name in stage.members if name in later}
-            if going_on:
-                stages.append(_continued(stage, recipe, going_on))
+        of_network = {name: stage for stage in plan.stages for name in stage.members}
+        # One each, so that a network that was left out takes no other with it.
+        stages = [
+            _continued(of_network[earlier], recipe, earlier, name)
+            for name, earlier in change.networks.items()
+        ]
         plan = plan._replace(
             stages=(*plan.stages, *stages),
             members={name: plan.members[e] for name, e in change.networks.items()},
@@ -195,21 +193,10 @@ class _Grower:
         return _noted(plan, change, change.networks, how)
 
 
-def _continued(stage: Stage, recipe: Recipe, networks: Mapping[str, str]) -> Stage:
-    """The stage in which networks of an earlier stage go on.
-
-    Args:
-        stage: the earlier stage.
-        recipe: the recipe of what is added.
-        networks: the earlier networks, by the name that they have afterwards.
-    """
-
-    def start(trained: Mapping[str, MemberState], executables: Executables) -> Start:
-        return Start({new: trained[old] for new, old in networks.items()}, checks={})
-
-    names, earlier = tuple(networks), tuple(networks.values())
-    label = label_of(names)
-    return Stage(stage.method, label, names, recipe, stage.spec, start, earlier)
+def _continued(stage: Stage, recipe: Recipe, earlier: str, name: str) -> Stage:
+    """The stage in which a network of an earlier stage goes on under another name."""
+    start = continue_from(earlier, name)
+    return Stage(stage.method, name, (name,), recipe, stage.spec, start, (earlier,))
 
 
 def _noted(

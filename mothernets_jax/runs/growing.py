@@ -11,7 +11,7 @@ from mothernets_jax.config.settings import Settings
 from mothernets_jax.ensembles.places import as_path
 from mothernets_jax.methods import read_settings
 from mothernets_jax.runs import finished_run, run_folder
-from mothernets_jax.storage import files
+from mothernets_jax.storage import checkpoints, files
 from mothernets_jax.utils.messages import short_repr
 
 _CONFIG = "config.json"
@@ -91,7 +91,7 @@ def _finished(source: Path) -> tuple[Settings, str]:
     """The settings and the name of a finished run.
 
     Raises:
-        ValueError: there is no run, or it is not finished or damaged.
+        ValueError: there is no run, or it is not finished, or not whole.
     """
     path = source / _CONFIG
     if not path.is_file():
@@ -107,4 +107,11 @@ def _finished(source: Path) -> tuple[Settings, str]:
             f"the run in {source} is not finished, or not whole: give its own command "
             "again, which goes on, then this one"
         )
+    trained = [stage["name"] for own in whole.values() for stage in own["stages"]]
+    for stage in trained:
+        if not checkpoints.is_finished(source / "stages" / stage):
+            raise ValueError(
+                f"{source / 'stages' / stage} is gone, which has the networks that are "
+                "to grow: restore it"
+            )
     return settings, str(results["name"])

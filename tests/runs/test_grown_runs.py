@@ -2,6 +2,7 @@
 
 import hashlib
 import itertools
+import shutil
 from types import SimpleNamespace
 
 import jax
@@ -271,6 +272,13 @@ def test_only_finished_runs_grow(three, tmp_path):
         growing_run(tmp_path, epochs=1)
     with pytest.raises(ValueError, match="finished run itself"):
         growing_run(three.folder, epochs=1, workdir=three.folder)
+
+
+def test_stages_that_are_gone_are_told(three, tmp_path):
+    shutil.copytree(three.folder, tmp_path / "run")
+    shutil.rmtree(tmp_path / "run/stages/mothernets-mothernet_1")
+    with pytest.raises(ValueError, match="mothernets-mothernet_1 is gone"):
+        growing_run(tmp_path / "run", epochs=1)
 
 
 def test_bags_are_not_trained_on(tmp_path):
