@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from mothernets_jax.data.public import Dataset
     from mothernets_jax.ensembles.cascade import Cascade, fit_cascade
     from mothernets_jax.ensembles.ensemble import Ensemble, Member
+    from mothernets_jax.growing import grow
     from mothernets_jax.growth.clustering import Cluster, cluster
     from mothernets_jax.growth.hatching import hatch
     from mothernets_jax.growth.layouts import opposite_layouts
@@ -56,6 +57,7 @@ __all__ = [
     "densenet",
     "fit_cascade",
     "from_torch",
+    "grow",
     "hatch",
     "init",
     "mlp",
@@ -91,6 +93,7 @@ _HOMES = {
     "densenet": "architectures",
     "fit_cascade": "ensembles.cascade",
     "from_torch": "models.imported.torch_networks",
+    "grow": "growing",
     "hatch": "growth.hatching",
     "init": "models.variables",
     "mlp": "architectures",

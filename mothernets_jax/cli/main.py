@@ -7,7 +7,7 @@ import signal
 import sys
 from collections.abc import Sequence
 
-from mothernets_jax.cli import export, plan, predict, report, train
+from mothernets_jax.cli import export, grow, plan, predict, report, train
 from mothernets_jax.cli.arguments import in_own_words
 
 _EPILOG = """\
@@ -15,6 +15,7 @@ mothernets train IMAGES                            an ensemble for a folder of i
 mothernets plan IMAGES                             what would be trained, what it costs
 mothernets predict RUN PHOTOS --output=table.csv   a class for each file
 mothernets export RUN flowers.onnx                 one file, which needs none of this
+mothernets grow RUN --replicas=2                   more members for a finished run
 mothernets train --experiment=vgg_ensemble         the paper's V5 on a few digits
 """
 
@@ -54,7 +55,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=version())
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    for module in (train, plan, report, predict, export):
+    for module in (train, grow, plan, report, predict, export):
         module.add_commands(commands)
     return parser
 

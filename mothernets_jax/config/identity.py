@@ -14,7 +14,8 @@ _HARMLESS = ("prices", "combine", "checkpoint", "log")
 _PLACES = ("dir", "ood_dir")
 # Settings that earlier versions did not have, by full name, each with the value that
 # does what these versions did.
-_EARLIER = {
+_EARLIER: dict[str, Any] = {
+    "grown": [],
     "data.resize": "stretch",
     "data.augment": "",
     "data.test_fraction": 0.2,  # there was no run without a test set of its own
@@ -89,8 +90,10 @@ def identifying(settings: Mapping[str, Any]) -> dict[str, Any]:
     """
     kept = result_relevant(settings)
     for name, value in _EARLIER.items():
-        group, field = name.split(".")
+        group, _, field = name.rpartition(".")
         section = kept.get(group)
+        if not group and kept.get(field) == value:
+            del kept[field]
         if isinstance(section, Mapping) and section.get(field) == value:
             kept[group] = {n: v for n, v in section.items() if n != field}
             if not kept[group]:
@@ -111,7 +114,10 @@ def of_this_version(settings: Mapping[str, Any]) -> dict[str, Any]:
     filled = dict(settings)
     sections: Any = {field.name: field.type for field in dataclasses.fields(Settings)}
     for name, value in _EARLIER.items():
-        group, field = name.split(".")
+        group, _, field = name.rpartition(".")
+        if not group:
+            filled.setdefault(field, value)
+            continue
         known = {own.name for own in dataclasses.fields(sections[group])}
         if {f"{group}.{own}" for own in known} <= _EARLIER.keys():
             filled.setdefault(group, {})  # a whole section that there was not

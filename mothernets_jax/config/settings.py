@@ -223,6 +223,7 @@ class Settings:
     methods: tuple[str, ...] = ("mothernets", "full_data")
     architectures: dict[str, str] = dataclasses.field(default_factory=dict)
     replicas: int = field(1, Range(1, 1e15))  # `validation` counts the members
+    grown: tuple[str, ...] = ()  # changes of a finished run: `config.grown`
     num_clusters: int | None = None  # None: the fewest that can be connected
     min_shared: float | None = None
     align: str = choice("best", ALIGNMENTS)  # "first" is the paper's

@@ -9,19 +9,17 @@ from collections.abc import Mapping
 from typing import Any
 
 from mothernets_jax.architectures import parse
-from mothernets_jax.architectures.checks import LONGEST_NAME, MOST_MEMBERS, is_name
+from mothernets_jax.architectures.checks import MOST_MEMBERS
 from mothernets_jax.config import fields
 from mothernets_jax.config.augmentation import settled
 from mothernets_jax.config.budget_limit import parse_limit
 from mothernets_jax.config.field_names import BUDGET, CLUSTERS, named_as_fields
 from mothernets_jax.config.from_mapping import freeze
+from mothernets_jax.config.grown import MEMBER_NAMES, changes, is_member_name
 from mothernets_jax.config.settings import Settings
 from mothernets_jax.ensembles.combine import COMBINATIONS
 from mothernets_jax.growth.clustering import check_knobs
 from mothernets_jax.utils.messages import safe_name, short_repr
-
-# Names of networks that methods train beside the members.
-_TAKEN = r"(mothernet|teacher)(_\d+)?"
 
 
 def from_config(config: Mapping[str, Any], methods: tuple[str, ...]) -> Settings:
@@ -44,6 +42,7 @@ def from_config(config: Mapping[str, Any], methods: tuple[str, ...]) -> Settings
     _check_init(settings)
     _check_architectures(settings)
     _check_ensemble(settings)
+    changes(settings)
     return settled(settings)
 
 
@@ -155,11 +154,10 @@ def _check_architectures(settings: Settings) -> None:
     if not settings.architectures:
         raise ValueError("config.architectures is empty: give at least one network")
     for name, notation in settings.architectures.items():
-        if not is_name(name) or re.fullmatch(_TAKEN, name):
+        if not is_member_name(name):
             raise ValueError(
                 f"config.architectures has the name {short_repr(name)}: expected "
-                f"letters, digits and '_' only, at most {LONGEST_NAME}, since folders "
-                "are named after it, and not 'mothernet' or 'teacher'"
+                f"{MEMBER_NAMES}"
             )
         try:
             parse(notation)

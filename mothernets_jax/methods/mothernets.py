@@ -97,20 +97,17 @@ def hatched_ensemble(
     stages = []
     for number, found in enumerate(clusters, start=1):
         name, mother = mothernet_name(number), found.mothernet
-        rates = _mother_rates(mother_recipe, settings.mother.cycles)
-        spec = step_spec(task, mother, recipe=mother_recipe)
-        start = start_at_random(task, method, spec, (name,))
+        stage = mother_stage(method, task, settings, name, mother, mother_recipe)
         if saved is not None:
             start = functools.partial(
-                _start_from_saved, method, task, spec, name, saved
+                _start_from_saved, method, task, stage.spec, name, saved
             )
-        stages.append(
-            Stage(method, name, (name,), mother_recipe, spec, start, rates=rates)
-        )
+            stage = stage._replace(start=start)
+        stages.append(stage)
         own = {member: members[member] for member in found.members}
         parent = Parent(name, mother, own)
         stages += [
-            _members_stage(
+            members_stage(
                 method, task, settings, parent, architecture, names, member_recipe
             )
             for architecture, names in same_architecture(found.members, members).items()
@@ -118,7 +115,31 @@ def hatched_ensemble(
     return MethodPlan(tuple(stages), dict(members), clusters)
 
 
-def _members_stage(
+def mother_stage(
+    method: str,
+    task: Task,
+    settings: Settings,
+    name: str,
+    mother: Architecture,
+    recipe: Recipe,
+) -> Stage:
+    """The stage of one MotherNet, from random variables.
+
+    Args:
+        method: name of the method.
+        task: the task that it is trained on.
+        settings: settings, of which `mother.cycles` is read.
+        name: name of the MotherNet.
+        mother: its architecture.
+        recipe: its recipe.
+    """
+    rates = _mother_rates(recipe, settings.mother.cycles)
+    spec = step_spec(task, mother, recipe=recipe)
+    start = start_at_random(task, method, spec, (name,))
+    return Stage(method, name, (name,), recipe, spec, start, rates=rates)
+
+
+def members_stage(
     method: str,
     task: Task,
     settings: Settings,
@@ -127,7 +148,17 @@ def _members_stage(
     names: tuple[str, ...],
     recipe: Recipe,
 ) -> Stage:
-    """The stage of the members of one architecture that one MotherNet hatches."""
+    """The stage of the members of one architecture that one MotherNet hatches.
+
+    Args:
+        method: name of the method.
+        task: the task that they are trained on.
+        settings: settings, of which the section `hatch` is read.
+        parent: the MotherNet, and all its members.
+        architecture: the members' architecture.
+        names: the members' names.
+        recipe: the members' recipe.
+    """
     spec = step_spec(task, architecture, recipe=recipe)
     return Stage(
         method,

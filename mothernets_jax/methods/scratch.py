@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 
 from mothernets_jax.architectures import Architecture
 from mothernets_jax.architectures.grouping import same_architecture
-from mothernets_jax.config.settings import Settings
+from mothernets_jax.config.settings import Recipe, Settings
 from mothernets_jax.methods.budget import (
     affordable_recipe,
     budget_flops,
@@ -50,22 +50,44 @@ def from_scratch(
     )
     if with_replacement:
         check_bags(task, f"the method {method!r}")
-    stages = []
-    for architecture, names in same_architecture(members, members).items():
-        spec = step_spec(task, architecture, recipe=recipe)
-        start = start_at_random(task, method, spec, names)
-        stages.append(
-            Stage(
-                method,
-                label_of(names),
-                names,
-                recipe,
-                spec,
-                start,
-                with_replacement=with_replacement,
-            )
+    stages = [
+        scratch_stage(
+            method, task, architecture, names, recipe, with_replacement=with_replacement
         )
+        for architecture, names in same_architecture(members, members).items()
+    ]
     return MethodPlan(tuple(stages), dict(members))
+
+
+def scratch_stage(
+    method: str,
+    task: Task,
+    architecture: Architecture,
+    names: tuple[str, ...],
+    recipe: Recipe,
+    *,
+    with_replacement: bool,
+) -> Stage:
+    """The stage of the members of one architecture, from random variables.
+
+    Args:
+        method: name of the method.
+        task: the task that they are trained on.
+        architecture: the members' architecture.
+        names: the members' names.
+        recipe: the members' recipe.
+        with_replacement: whether each member draws its own bag of the images.
+    """
+    spec = step_spec(task, architecture, recipe=recipe)
+    return Stage(
+        method,
+        label_of(names),
+        names,
+        recipe,
+        spec,
+        start_at_random(task, method, spec, names),
+        with_replacement=with_replacement,
+    )
 
 
 def check_bags(task: Task, what: str) -> None:

@@ -104,6 +104,13 @@ def interval(results: dict) -> str:
     )
 
 
+def growth(results: dict) -> Iterable[str]:
+    """Sentences on what was added to a finished run, and from what it was trained."""
+    for name, method in results["methods"].items():
+        for change in method.get("grown", ()):
+            yield f"{method_label(name)}: {change['how']}."
+
+
 def warnings(results: dict) -> Iterable[str]:
     """Sentences on what went wrong in training, and what was done about it."""
     for name, method in results.get("failed", {}).items():

@@ -123,6 +123,7 @@ _method = fields(
         "class_errors": by_name(nullable(_error), MOST_CLASSES, text(10_000)),
         "confusion": listing(listing(_count, 3, 3), 2**22),
         "left_out": _left_out,
+        "grown": listing(fields({"how": _words}), _MOST_STAGES),
     },
 )
 _difference = fields(

@@ -22,6 +22,7 @@ from mothernets_jax.report.class_tables import (
 from mothernets_jax.report.columns import COSTS, DETECTION, DIFFERENCES, worth_columns
 from mothernets_jax.report.findings import (
     UNVERIFIED,
+    growth,
     headline,
     interval,
     remarks,
@@ -113,7 +114,7 @@ def _page(
     values |= {
         "name": results["name"],
         "headline": headline(results),
-        "remarks": " ".join(remarks(results)),
+        "remarks": " ".join([*remarks(results), *growth(results)]),
         "warnings": " ".join([*warnings(results), UNVERIFIED * unverified]),
         "data": data["name"],
         "classes": len(data["class_names"]),

@@ -21,6 +21,7 @@ from mothernets_jax.report.certainty import paired_lines
 from mothernets_jax.report.tables import comparison_table
 from mothernets_jax.runs import finished_run, run_folder
 from mothernets_jax.runs.budgets import plan_budget
+from mothernets_jax.runs.copied_run import copy_run
 from mothernets_jax.runs.data_table import print_data
 from mothernets_jax.runs.limits import check_event_files, check_memory
 from mothernets_jax.runs.load_task import (
@@ -33,10 +34,10 @@ from mothernets_jax.runs.load_task import (
 )
 from mothernets_jax.runs.measure import measure
 from mothernets_jax.runs.measured_plan import print_measurement
-from mothernets_jax.runs.method_plans import method_plans, planned_stages
+from mothernets_jax.runs.method_plans import describe_plans, method_plans, planned
 from mothernets_jax.runs.outcomes import Outcomes, evaluate_method
-from mothernets_jax.runs.plan import describe_clusters, print_plan, remarks_on_classes
-from mothernets_jax.runs.planned_stages import PlannedStage, remarks_on_costs
+from mothernets_jax.runs.plan import print_plan, remarks_on_classes
+from mothernets_jax.runs.planned_stages import remarks_on_costs
 from mothernets_jax.runs.provenance import provenance
 from mothernets_jax.runs.scheduler import run_stages
 from mothernets_jax.runs.stage_results import read_records
@@ -88,8 +89,8 @@ def show_plan(
         print_data(console, settings.data, task.dataset)
     print_plan(
         console,
-        _describe_plan(task, settings, plans),
-        _planned(task, settings, plans),
+        describe_plans(task, settings, plans),
+        planned(task, settings, plans),
         task,
         noise=settings.hatch.noise,
         budget=budget_flops(task, settings, settings.members),
@@ -106,6 +107,7 @@ def run(
     workdir: Path,
     command: str,
     console: Console,
+    source: Path | None = None,
 ) -> dict[str, Any]:
     """Trains, evaluates and reports every method, going on from what is done.
 
@@ -115,6 +117,7 @@ def run(
         workdir: the run's folder, made if it does not exist.
         command: the command line, told in the report.
         console: the console that shows results and progress.
+        source: see `train_and_evaluate`.
 
     Returns:
         The content of `results.json`.
@@ -125,7 +128,12 @@ def run(
     """
     started = time.perf_counter()
     results = train_and_evaluate(
-        settings, name=name, workdir=workdir, command=command, console=console
+        settings,
+        name=name,
+        workdir=workdir,
+        command=command,
+        console=console,
+        source=source,
     )
     report = multihost.run_on_host0(lambda: str(write_report(results, workdir)))
     console.print(comparison_table(results))
@@ -149,6 +157,7 @@ def train_and_evaluate(
     callback: Callback | None = None,
     augmentation: Function | None = None,
     dataset: Dataset | None = None,
+    source: Path | None = None,
 ) -> dict[str, Any]:
     """Trains and evaluates every method, the same as `run` without its report.
 
@@ -169,6 +178,8 @@ def train_and_evaluate(
             settings, see `config.augmentation`; a run goes on with the same alone.
         dataset: the data, for settings whose `data.name` is `data.GIVEN`; None to load
             what the settings name.
+        source: the folder of a finished run that this one grows from, whose stages are
+            copied; None for none.
 
     Returns:
         The content of `results.json`.
@@ -201,15 +212,17 @@ def train_and_evaluate(
         ood_images = multihost.run_on_every_host(
             lambda: read_ood_images(task, settings)
         )
-        described = check_data(workdir, settings, task.dataset, ood_images)
+        for folder in filter(None, (source, workdir)):
+            described = check_data(folder, settings, task.dataset, ood_images)
         if store is None:
             store = stack.enter_context(contextlib.closing(ProgramStore()))
-        budget = plan_budget(settings, task, workdir, store, started=started)
+        budget = plan_budget(settings, task, source or workdir, store, started=started)
         compositions = method_plans(task, budget.settings)
         check_memory((s for c in compositions.values() for s in c.stages), task)
         multihost.run_on_host0(lambda: _log_remarks(task, settings, compositions))
         # Written to only now that all that could be refused was looked at.
-        multihost.run_on_host0(lambda: _begin(owner, workdir, settings, described))
+        begin = functools.partial(_begin, owner, workdir, settings, described, source)
+        multihost.run_on_host0(begin)
         budget.keep(workdir)
         progress = RunProgress(_remaining(workdir, compositions, kept, task), console)
         log = owner.epoch_log(settings, callback, interruption)
@@ -239,7 +252,7 @@ def _results(
         "name": name,
         "provenance": provenance(command, device_name()) | _changes(workdir),
         "data": describe_data(settings, task),
-        "plan": _describe_plan(task, settings, plans),
+        "plan": describe_plans(task, settings, plans),
         **outcomes._asdict(),
     }
     return files.without_nonfinite(found)
@@ -273,9 +286,12 @@ def _begin(
     workdir: Path,
     settings: Settings,
     described: Mapping[str, Any],
+    source: Path | None,
 ) -> None:
     """Records in the run's folder its settings, then the identity of its data."""
     owner.acquire(settings)
+    if source is not None:
+        copy_run(source, workdir, owner.check)
     run_record.begin(workdir, described, computation(settings))
 
 
@@ -361,27 +377,11 @@ def _train_methods(
     return Outcomes(*multihost.run_on_host0(compared))
 
 
-def _planned(
-    task: Task, settings: Settings, plans: Mapping[str, MethodPlan]
-) -> dict[str, list[PlannedStage]]:
-    """Each method's stages as a plan shows them."""
-    strategy = settings.strategy
-    return {name: planned_stages(own, task, strategy) for name, own in plans.items()}
-
-
 def _log_remarks(
     task: Task, settings: Settings, plans: Mapping[str, MethodPlan]
 ) -> None:
     """Logs what a reader of the plan should know before hours are spent on it."""
     for sentence in remarks_on_classes(task):
         _log.info("%s", sentence)
-    for sentence in remarks_on_costs(_planned(task, settings, plans)):
+    for sentence in remarks_on_costs(planned(task, settings, plans)):
         _log.warning("%s", sentence)
-
-
-def _describe_plan(
-    task: Task, settings: Settings, compositions: Mapping[str, MethodPlan]
-) -> dict[str, Any]:
-    """Clusters of all methods that have any, as plain values."""
-    clusters = [found for c in compositions.values() for found in c.clusters]
-    return describe_clusters(clusters, settings.members, task)

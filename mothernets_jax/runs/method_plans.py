@@ -1,14 +1,19 @@
 """The plans of all methods of a run, checked against what devices can do."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from mothernets_jax.architectures.costs import train_flops
 from mothernets_jax.config.settings import Recipe, Settings
 from mothernets_jax.methods import METHODS
+from mothernets_jax.methods.grown import grown_plan
 from mothernets_jax.runs.limits import (
     check_batch_norm,
     check_filters,
     check_precision,
     check_steps,
 )
+from mothernets_jax.runs.plan import describe_clusters
 from mothernets_jax.runs.planned_stages import PlannedStage
 from mothernets_jax.stages.stage import (
     MethodPlan,
@@ -36,6 +41,8 @@ def method_plans(task: Task, settings: Settings) -> dict[str, MethodPlan]:
     check_precision()
     members = settings.members
     plans = {name: METHODS[name](task, settings, members) for name in settings.methods}
+    if settings.grown:
+        plans = {n: grown_plan(n, own, task, settings) for n, own in plans.items()}
     stages = [stage for plan in plans.values() for stage in plan.stages]
     check_filters(stages, task)
     check_steps(stages, task)
@@ -72,6 +79,28 @@ def planned_stages(plan: MethodPlan, task: Task, strategy: str) -> list[PlannedS
             )
         )
     return shown
+
+
+def planned(
+    task: Task, settings: Settings, plans: Mapping[str, MethodPlan]
+) -> dict[str, list[PlannedStage]]:
+    """Each method's stages as a plan shows them."""
+    strategy = settings.strategy
+    return {name: planned_stages(own, task, strategy) for name, own in plans.items()}
+
+
+def describe_plans(
+    task: Task, settings: Settings, plans: Mapping[str, MethodPlan]
+) -> dict[str, Any]:
+    """Clusters of all methods that have any, as plain values."""
+    clusters = [found for plan in plans.values() for found in plan.clusters]
+    networks = {
+        name: stage.architecture
+        for plan in plans.values()
+        for stage in plan.stages
+        for name in stage.members
+    }
+    return describe_clusters(clusters, networks | settings.members, task)
 
 
 def _scratch_flops(stage: Stage, task: Task, recipe: Recipe) -> float:

@@ -65,7 +65,8 @@ def show_outline(settings: Settings, console: Console) -> bool:
     Raises:
         ValueError: data or networks that cannot be used as the settings say.
     """
-    if {*settings.methods} - {_HATCHED, *_FROM_SCRATCH} or settings.hatch.bags:
+    others = {*settings.methods} - {_HATCHED, *_FROM_SCRATCH}
+    if others or settings.hatch.bags or settings.grown:
         return False
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     task = _Task(read_dataset(settings, memory))

@@ -148,7 +148,7 @@ def summarise(
     figures = summary.ensemble_metrics(
         predictions.test, labels, names, class_names, *fitted
     )
-    others = _describe_members(ensemble, predictions, task, records)
+    others = _describe_members(ensemble, predictions, task, composition, records)
     return {
         "ensemble": figures["ensemble"],
         "validation": validation,
@@ -160,6 +160,7 @@ def summarise(
         "anytime": _anytime(records, names, predictions.test, labels),
         "hatching": {k: v for record in records for k, v in record["checks"].items()},
         "stages": list(records),
+        **({"grown": list(composition.grown)} if composition.grown else {}),
     }
 
 
@@ -295,6 +296,7 @@ def _describe_members(
     ensemble: Ensemble,
     predictions: Predictions,
     task: Task,
+    composition: MethodPlan,
     records: Sequence[Mapping[str, Any]],
 ) -> dict[str, dict[str, Any]]:
     """What is told of each member beside the measures of its predictions."""
@@ -302,9 +304,13 @@ def _describe_members(
     dataset = task.dataset
     described = {}
     for i, (name, (architecture, _)) in enumerate(ensemble.members.items()):
-        record = record_of[name]
-        epochs = record["epochs"][name]
-        flops_per_epoch = record["train_flops"] / sum(record["epochs"].values())
+        epochs, flops, network = 0, 0.0, name
+        while network:  # and what it goes on from
+            record = record_of[network]
+            epochs += record["epochs"][network]
+            of_epoch = record["train_flops"] / sum(record["epochs"].values())
+            flops += of_epoch * record["epochs"][network]
+            network = composition.continues.get(network, "")
         validation_error = None
         if len(dataset.validation_labels):
             scores = predictions.validation[i]
@@ -313,7 +319,7 @@ def _describe_members(
             "validation_error": validation_error,
             "architecture": str(architecture),
             "parameters": num_params(architecture, task.input_shape, task.num_classes),
-            "train_flops": flops_per_epoch * epochs,
+            "train_flops": flops,
             "epochs": epochs,
         }
     return described

@@ -106,7 +106,8 @@ def _check_experiment(workdir: Path, settings: Settings) -> None:
     if found != wanted:
         raise ValueError(
             f"{workdir} holds another experiment: {_differences(found, wanted)}. "
-            "Choose another --workdir, or delete that folder"
+            "Choose another --workdir, or delete that folder; members and epochs are "
+            "added to a finished run by `mothernets grow`"
         )
 
 

@@ -6,7 +6,7 @@ networks that earlier stages have trained.
 
 import types
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -122,11 +122,16 @@ class MethodPlan(NamedTuple):
             under its name; stages may train others on the way.
         clusters: the clusters whose MotherNets are trained; empty for a method without
             MotherNets.
+        continues: the earlier network, by name of the network that goes on from it.
+        grown: what was changed after the method was finished, each as plain values: the
+            `change`, the `members` that it concerns, and `how` in words.
     """
 
     stages: tuple[Stage, ...]
     members: dict[str, Architecture]
     clusters: tuple[Cluster, ...] = ()
+    continues: Mapping[str, str] = types.MappingProxyType({})
+    grown: tuple[Mapping[str, Any], ...] = ()
 
 
 def stage_rates(stage: Stage, task: Task) -> np.ndarray:

@@ -76,6 +76,32 @@ def save(folder: Path, variables: Mapping[str, Any], record: Mapping[str, Any]) 
     manifest.write(folder / _RECORD, arrays, record)
 
 
+def copy(source: Path, folder: Path) -> None:
+    """Copies a finished save into another folder, in whose place it is whole or not.
+
+    What is not whole in the source is not whole in the copy either.
+
+    Args:
+        source: the folder of the finished save, from which nothing is deleted.
+        folder: the folder of the copy, whatever a copy has left there that was killed.
+
+    Raises:
+        OSError: the save could not be read or written.
+        LinkError: a folder is a link, or no folder.
+    """
+    check_path(folder)
+    links.refuse_link(source)
+    remove(folder)
+    files.make_folder(folder)
+    arrays = folder / _VARIABLES
+    if (source / _VARIABLES).is_dir():
+        shutil.copytree(source / _VARIABLES, arrays, symlinks=True)
+        for path in (*arrays.rglob("*"), arrays):
+            if not path.is_symlink():
+                files.sync(path)
+    files.write_whole(folder / _RECORD, (source / _RECORD).read_bytes())
+
+
 def check_path(folder: Path) -> None:
     """Refuses a path that Orbax takes for a pattern, or cannot take at all.
 

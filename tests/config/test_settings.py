@@ -353,6 +353,7 @@ OTHERS = {
     "methods": ("full_data",),
     "architectures": {"A": "mlp 8", "B": "mlp 9 5"},
     "replicas": 3,
+    "grown": ("add D=mlp 9",),
     "num_clusters": 1,
     "min_shared": 0.5,
     "strategy": "loop",
@@ -456,7 +457,8 @@ def test_the_digest_differs_where_any_field_differs():
 def as_before(settings):
     """The values that tell experiments apart, without fields that once were not."""
     values = settings.to_json()
-    for name in ("prices", "combine", "checkpoint", "log", "swa", "prune_and_tune"):
+    later_sections = ("grown", "swa", "prune_and_tune")
+    for name in ("prices", "combine", "checkpoint", "log", *later_sections):
         values.pop(name)
     later = {
         "data": ("workers", "resize", "test_fraction", "augment"),

@@ -22,7 +22,7 @@ FLOORS = [
     "methods",
     "runs experiments",
     "api",
-    "cli sklearn",
+    "cli growing sklearn",
     "__init__",
     "__main__",
 ]

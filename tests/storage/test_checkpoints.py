@@ -375,3 +375,26 @@ def test_threads_can_save_at_once(tmp_path):
         template = shapes({"a": {"kernel": jnp.asarray(kernel)}})
         found = restore(tmp_path / name, template)
         np.testing.assert_array_equal(found["a"]["kernel"], kernel)
+
+
+def test_a_copy_is_whole_and_its_own(tmp_path):
+    variables = {"A": {"kernel": np.arange(6.0, dtype=np.float32)}}
+    source, copied = tmp_path / "source", tmp_path / "deep" / "copied"
+    checkpoints.save(source, variables, {"epochs": 3})
+    (copied / "variables").mkdir(parents=True)  # of a copy that was killed
+    (copied / "variables" / "rest").write_text("x")
+    checkpoints.copy(source, copied)
+    assert checkpoints.read_record(copied) == {"epochs": 3}
+    np.testing.assert_array_equal(
+        checkpoints.read(copied, variables)["A"]["kernel"], variables["A"]["kernel"]
+    )
+    files = [path for path in source.rglob("*") if path.is_file()]
+    for path in files:  # no hard links, by which one would change the other
+        assert path.stat().st_nlink == 1
+    assert not (copied / "variables" / "rest").exists()
+
+
+def test_a_copy_of_a_record_alone(tmp_path):
+    checkpoints.save(tmp_path / "source", {}, {"left_out": "all"})
+    checkpoints.copy(tmp_path / "source", tmp_path / "copied")
+    assert checkpoints.read_record(tmp_path / "copied") == {"left_out": "all"}

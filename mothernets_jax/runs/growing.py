@@ -1,0 +1,117 @@
+"""The settings and the folder of a run that grows from a finished one."""
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from mothernets_jax.architectures import Architecture
+from mothernets_jax.config.identity import digest, of_this_version
+from mothernets_jax.config.settings import Settings
+from mothernets_jax.ensembles.places import as_path
+from mothernets_jax.methods import read_settings
+from mothernets_jax.runs import finished_run, run_folder
+from mothernets_jax.storage import checkpoints, files
+from mothernets_jax.utils.messages import short_repr
+
+_CONFIG = "config.json"
+_SUFFIX = re.compile(r"-grown-[0-9a-f]{8}$")
+
+
+class GrowingRun(NamedTuple):
+    """A run that grows from a finished one.
+
+    Attributes:
+        source: the folder of the finished run, which stays as it is.
+        settings: the settings of the run that grows.
+        name: its name for the report, that of the finished run.
+        workdir: its folder.
+    """
+
+    source: Path
+    settings: Settings
+    name: str
+    workdir: Path
+
+
+def growing_run(
+    run: Any,
+    *,
+    add: Mapping[str, Architecture | str] | None = None,
+    replicas: int | None = None,
+    drop: Sequence[str] = (),
+    epochs: int | None = None,
+    methods: Sequence[str] = (),
+    workdir: str | Path | None = None,
+) -> GrowingRun:
+    """Finds a finished run, and describes what is to grow from it.
+
+    Args:
+        run: the folder of a finished run, grown or not.
+        add: the new members' architectures by name.
+        replicas: number of networks, in all, of each of the run's architectures.
+        drop: names of members to leave out.
+        epochs: number of epochs for which every member goes on.
+        methods: further methods to train.
+        workdir: the folder of the run that grows; None for one beside the finished run,
+            the same for the same changes.
+
+    Raises:
+        ValueError: no finished run, nothing to change, or a change that cannot be made.
+        OSError: a file cannot be read.
+    """
+    source = as_path(run)
+    before, name = _finished(source)
+    if isinstance(drop, str):
+        raise ValueError(f"drop is {short_repr(drop)}: expected a list of names")
+    changes = [f"add {own}={architecture}" for own, architecture in (add or {}).items()]
+    changes += [] if replicas is None else [f"replicas {replicas}"]
+    changes += [f"drop {own}" for own in drop]
+    changes += [] if epochs is None else [f"epochs {epochs}"]
+    if not changes and not methods:
+        raise ValueError(
+            f"nothing is to change in {source}: give members to add or to drop, "
+            "replicas, epochs or methods"
+        )
+    values = before.to_json()
+    values["grown"] += changes
+    values["methods"] += list(methods)
+    settings = read_settings(values)
+    folder = source.parent / f"{_SUFFIX.sub('', source.name)}-grown-{digest(settings)}"
+    folder = folder if workdir is None else as_path(workdir)
+    if folder.resolve() == source.resolve():
+        raise ValueError(
+            f"--workdir={folder} is the finished run itself, which stays as it is: "
+            "choose another folder, or leave it out"
+        )
+    return GrowingRun(source, settings, name, folder)
+
+
+def _finished(source: Path) -> tuple[Settings, str]:
+    """The settings and the name of a finished run.
+
+    Raises:
+        ValueError: there is no run, or it is not finished, or not whole.
+    """
+    path = source / _CONFIG
+    if not path.is_file():
+        raise ValueError(
+            f"{source} holds no run: expected the folder of a finished one, with its "
+            f"{_CONFIG}"
+        )
+    settings = read_settings(of_this_version(files.read_json(path)))
+    results = run_folder.find_results(source, settings)
+    whole = {} if results is None else finished_run.whole_entries(source, results)
+    if results is None or not whole.keys() >= set(settings.methods):
+        raise ValueError(
+            f"the run in {source} is not finished, or not whole: give its own command "
+            "again, which goes on, then this one"
+        )
+    trained = [stage["name"] for own in whole.values() for stage in own["stages"]]
+    for stage in trained:
+        if not checkpoints.is_finished(source / "stages" / stage):
+            raise ValueError(
+                f"{source / 'stages' / stage} is gone, which has the networks that are "
+                "to grow: restore it"
+            )
+    return settings, str(results["name"])
