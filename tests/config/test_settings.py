@@ -508,7 +508,8 @@ def test_json_holds_all_and_makes_the_same_settings(changes):
     text = json.dumps(settings.to_json())
     assert from_config(json.loads(text), METHODS) == settings
     found = dict(leaves(json.loads(text)))
-    assert found == {**FIELDS, **changes, "methods": list(settings.methods)}
+    listed = {n: list(getattr(settings, n)) for n in ("methods", "grown")}
+    assert found == {**FIELDS, **changes, **listed}
 
 
 def test_settings_that_few_methods_read():
