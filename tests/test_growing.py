@@ -54,6 +54,7 @@ def test_the_same_data_are_needed(trained):
 
 def test_the_command_grows_a_run_that_it_has_trained(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", ["mothernets", "grow", "run"])
     run = {"seed": 3, "methods": ("mothernets",), "progress": False, "report": False}
     small = {**RECIPE, "data.train_examples": 128, "train.batch_size": 32}
     mn.train("digits", members={"A": "mlp 4"}, workdir="run", settings=small, **run)

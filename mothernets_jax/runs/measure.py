@@ -77,7 +77,9 @@ def measure(
             prepare_stage(stage, task, settings.strategy, own_store)
         own_store.finish()
         compiled, waited = time.perf_counter() - started, executables.waited
-        by_program = {_programs_of(s, settings.strategy): s for s in stages}
+        by_program = {}  # the first stage of those that share programs
+        for stage in stages:
+            by_program.setdefault(_programs_of(stage, settings.strategy), stage)
         timed = {
             key: time_stage(
                 stage,

@@ -38,7 +38,10 @@ def speaks_of_fields(source):
     """The lines of a file on which a string names a field of the config."""
     strings = [n for n in ast.walk(ast.parse(source)) if isinstance(n, ast.Constant)]
     texts = [(n.lineno, n.value) for n in strings if isinstance(n.value, str)]
-    return [line for line, text in texts if "config." in text]
+    # `config.json` is a file of exported ensembles.
+    return [
+        line for line, text in texts if "config." in text.replace("config.json", "")
+    ]
 
 
 def test_the_core_names_no_field():
