@@ -5,7 +5,7 @@ Each is a function from raw images [batch, height, width, channels] to float32 l
 """
 
 import functools
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable
 
 import jax
@@ -23,10 +23,10 @@ from mothernets_jax.architectures.operations import (
     read_by,
 )
 from mothernets_jax.ensembles.ensemble import Ensemble
+from mothernets_jax.ensembles.export.onnx_folding import fold_norms
 from mothernets_jax.models.apply import apply
 from mothernets_jax.models.layers import NORM_EPSILON, conv
 from mothernets_jax.models.network import _map
-from mothernets_jax.models.variables import Variables
 from mothernets_jax.training.augment import normalise
 
 Path = Callable[[np.ndarray], np.ndarray]
@@ -75,13 +75,12 @@ def stacked(ensemble: Ensemble) -> Path:
 
 def folded(ensemble: Ensemble) -> Path:
     """A program a member, with normalisations folded into the kernels before them."""
-    programs = [
-        (
-            jax.jit(functools.partial(_folded_forward, m.architecture)),
-            fold(m.architecture, m.variables),
-        )
-        for m in ensemble.members.values()
-    ]
+    programs = []
+    for member in ensemble.members.values():
+        operations = member.architecture.operations()
+        layers, replaced = fold_norms(operations, member.variables)
+        forward = functools.partial(_folded_forward, member.architecture, replaced)
+        programs.append((jax.jit(forward), (layers, member.variables)))
 
     def run(images):
         found = [f(own, images, ensemble.mean, ensemble.std) for f, own in programs]
@@ -90,59 +89,28 @@ def folded(ensemble: Ensemble) -> Path:
     return run
 
 
-def foldable(architecture: Architecture) -> dict[str, str]:
-    """Norms whose value can be that of a convolution: what they read, by their name."""
-    operations = tuple(architecture.operations())
-    readers = Counter(name for own in operations for name in read_by(own))
-    weights = {own.name for own in operations if isinstance(own, Weight)}
-    return {
-        own.name: own.reads
-        for own in operations
-        if isinstance(own, Norm) and own.reads in weights and readers[own.reads] == 1
-    }
-
-
-def fold(architecture: Architecture, variables: Variables) -> dict:
-    """Kernels and biases by layer, and scale and shift of the norms that are left."""
-    params, stats = variables["params"], variables["batch_stats"]
-    folds, found = foldable(architecture), {}
-    for own in architecture.operations():
-        if isinstance(own, Weight):
-            kernel = params[own.name]["kernel"]
-            bias = params[own.name].get("bias", jnp.zeros(kernel.shape[-1]))
-            found[own.name] = kernel, bias
-        elif isinstance(own, Norm):
-            deviation = jnp.sqrt(stats[own.name]["var"] + NORM_EPSILON)
-            scale = params[own.name]["scale"] / deviation
-            shift = params[own.name]["bias"] - stats[own.name]["mean"] * scale
-            if own.name in folds:
-                kernel, bias = found[folds[own.name]]
-                found[folds[own.name]] = kernel * scale, bias * scale + shift
-            else:
-                found[own.name] = scale, shift
-    return found
-
-
-def _folded_forward(architecture, folded_variables, images, mean, std):
-    folds = foldable(architecture)
+def _folded_forward(architecture, replaced, parameters, images, mean, std):
+    layers, variables = parameters
     values = {IMAGES: normalise(images, mean, std)}
     for own in architecture.operations():
         read = [values[name] for name in read_by(own)]
         if isinstance(own, Weight):
-            kernel, bias = folded_variables[own.name]
-            product = (
+            kernel, bias = layers[own.name]
+            value = (
                 read[0] @ kernel
                 if own.filter_size is None
                 else conv(read[0], kernel, own.stride)
             )
-            value = product + bias.reshape((1,) * (product.ndim - 1) + bias.shape)
-        elif isinstance(own, Norm) and own.name in folds:
+            value = value if bias is None else value + _per_channel(bias, value)
+        elif isinstance(own, Norm) and own.name in replaced:
             (value,) = read
         elif isinstance(own, Norm):
-            (value,) = read
-            axes = (1,) * (value.ndim - 1) + (-1,)
-            scale, shift = folded_variables[own.name]
-            value = value * scale.reshape(axes) + shift.reshape(axes)
+            params = variables["params"][own.name]
+            stats = variables["batch_stats"][own.name]
+            scale = params["scale"] / jnp.sqrt(stats["var"] + NORM_EPSILON)
+            shift = params["bias"] - stats["mean"] * scale
+            value = read[0] * _per_channel(scale, read[0])
+            value = value + _per_channel(shift, value)
         elif isinstance(own, Map):
             value = _map(own, read[0])
         else:
@@ -151,3 +119,7 @@ def _folded_forward(architecture, folded_variables, images, mean, std):
             value = read[0] + read[1] if is_sum else jnp.concatenate(read, axis=-1)
         values[own.name] = value
     return values[HEAD]
+
+
+def _per_channel(values, like):
+    return values.reshape((1,) * (like.ndim - 1) + values.shape)

@@ -11,7 +11,6 @@ from mothernets_jax.architectures import Architecture
 from mothernets_jax.architectures.checks import check_task, is_whole
 from mothernets_jax.data.preparation import Preparation, check_preparation
 from mothernets_jax.ensembles import checks, saving
-from mothernets_jax.ensembles.assessment import Assessment
 from mothernets_jax.ensembles.checks import Member
 from mothernets_jax.ensembles.combine import NAMES, combined
 from mothernets_jax.ensembles.exporting import export
@@ -30,7 +29,7 @@ from mothernets_jax.utils.messages import short_repr
 __all__ = ["Ensemble", "Member", "write_ensemble"]
 
 
-class Ensemble(Assessment, HubExport):
+class Ensemble(HubExport):
     """Trained members and the normalisation that they expect.
 
     Attributes:

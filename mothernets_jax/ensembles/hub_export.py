@@ -5,33 +5,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
-import numpy as np
-
-from mothernets_jax.data.preparation import Preparation
 from mothernets_jax.ensembles import hub_folder
-from mothernets_jax.ensembles.checks import Member
+from mothernets_jax.ensembles.assessment import Assessment
 from mothernets_jax.ensembles.places import as_path
 from mothernets_jax.ensembles.record import EnsembleRecord
 from mothernets_jax.models.variables import Variables
 
 
-class HubExport(abc.ABC):
-    """The part of an `Ensemble` that writes it in forms which others read.
-
-    Attributes:
-        members, mean, std, class_names, input_shape, input_dtype, weights,
-            temperatures, preparation: see `Ensemble`.
-    """
-
-    members: dict[str, Member]
-    mean: np.ndarray
-    std: np.ndarray
-    class_names: tuple[str, ...]
-    input_shape: tuple[int, int, int]
-    input_dtype: np.dtype
-    weights: dict[str, np.ndarray]
-    temperatures: dict[str, float]
-    preparation: Preparation | None
+class HubExport(Assessment):
+    """The part of an `Ensemble` that writes it in the layout of hubs, and reads it."""
 
     @classmethod
     @abc.abstractmethod

@@ -9,12 +9,11 @@ from pathlib import Path
 
 from mothernets_jax.data import run_record
 from mothernets_jax.stages.autosave import Guard
-from mothernets_jax.stages.context import BUDGET, STRATEGIES
+from mothernets_jax.stages.context import BUDGET, STAGES, STRATEGIES
 from mothernets_jax.storage import checkpoints, files, links
 
 _log = logging.getLogger(__name__)
 
-_STAGES = "stages"
 # Before the stages: these say what the stages were trained with.
 _FILES = (run_record.NAME, BUDGET, STRATEGIES)
 
@@ -35,11 +34,11 @@ def copy_run(source: Path, workdir: Path, guard: Guard) -> None:
         ValueError: a link is in the way.
         OSError: something could not be read or written.
     """
-    stages = sorted(path for path in (source / _STAGES).iterdir() if path.is_dir())
+    stages = sorted(path for path in (source / STAGES).iterdir() if path.is_dir())
     missing = [
         path
         for path in stages
-        if not checkpoints.is_finished(workdir / _STAGES / path.name)
+        if not checkpoints.is_finished(workdir / STAGES / path.name)
     ]
     if len(missing) == len(stages):  # of the first copy
         for name in _FILES:
@@ -54,6 +53,6 @@ def copy_run(source: Path, workdir: Path, guard: Guard) -> None:
         except checkpoints.DamagedError as error:
             _log.warning("%s. The stage %s is trained again", error, path.name)
             continue
-        copy = workdir / _STAGES / path.name
+        copy = workdir / STAGES / path.name
         guard(copy)
         checkpoints.copy(path, copy)

@@ -212,8 +212,8 @@ def train_and_evaluate(
         ood_images = multihost.run_on_every_host(
             lambda: read_ood_images(task, settings)
         )
-        for folder in filter(None, (source, workdir)):
-            described = check_data(folder, settings, task.dataset, ood_images)
+        folders = [workdir] if source is None else [source, workdir]
+        described = check_data(folders, settings, task.dataset, ood_images)
         if store is None:
             store = stack.enter_context(contextlib.closing(ProgramStore()))
         budget = plan_budget(settings, task, source or workdir, store, started=started)

@@ -11,10 +11,11 @@ from mothernets_jax.config.settings import Settings
 from mothernets_jax.ensembles.places import as_path
 from mothernets_jax.methods import read_settings
 from mothernets_jax.runs import finished_run, run_folder
+from mothernets_jax.runs.run_folder import CONFIG
+from mothernets_jax.stages.context import STAGES
 from mothernets_jax.storage import checkpoints, files
 from mothernets_jax.utils.messages import short_repr
 
-_CONFIG = "config.json"
 _SUFFIX = re.compile(r"-grown-[0-9a-f]{8}$")
 
 
@@ -93,11 +94,11 @@ def _finished(source: Path) -> tuple[Settings, str]:
     Raises:
         ValueError: there is no run, or it is not finished, or not whole.
     """
-    path = source / _CONFIG
+    path = source / CONFIG
     if not path.is_file():
         raise ValueError(
             f"{source} holds no run: expected the folder of a finished one, with its "
-            f"{_CONFIG}"
+            f"{CONFIG}"
         )
     settings = read_settings(of_this_version(files.read_json(path)))
     results = run_folder.find_results(source, settings)
@@ -109,7 +110,7 @@ def _finished(source: Path) -> tuple[Settings, str]:
         )
     trained = [stage["name"] for own in whole.values() for stage in own["stages"]]
     for stage in trained:
-        if not checkpoints.is_finished(source / "stages" / stage):
+        if not checkpoints.is_finished(source / STAGES / stage):
             raise ValueError(
                 f"{source / 'stages' / stage} is gone, which has the networks that are "
                 "to grow: restore it"

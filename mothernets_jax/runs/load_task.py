@@ -2,6 +2,7 @@
 
 import json
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,12 +47,16 @@ def load_task(
 
 
 def check_data(
-    workdir: Path, settings: Settings, dataset: Dataset, ood_images: np.ndarray
+    workdirs: Sequence[Path],
+    settings: Settings,
+    dataset: Dataset,
+    ood_images: np.ndarray,
 ) -> dict[str, Any]:
     """Makes sure that every host has the same data, those that the run was begun on.
 
     Args:
-        workdir: the run's folder, which need not be there yet.
+        workdirs: the run's folder, which need not be there yet, and that of the run
+            that it grows from, if there is one.
         settings: the run's settings.
         dataset: the data set as loaded on this host.
         ood_images: another data set's test images, uint8 [examples, height, width,
@@ -71,7 +76,8 @@ def check_data(
     own = computation(settings)
     multihost.check_same("the random number settings", json.dumps(own.random_numbers))
     compare = named_as_fields(DATA)(run_record.check)
-    multihost.run_on_host0(lambda: compare(workdir, described, own))
+    for workdir in workdirs:
+        multihost.run_on_host0(lambda folder=workdir: compare(folder, described, own))
     return described
 
 

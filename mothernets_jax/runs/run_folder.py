@@ -21,6 +21,7 @@ from mothernets_jax.stages.context import (
     BUDGET,
     EVENTS,
     METRICS,
+    STAGES,
     STRATEGIES,
     UNFINISHED,
 )
@@ -32,14 +33,13 @@ from mothernets_jax.utils.messages import safe_name, short_repr
 
 _log = logging.getLogger(__name__)
 
-_CONFIG = "config.json"
-_STAGES = "stages"
+CONFIG = "config.json"
 # Where a run writes and deletes, files first, then folders and what is in them.
-_FILES = (LOCK_NAME, _CONFIG, seals.RESULTS, seals.NAME, run_record.NAME)
+_FILES = (LOCK_NAME, CONFIG, seals.RESULTS, seals.NAME, run_record.NAME)
 _FILES += (STRATEGIES, METRICS, BUDGET, "report.html")
 _FOLDERS = ("plots", image_scores.FOLDER, f"{image_scores.FOLDER}/*")
-_FOLDERS += (ENSEMBLES_FOLDER, f"{ENSEMBLES_FOLDER}/*", _STAGES, f"{_STAGES}/*")
-_FOLDERS += (f"{_STAGES}/*/{UNFINISHED}", f"{_STAGES}/*/{UNFINISHED}/*")
+_FOLDERS += (ENSEMBLES_FOLDER, f"{ENSEMBLES_FOLDER}/*", STAGES, f"{STAGES}/*")
+_FOLDERS += (f"{STAGES}/*/{UNFINISHED}", f"{STAGES}/*/{UNFINISHED}/*")
 _FOLDERS += (EVENTS, f"{EVENTS}/*", f"{EVENTS}/*/*", f"{EVENTS}/*/*/*")
 # What a file system puts into any folder; hidden files are passed over, too.
 _NO_CONTENT = ("lost+found",)
@@ -67,9 +67,9 @@ def find_results(workdir: Path, settings: Settings) -> dict[str, Any] | None:
         _log.warning("%s is damaged: it is made again", path)
         return None
     own = seals.of_content(files.json_bytes(settings.to_json()))
-    if not has_settings(workdir) and sums.get(_CONFIG, own) != own:
+    if not has_settings(workdir) and sums.get(CONFIG, own) != own:
         raise ValueError(
-            f"{workdir} is a finished run that lost its {_CONFIG}, of other settings "
+            f"{workdir} is a finished run that lost its {CONFIG}, of other settings "
             f"than these: give the command that {path} has under provenance, or choose "
             "another --workdir"
         )
@@ -78,7 +78,7 @@ def find_results(workdir: Path, settings: Settings) -> dict[str, Any] | None:
 
 def has_settings(workdir: Path) -> bool:
     """Tells whether a run's folder holds its settings."""
-    return (workdir / _CONFIG).exists()
+    return (workdir / CONFIG).exists()
 
 
 def _check_experiment(workdir: Path, settings: Settings) -> None:
@@ -86,7 +86,7 @@ def _check_experiment(workdir: Path, settings: Settings) -> None:
     if workdir.exists() and not workdir.is_dir():
         raise ValueError(f"--workdir={workdir} is a file: expected a folder")
     checkpoints.check_path(workdir)
-    path = workdir / _CONFIG
+    path = workdir / CONFIG
     if not path.exists():
         _check_no_strangers(workdir)
     _check_links(workdir)
@@ -115,7 +115,7 @@ def _check_no_strangers(workdir: Path) -> None:
     """Makes sure that a folder without settings is empty, or a run's that lost them."""
     if not workdir.is_dir():
         return
-    if (workdir / _STAGES).is_dir() or run_record.is_ours(workdir):
+    if (workdir / STAGES).is_dir() or run_record.is_ours(workdir):
         return
     names = (path.name for path in workdir.iterdir())
     found = sorted(n for n in names if not n.startswith(".") and n not in _NO_CONTENT)
@@ -125,7 +125,7 @@ def _check_no_strangers(workdir: Path) -> None:
         raise ValueError(
             f"--workdir={workdir} is not the folder of a run: it holds {some}"
             + (f" and {more:,} more" if more > 0 else "")
-            + f", and no {_CONFIG}. Choose an empty folder or a new one, which is made"
+            + f", and no {CONFIG}. Choose an empty folder or a new one, which is made"
         )
 
 
@@ -186,7 +186,7 @@ class RunLock:
         with _explained(self._workdir):
             files.make_folder(self._workdir)
             self.reserve(settings)
-            files.write_json(self._workdir / _CONFIG, settings.to_json())
+            files.write_json(self._workdir / CONFIG, settings.to_json())
 
     def check(self, path: Path) -> None:
         """Makes sure that a path below the folder may be written to or deleted.
@@ -228,7 +228,7 @@ class RunLock:
         content = files.json_bytes(results)
         sums = {seals.RESULTS: seals.of_content(content)}
         records = map(record_of, (*results["methods"], *results["failed"]))
-        for name in (_CONFIG, *records):
+        for name in (CONFIG, *records):
             sums[name] = seals.of_file(self._workdir / name)
         seals.write(self._workdir, sums)
         files.write_whole(self._workdir / seals.RESULTS, content)

@@ -16,12 +16,13 @@ from mothernets_jax.stages.strategy import StrategyMemory
 METRICS, STRATEGIES = "metrics.jsonl", "strategies.json"  # of a run's folder
 BUDGET = "budget.json"  # likewise
 EVENTS = "tensorboard"  # of a run's folder
+STAGES = "stages"  # the folder of all stages' folders, in a run's
 UNFINISHED = "unfinished"  # of a stage's folder
 
 
 def stage_folder(workdir: Path, stage: Stage) -> Path:
     """The folder of a run in which a stage's result is saved."""
-    return workdir / "stages" / stage.name
+    return workdir / STAGES / stage.name
 
 
 class RunContext(NamedTuple):

@@ -156,7 +156,7 @@ def _evaluation_seconds(
 ) -> float:
     """Seconds that one member takes to predict one image, in batches as in a run."""
     batch_size = task.evaluation_batch
-    images = np.zeros((batch_size, *task.input_shape), np.uint8)
+    images = np.zeros((batch_size, *task.input_shape), task.dataset.input_dtype)
 
     def predict() -> None:
         predict_logits(
