@@ -7,8 +7,10 @@ from pathlib import Path
 from mothernets_jax.report.certainty import (
     equivalent_caption,
     equivalent_rows,
+    main_method,
     paired_rows,
     run_base,
+    sureness_rows,
 )
 from mothernets_jax.report.class_tables import (
     BALANCED_NOTE,
@@ -44,7 +46,9 @@ from mothernets_jax.report.plots.frontier import frontier
 from mothernets_jax.report.plots.member_errors import member_errors
 from mothernets_jax.report.plots.plan import draw_plan, family_of
 from mothernets_jax.report.plots.reliability import reliability_diagrams
+from mothernets_jax.report.plots.risk_coverage import risk_coverage
 from mothernets_jax.report.plots.series import series_of
+from mothernets_jax.report.recipes import recipe_rows, variation
 from mothernets_jax.report.results_format import check_results
 from mothernets_jax.report.tables import (
     architectures,
@@ -54,6 +58,8 @@ from mothernets_jax.report.tables import (
     planned_clusters,
     with_failed,
 )
+from mothernets_jax.report.using import commands, python_lines
+from mothernets_jax.report.wrong_images import wrong_images
 from mothernets_jax.storage.files import write_whole
 from mothernets_jax.storage.links import refuse_links
 
@@ -78,12 +84,17 @@ def write_report(results: dict, workdir: Path, *, unverified: bool = False) -> P
     refuse_links(Path(workdir), plots)
     plots.mkdir(parents=True, exist_ok=True)
     pictures = draw_pictures(_drawings(results), plots)
-    write_whole(path, _page(results, pictures, unverified=unverified).encode("utf-8"))
+    page = _page(results, pictures, Path(workdir), unverified=unverified)
+    write_whole(path, page.encode("utf-8"))
     return path
 
 
 def _page(
-    results: dict, pictures: Mapping[str, Html], *, unverified: bool = False
+    results: dict,
+    pictures: Mapping[str, Html],
+    workdir: Path,
+    *,
+    unverified: bool = False,
 ) -> str:
     """The page, HTML, without the sections that there is nothing for."""
     methods, data = results["methods"], results["data"]
@@ -103,13 +114,17 @@ def _page(
     shown = {*pictures, *(["combinations"] if combined else [])}
     shown |= {"classes"} if by_class["class_errors"] else set()
     shown |= {"confusions"} if by_class["confusions"] else set()
+    wrong = wrong_images(results)
+    shown |= {"wrong_images"} if wrong else set()
     if any(method["hatching"] for method in methods.values()):
         shown.add("hatching")
     others = [m["ood"]["name"] for m in methods.values() if m.get("ood")]
     if others:
         shown.add("detection")
     certain = _certainty_values(results)
+    trained = _recipe_values(results)
     shown |= {name for name in ("paired", "equivalents") if certain[name]}
+    shown |= {"recipes"} if trained["recipes"] else set()
     values = {**pictures, **by_class, **certain}
     values |= {
         "name": results["name"],
@@ -135,7 +150,12 @@ def _page(
         "metric": metric_of(methods),
         "members": member_tables(results),
         "architectures": html_table(architectures(results)),
+        "wrong_images": wrong,
+        "main_method": style.method_label(main_method(results)),
+        "python_lines": python_lines(results, workdir),
+        "commands": commands(results, workdir),
         "provenance": _provenance(results),
+        **trained,
     }
     for split in ("train", "validation", "test"):
         values[f"{split}_examples"] = f"{data[f'{split}_examples']:,}"
@@ -144,13 +164,26 @@ def _page(
 
 
 def _provenance(results: dict) -> Html:
-    """What the run was made with, the items of a list."""
+    """When, how long and with what the run was made, the items of a list."""
+    items = dict(results["provenance"])
+    if clocks := results.get("clocks"):  # none in older runs
+        items["finished"] = clocks["finished"]
+        items["the command took"] = f"{clocks['seconds']:,.0f} s"
     return Html(
         "\n".join(
             f"<dt>{escaped(key)}</dt><dd><code>{escaped(value)}</code></dd>"
-            for key, value in results["provenance"].items()
+            for key, value in items.items()
         )
     )
+
+
+def _recipe_values(results: dict) -> dict[str, str]:
+    """Contents of the template's fields on how the networks were trained."""
+    rows = recipe_rows(results.get("plan", {}))
+    return {
+        "recipes": html_table(rows) if rows else "",
+        "variation": variation(results),
+    }
 
 
 def _class_values(results: dict) -> dict[str, str]:
@@ -181,6 +214,7 @@ def _certainty_values(results: dict) -> dict[str, str]:
     base, labels = run_base(results)
     paired = paired_rows(results.get("paired", ()), base, labels)
     worth = equivalent_rows([labels[name] for name in methods], [*methods.values()])
+    sure = sureness_rows(methods)
     caption = equivalent_caption([*methods.values()]) if worth else ""
     return {
         "paired": html_table(paired) if paired else "",
@@ -189,6 +223,7 @@ def _certainty_values(results: dict) -> dict[str, str]:
         if len(results.get("paired", ())) > len(paired)
         else "",
         "equivalents": html_table(worth) if worth else "",
+        "sureness": html_table(sure) if sure else "",
         "equivalent_caption": caption,
     }
 
@@ -229,4 +264,5 @@ def _drawings(results: dict) -> dict[str, Drawing]:
         "member_errors": partial(member_errors, methods),
         "disagreement": partial(disagreement, methods),
         "reliability": partial(reliability_diagrams, methods),
+        "risk_coverage": partial(risk_coverage, methods),
     }

@@ -1,6 +1,7 @@
 """Run an experiment: train its methods' stages, evaluate and report."""
 
 import contextlib
+import datetime
 import functools
 import logging
 import time
@@ -234,6 +235,7 @@ def train_and_evaluate(
         results = _results(
             name, command, workdir, settings, task, compositions, outcomes
         )
+        results["clocks"] = _clocks(started)
         multihost.run_on_host0(lambda: owner.finish(results))
     return results
 
@@ -256,6 +258,19 @@ def _results(
         **outcomes._asdict(),
     }
     return files.without_nonfinite(found)
+
+
+def _clocks(started: float) -> dict[str, Any]:
+    """When the run was finished, and the seconds of the command that finished it.
+
+    Args:
+        started: `time.perf_counter()` of when the command began.
+    """
+    now = datetime.datetime.now(datetime.UTC)
+    return {
+        "finished": now.isoformat(timespec="seconds"),
+        "seconds": time.perf_counter() - started,
+    }
 
 
 def _context(

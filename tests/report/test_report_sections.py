@@ -2,6 +2,7 @@
 
 import itertools
 import re
+from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
@@ -35,7 +36,7 @@ def seven(**how):
 
 
 def page_of(results):
-    return Page(run_page._page(results, {}))
+    return Page(run_page._page(results, {}, Path("run")))
 
 
 @pytest.fixture(scope="module")
@@ -98,7 +99,7 @@ def test_how_networks_differ_and_what_they_doubt():
         method["diversity"] |= {"covariance": 0.0123, "mutual_information": 0.25}
         found = {"auroc_max_probability": 0.9, "auroc_entropy": 0.875 - number / 100}
         method["ood"] = {"name": "svhn", **found}
-    page = Page(run_page._page(results, {"disagreement": ""}))
+    page = Page(run_page._page(results, {"disagreement": ""}, Path("run")))
     assert "the test images of svhn from" in " ".join(page.text.split())
     named = {tuple(table[1])[1:]: table[1:] for table in page.tables}
     rows = named["disagreement", "covariance", "mutual information"]
