@@ -186,6 +186,7 @@ _recipe = fields(
         "stop": _name,
     }
 )
+_recipes = listing(_recipe, _MOST_STAGES)
 _variation = fields(
     {
         "crop": _name,
@@ -222,9 +223,7 @@ _results = fields(
             {
                 "clusters": listing(_cluster, MOST_MEMBERS),
                 "apart": listing(_words, _MOST_STAGES),
-                "recipes": by_name(
-                    listing(_recipe, _MOST_STAGES), _MOST_METHODS, _name
-                ),
+                "recipes": by_name(_recipes, _MOST_METHODS, _name),
                 "variation": _variation,
             },
         ),

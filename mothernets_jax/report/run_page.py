@@ -63,6 +63,16 @@ from mothernets_jax.report.wrong_images import wrong_images
 from mothernets_jax.storage.files import write_whole
 from mothernets_jax.storage.links import refuse_links
 
+# That are left out without content; each is named as the field that holds it.
+_SECTIONS = (
+    "combinations",
+    "confusions",
+    "wrong_images",
+    "paired",
+    "equivalents",
+    "recipes",
+)
+
 
 def write_report(results: dict, workdir: Path, *, unverified: bool = False) -> Path:
     """Writes `report.html` and `plots/*.png` for a finished run.
@@ -97,36 +107,38 @@ def _page(
     unverified: bool = False,
 ) -> str:
     """The page, HTML, without the sections that there is nothing for."""
+    values = {
+        **pictures,
+        **_sentences(results, unverified=unverified),
+        **_table_values(results),
+        **_class_values(results),
+        **_certainty_values(results),
+        **_making_values(results, workdir),
+    }
+    title = f"{results['name']}: ensemble report"
+    return fill("run_template.html", _shown(results, pictures, values), title, values)
+
+
+def _shown(
+    results: dict, pictures: Mapping[str, Html], values: Mapping[str, object]
+) -> set[str]:
+    """The sections that there is something for."""
+    methods = results["methods"].values()
+    found = {
+        "classes": values["class_errors"],
+        "hatching": any(method["hatching"] for method in methods),
+        "detection": any(method.get("ood") for method in methods),
+        **{name: values[name] for name in _SECTIONS},
+    }
+    return {*pictures, *(name for name, there in found.items() if there)}
+
+
+def _sentences(results: dict, *, unverified: bool) -> dict[str, object]:
+    """Contents of the template's fields that are words and numbers in its text."""
     methods, data = results["methods"], results["data"]
-    everyone = with_failed(results)
-    styles = style.method_styles(everyone)
-    colours, of_everyone = (
-        [styles[name][0] for name in group] for group in (methods, everyone)
-    )
-    labels = [style.method_label(name) for name in methods]
-    unequal = has_unequal_classes(data)
-    combined = combination_tables(
-        labels, [*methods.values()], colours=colours, unequal_classes=unequal
-    )
-    worth = comparison(everyone, worth_columns(unequal_classes=unequal))
-    worth = with_baseline(worth, data)
-    by_class = _class_values(results)
-    shown = {*pictures, *(["combinations"] if combined else [])}
-    shown |= {"classes"} if by_class["class_errors"] else set()
-    shown |= {"confusions"} if by_class["confusions"] else set()
-    wrong = wrong_images(results)
-    shown |= {"wrong_images"} if wrong else set()
-    if any(method["hatching"] for method in methods.values()):
-        shown.add("hatching")
     others = [m["ood"]["name"] for m in methods.values() if m.get("ood")]
-    if others:
-        shown.add("detection")
-    certain = _certainty_values(results)
-    trained = _recipe_values(results)
-    shown |= {name for name in ("paired", "equivalents") if certain[name]}
-    shown |= {"recipes"} if trained["recipes"] else set()
-    values = {**pictures, **by_class, **certain}
-    values |= {
+    splits = ("train", "validation", "test")
+    return {
         "name": results["name"],
         "headline": headline(results),
         "remarks": " ".join([*remarks(results), *growth(results)]),
@@ -138,29 +150,52 @@ def _page(
         "notes": " ".join(data.get("notes", ())),  # none in older runs
         "unequal": " ".join(remarks_on_classes(data)),
         "interval": interval(results),
-        "balanced": BALANCED_NOTE if unequal else "",
+        "balanced": BALANCED_NOTE if has_unequal_classes(data) else "",
+        "others": ", ".join(dict.fromkeys(others)),
+        "after": _after_temperature(methods),
+        "apart": " ".join(results.get("plan", {}).get("apart", ())),
+        "metric": metric_of(methods),
+        "main_method": style.method_label(main_method(results)),
+        **{f"{split}_examples": f"{data[f'{split}_examples']:,}" for split in splits},
+    }
+
+
+def _table_values(results: dict) -> dict[str, Html]:
+    """Contents of the template's fields that are tables with a row for each method."""
+    methods, unequal = results["methods"], has_unequal_classes(results["data"])
+    everyone = with_failed(results)
+    styles = style.method_styles(everyone)
+    colours, of_everyone = (
+        [styles[name][0] for name in group] for group in (methods, everyone)
+    )
+    worth = comparison(everyone, worth_columns(unequal_classes=unequal))
+    worth = with_baseline(worth, results["data"])
+    return {
         "worth": html_table(worth, colours=[*of_everyone, style.FAINT]),
         "costs": html_table(comparison(everyone, COSTS), colours=of_everyone),
         "differences": html_table(comparison(methods, DIFFERENCES), colours=colours),
         "detection": html_table(comparison(methods, DETECTION), colours=colours),
-        "others": ", ".join(dict.fromkeys(others)),
-        "combinations": combined,
-        "after": _after_temperature(methods),
-        "apart": " ".join(results.get("plan", {}).get("apart", ())),
-        "metric": metric_of(methods),
+        "combinations": combination_tables(
+            [style.method_label(name) for name in methods],
+            [*methods.values()],
+            colours=colours,
+            unequal_classes=unequal,
+        ),
+    }
+
+
+def _making_values(results: dict, workdir: Path) -> dict[str, str]:
+    """Contents of the template's fields on the networks, and how all was made."""
+    rows = recipe_rows(results.get("plan", {}))
+    return {
         "members": member_tables(results),
         "architectures": html_table(architectures(results)),
-        "wrong_images": wrong,
-        "main_method": style.method_label(main_method(results)),
+        "recipes": html_table(rows) if rows else "",
+        "variation": variation(results),
         "python_lines": python_lines(results, workdir),
         "commands": commands(results, workdir),
         "provenance": _provenance(results),
-        **trained,
     }
-    for split in ("train", "validation", "test"):
-        values[f"{split}_examples"] = f"{data[f'{split}_examples']:,}"
-    title = f"{results['name']}: ensemble report"
-    return fill("run_template.html", shown, title, values)
 
 
 def _provenance(results: dict) -> Html:
@@ -175,15 +210,6 @@ def _provenance(results: dict) -> Html:
             for key, value in items.items()
         )
     )
-
-
-def _recipe_values(results: dict) -> dict[str, str]:
-    """Contents of the template's fields on how the networks were trained."""
-    rows = recipe_rows(results.get("plan", {}))
-    return {
-        "recipes": html_table(rows) if rows else "",
-        "variation": variation(results),
-    }
 
 
 def _class_values(results: dict) -> dict[str, str]:
@@ -205,6 +231,7 @@ def _class_values(results: dict) -> dict[str, str]:
         "classes_shown": shown,
         "confusions": confusion_tables(results),
         "confusions_shown": confusions,
+        "wrong_images": wrong_images(results),
     }
 
 

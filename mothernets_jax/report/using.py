@@ -21,7 +21,7 @@ def python_lines(results: Mapping[str, Any], workdir: Path) -> str:
     return (
         "import mothernets_jax as mn\n"
         f"ensemble = mn.Ensemble.load({str(workdir)!r}{chosen})\n"
-        f"probabilities = ensemble.predict(images)  # [{shape}], as they were trained on"
+        f"probabilities = ensemble.predict(images)  # [{shape}], raw as in training"
     )
 
 

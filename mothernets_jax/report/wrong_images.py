@@ -1,4 +1,4 @@
-"""The images that an ensemble is most surely wrong about, with what it took them for."""
+"""The images that an ensemble is most surely wrong about, and its answers."""
 
 from collections.abc import Mapping
 from typing import Any

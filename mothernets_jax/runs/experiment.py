@@ -1,7 +1,6 @@
 """Run an experiment: train its methods' stages, evaluate and report."""
 
 import contextlib
-import datetime
 import functools
 import logging
 import time
@@ -39,7 +38,7 @@ from mothernets_jax.runs.method_plans import describe_plans, method_plans, plann
 from mothernets_jax.runs.outcomes import Outcomes, evaluate_method
 from mothernets_jax.runs.plan import print_plan, remarks_on_classes
 from mothernets_jax.runs.planned_stages import remarks_on_costs
-from mothernets_jax.runs.provenance import provenance
+from mothernets_jax.runs.provenance import clocks, provenance
 from mothernets_jax.runs.scheduler import run_stages
 from mothernets_jax.runs.stage_results import read_records
 from mothernets_jax.runtime import multihost
@@ -235,7 +234,7 @@ def train_and_evaluate(
         results = _results(
             name, command, workdir, settings, task, compositions, outcomes
         )
-        results["clocks"] = _clocks(started)
+        results["clocks"] = clocks(started)
         multihost.run_on_host0(lambda: owner.finish(results))
     return results
 
@@ -258,19 +257,6 @@ def _results(
         **outcomes._asdict(),
     }
     return files.without_nonfinite(found)
-
-
-def _clocks(started: float) -> dict[str, Any]:
-    """When the run was finished, and the seconds of the command that finished it.
-
-    Args:
-        started: `time.perf_counter()` of when the command began.
-    """
-    now = datetime.datetime.now(datetime.UTC)
-    return {
-        "finished": now.isoformat(timespec="seconds"),
-        "seconds": time.perf_counter() - started,
-    }
 
 
 def _context(

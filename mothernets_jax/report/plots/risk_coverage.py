@@ -56,9 +56,8 @@ def risk_coverage(
         line.set(linewidth=2.6 if name == MAIN_METHOD else 1.5)
         label = clip(method_label(name), (width - 60) / LETTER)
         handles.append(Line2D([], [], label=label, **look))
-    set_percent_axis(
-        axes, "y", [e for curve in curves.values() for e in curve["error"]]
-    )
+    errors = [error for curve in curves.values() for error in curve["error"]]
+    set_percent_axis(axes, "y", errors)
     axes.set_xlim(0, 1.02)
     axes.xaxis.set_major_locator(MultipleLocator(0.2))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{100 * share:g}%"))
