@@ -72,6 +72,11 @@ _SECTIONS = (
     "equivalents",
     "recipes",
 )
+_LEAPS = (
+    "Where the curve of a hatched network leaps in its first epochs, the network has "
+    "not lost what it was hatched with: at a large learning rate the running "
+    "statistics of batch normalisation, which predict, lag behind the weights."
+)
 
 
 def write_report(results: dict, workdir: Path, *, unverified: bool = False) -> Path:
@@ -155,6 +160,7 @@ def _sentences(results: dict, *, unverified: bool) -> dict[str, object]:
         "after": _after_temperature(methods),
         "apart": " ".join(results.get("plan", {}).get("apart", ())),
         "metric": metric_of(methods),
+        "leaps": _LEAPS if any(m["hatching"] for m in methods.values()) else "",
         "main_method": style.method_label(main_method(results)),
         **{f"{split}_examples": f"{data[f'{split}_examples']:,}" for split in splits},
     }
