@@ -73,9 +73,9 @@ _SECTIONS = (
     "recipes",
 )
 _LEAPS = (
-    "Where the curve of a hatched network leaps in its first epochs, the network has "
-    "not lost what it was hatched with: at a large learning rate the running "
-    "statistics of batch normalisation, which predict, lag behind the weights."
+    "Where the curve of a hatched network leaps in its first epochs, that is mostly "
+    "the running statistics of batch normalisation, by which networks predict: at a "
+    "large learning rate they lag behind the weights."
 )
 
 
