@@ -48,6 +48,9 @@ def in_short(history: History) -> str:
 def of_finished(record: Mapping[str, Any]) -> str:
     """One line on a stage that is done.
 
+    What members were hatched to is the largest difference between their logits and
+    their MotherNet's, relative to the largest logit.
+
     Args:
         record: the stage's record.
     """
@@ -59,7 +62,7 @@ def of_finished(record: Mapping[str, Any]) -> str:
         parts.append(in_short(record["history"]))
     checks = [own["relative_logit_difference"] for own in record["checks"].values()]
     if checks:
-        parts.append(f"hatched to {max(checks):.1e} of its MotherNet's logits")
+        parts.append(f"hatched to {max(checks):.0e}")
     return f"{name}: {', '.join(parts)}"
 
 

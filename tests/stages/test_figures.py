@@ -44,7 +44,7 @@ def test_a_finished_stage_is_one_line():
         for name, change in (("A", 2e-7), ("B", 4.1e-7))
     }
     told = of_finished(record(checks=checks))
-    assert told.endswith("50.0%, hatched to 4.1e-07 of its MotherNet's logits")
+    assert told.endswith("50.0%, hatched to 4e-07")
 
 
 def test_a_stage_without_networks_says_so():
