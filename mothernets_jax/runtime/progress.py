@@ -160,8 +160,8 @@ class RunProgress:
             latest: the newest figures, in words.
             short: the same where there is little room.
         """
-        figures = {"latest": latest, "short": short}
-        self._bars.update(self._stages[name], advance=1, **figures)
+        stage = self._stages[name]
+        self._bars.update(stage, advance=1, latest=latest, short=short)
         if self._notebook:
             self._notebook.refresh()
         # About ten lines a stage say enough in a log file.

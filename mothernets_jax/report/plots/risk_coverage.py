@@ -9,10 +9,10 @@ from matplotlib.ticker import FuncFormatter, MultipleLocator
 
 from mothernets_jax.report.plots.series import MAIN_METHOD
 from mothernets_jax.report.plots.style import (
-    INK,
     LETTER,
     axes_within,
     clip,
+    legend_below,
     method_label,
     method_styles,
     new_figure,
@@ -50,12 +50,11 @@ def risk_coverage(
     handles = []
     for name, curve in curves.items():
         colour, marker = styles[name]
-        look = {"color": colour, "marker": marker}
-        line = axes.plot(curve["coverage"], curve["error"], **look)[0]
-        line.set(markersize=4.5, markevery=(_MARKED - 1, _MARKED))
+        line = axes.plot(curve["coverage"], curve["error"], color=colour)[0]
+        line.set(marker=marker, markersize=4.5, markevery=(_MARKED - 1, _MARKED))
         line.set(linewidth=2.6 if name == MAIN_METHOD else 1.5)
         label = clip(method_label(name), (width - 60) / LETTER)
-        handles.append(Line2D([], [], label=label, **look))
+        handles.append(Line2D([], [], label=label, color=colour, marker=marker))
     errors = [error for curve in curves.values() for error in curve["error"]]
     set_percent_axis(axes, "y", errors)
     axes.set_xlim(0, 1.02)
@@ -63,14 +62,5 @@ def risk_coverage(
     axes.xaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{100 * share:g}%"))
     axes.set_xlabel("images answered, the surest first")
     axes.set_ylabel("error among them")
-    figure.legend(
-        handles=handles,
-        loc="lower left",
-        bbox_to_anchor=(0.01, 0.0),
-        ncols=columns,
-        fontsize=12,
-        labelcolor=INK,
-        columnspacing=1.4,
-        handletextpad=0.6,
-    )
+    legend_below(figure, handles, columns)
     return figure
