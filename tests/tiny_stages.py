@@ -78,7 +78,7 @@ class Account:
     def work(self, flops):
         self.done += flops
 
-    def advance(self, name, epoch, epochs, latest):
+    def advance(self, name, epoch, epochs, latest, short):
         pass
 
     def end_stage(self, name):

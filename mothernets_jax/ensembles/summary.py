@@ -16,6 +16,7 @@ from mothernets_jax.metrics import (
     classification,
     diversity,
     ood,
+    risk_coverage,
 )
 
 
@@ -41,7 +42,8 @@ def ensemble_metrics(
         `ensemble`, of `combination_metrics`; `mean_member_error`; `members`, by name,
         of `member_metrics`; `class_errors` and `confusion` of the average; `weights`
         of each learned combination, by the members' names; `diversity`, of
-        `diversity_metrics`; and `reliability` of the average, of `reliability_bins`.
+        `diversity_metrics`; `reliability` of the average, of `reliability_bins`; and
+        its `risk_coverage`, the curve's `coverage` and `error` and its area, `aurc`.
     """
     averaged = COMBINATIONS["average"](logits)
     of_members = {
@@ -49,6 +51,7 @@ def ensemble_metrics(
         for name, own in zip(members, logits, strict=True)
     }
     errors = [own["error"] for own in of_members.values()]
+    curve = risk_coverage.risk_coverage(averaged, labels)
     return {
         "ensemble": combination_metrics(logits, labels, weights, temperatures),
         "mean_member_error": float(np.mean(errors)),
@@ -60,6 +63,11 @@ def ensemble_metrics(
         },
         "diversity": diversity_metrics(logits, labels),
         "reliability": reliability_bins(averaged, labels, temperatures.get("average")),
+        "risk_coverage": {
+            "coverage": curve.coverage.tolist(),
+            "error": curve.error.tolist(),
+            "aurc": curve.aurc,
+        },
     }
 
 

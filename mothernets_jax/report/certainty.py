@@ -3,15 +3,18 @@
 A key names an ensemble: a method's name, or that and its variant's.
 """
 
+import bisect
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mothernets_jax.report.columns import AVERAGE, EQUIVALENTS, cells, figure
+from mothernets_jax.report.columns import AURC, AVERAGE, EQUIVALENTS, cells, figure
 from mothernets_jax.report.plots.series import MAIN_METHOD
 from mothernets_jax.report.plots.style import method_label
+from mothernets_jax.utils.formatting import percent
 
 Key = str | tuple[str, ...]
 _CONFIDENCE = "95% interval"
+_ANSWERED = (1.0, 0.95, 0.9, 0.8, 0.5)  # shares of the images
 
 
 def equivalent_rows(
@@ -102,6 +105,30 @@ def paired_rows(
     return sorted(rows, key=len, reverse=True)
 
 
+def sureness_rows(methods: Mapping[str, Mapping[str, Any]]) -> list[dict[str, str]]:
+    """A row for each method: its error among the images that it is surest of.
+
+    Args:
+        methods: the entry `methods` of `results.json`.
+
+    Returns:
+        Rows, the text of each cell by its column's name; no rows for results of earlier
+        versions.
+    """
+    rows = []
+    for name, method in methods.items():
+        curve = method.get("risk_coverage")
+        if not curve:
+            continue
+        row = {"method": method_label(name), AURC.label: AURC.text(curve["aurc"])}
+        for share in _ANSWERED:
+            place = bisect.bisect_left(curve["coverage"], share - 1e-9)
+            label = "all" if share == 1 else f"the surest {percent(share, 0)}"
+            row[label] = percent(curve["error"][place])
+        rows.append(row)
+    return rows
+
+
 def paired_sentence(results: Mapping[str, Any], first: str, second: str) -> str:
     """The interval of the difference of two methods' errors in a run, in words.
 
@@ -140,9 +167,19 @@ def run_base(results: Mapping[str, Any]) -> tuple[Key, dict[Key, str]]:
     Args:
         results: the content of `results.json`.
     """
+    return main_method(results), {n: method_label(n) for n in results["methods"]}
+
+
+def main_method(results: Mapping[str, Any]) -> str:
+    """The method of a run that others are set against: MotherNets, or the best.
+
+    Args:
+        results: the content of `results.json`.
+    """
     methods = results["methods"]
-    errors = {n: (n, figure(m, AVERAGE.path)) for n, m in methods.items()}
-    return base_of(errors), {name: method_label(name) for name in methods}
+    if MAIN_METHOD in methods:
+        return MAIN_METHOD
+    return min(methods, key=lambda name: figure(methods[name], AVERAGE.path))
 
 
 def is_told_apart(results: Mapping[str, Any], first: str, second: str) -> bool:

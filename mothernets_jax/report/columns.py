@@ -81,6 +81,7 @@ DIFFERENCES = (
     Column("covariance", "diversity.covariance", decimals),
     Column("mutual information", "diversity.mutual_information", decimals),
 )
+AURC = Column("AURC", "risk_coverage.aurc", percent)
 DETECTION = (
     Column("AUROC by probability", "ood.auroc_max_probability", decimals),
     Column("AUROC by entropy", "ood.auroc_entropy", decimals),

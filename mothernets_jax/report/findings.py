@@ -15,6 +15,8 @@ UNVERIFIED = (
 )
 # Of a normal distribution, within which 95% of it lie.
 _DEVIATIONS = 1.96
+# Times the FLOPs of another from which on an ensemble is said to have cost more.
+_MORE = 1.05
 
 
 def headline(results: dict) -> str:
@@ -37,11 +39,16 @@ def headline(results: dict) -> str:
         )
     if len(methods) > 1:
         best = min(errors.values())
-        winners = [method_label(name) for name in methods if errors[name] == best]
+        names = [name for name in methods if errors[name] == best]
+        dearest = max(names, key=lambda name: methods[name]["cost"]["train_flops"])
+        cost = _more_spent(
+            methods[dearest],
+            [(method_label(n), m) for n, m in methods.items() if n not in names],
+        )
         return (
-            f"Of {len(methods)} methods, {' and '.join(winners)} "
-            f"{'makes' if len(winners) == 1 else 'make'} the fewest errors: "
-            f"{percent(best, 1)}."
+            f"Of {len(methods)} methods, {' and '.join(map(method_label, names))} "
+            f"{'makes' if len(names) == 1 else 'make'} the fewest errors: "
+            f"{percent(best, 1)}{cost}."
         )
     [(name, method)] = methods.items()
     error, alone = percent(errors[name], 1), percent(method["mean_member_error"], 1)
@@ -165,6 +172,31 @@ def share_of_full_data(methods: dict, name: str) -> str:
     return share(ours / theirs) if theirs else "–"
 
 
+def _more_spent(best: dict, others: Iterable[tuple[str, dict]]) -> str:
+    """A part of a sentence on what the best ensemble cost beyond cheaper ones.
+
+    Args:
+        best: the entry of the ensemble in `results.json`, or means over seeds.
+        others: label and entry of each other ensemble.
+
+    Returns:
+        How many times the FLOPs it took of the best of those that cost less by more
+        than rounding; empty where there are none.
+    """
+    spent = best["cost"]["train_flops"]
+    cheaper = [
+        (average_error(other), label, spent / other["cost"]["train_flops"])
+        for label, other in others
+        if 0 < _MORE * other["cost"]["train_flops"] <= spent
+    ]
+    if not cheaper:
+        return ""
+    error, label, times = min(cheaper)
+    return (
+        f", with {times:.1f} times the training FLOPs of {label} ({percent(error, 1)})"
+    )
+
+
 Finding = tuple[str, dict, dict, int]  # label, mean and std of the figures, seeds
 
 
@@ -175,12 +207,17 @@ def comparison_headline(rows: Sequence[Finding]) -> str:
         rows: label, mean figures, their standard deviations and number of seeds of each
             ensemble.
     """
-    label, mean, _, seeds = min(rows, key=lambda row: average_error(row[1]))
+    best = min(rows, key=lambda row: average_error(row[1]))
+    label, mean, _, seeds = best
     error = percent(average_error(mean), 1)
     over = f", on average over {seeds} seeds" if seeds > 1 else ""
     if len(rows) == 1:
         return f"{label} makes {error} errors{over}."
-    return f"Of {len(rows)} ensembles, {label} makes the fewest errors: {error}{over}."
+    cost = _more_spent(mean, [(row[0], row[1]) for row in rows if row is not best])
+    return (
+        f"Of {len(rows)} ensembles, {label} makes the fewest errors: "
+        f"{error}{over}{cost}."
+    )
 
 
 def comparison_remarks(rows: Sequence[Finding]) -> Iterable[str]:

@@ -11,6 +11,7 @@ from mothernets_jax.architectures.checks import MOST_CLASSES, MOST_MEMBERS
 from mothernets_jax.metrics.class_errors import distinct_names
 from mothernets_jax.report import columns
 from mothernets_jax.report.schema import (
+    base64_text,
     boolean,
     by_name,
     either,
@@ -120,6 +121,25 @@ _method = fields(
             },
         ),
         "ood": fields({}, {"auroc_max_probability": _figure, "auroc_entropy": _figure}),
+        "risk_coverage": fields(
+            {
+                "coverage": listing(_share, 1000, 1),
+                "error": listing(_error, 1000, 1),
+                "aurc": _error,
+            }
+        ),
+        "worst_images": listing(
+            fields(
+                {
+                    "image": _count,
+                    "label": _count,
+                    "predicted": _count,
+                    "probability": _share,
+                    "png": base64_text(2**17),
+                }
+            ),
+            100,
+        ),
         "class_errors": by_name(nullable(_error), MOST_CLASSES, text(10_000)),
         "confusion": listing(listing(_count, 3, 3), 2**22),
         "left_out": _left_out,
@@ -152,6 +172,30 @@ _data = fields(
         "test_images_in_train": nullable(_count),
     },
 )
+_recipe = fields(
+    {
+        "networks": listing(_name, MOST_MEMBERS, 1),
+        "epochs": _count,
+        "batch_size": _count,
+        "learning_rate": _cost,
+        "weight_decay": _cost,
+        "label_smoothing": _share,
+        "schedule": _name,
+        "optimizer": _name,
+        "average": _name,
+        "stop": _name,
+    }
+)
+_recipes = listing(_recipe, _MOST_STAGES)
+_variation = fields(
+    {
+        "crop": _name,
+        "crop_padding": _count,
+        "flip": _name,
+        "augment": _words,
+        "noise": _cost,
+    }
+)
 _planned = {
     "name": _name,
     "architecture": _notation,
@@ -173,11 +217,14 @@ _results = fields(
         "methods": by_name(_method, _MOST_METHODS, _name),
     },
     {
+        "clocks": fields({"finished": _name, "seconds": _cost}),
         "plan": fields(
             {},
             {
                 "clusters": listing(_cluster, MOST_MEMBERS),
                 "apart": listing(_words, _MOST_STAGES),
+                "recipes": by_name(_recipes, _MOST_METHODS, _name),
+                "variation": _variation,
             },
         ),
         "failed": by_name(
@@ -278,6 +325,11 @@ def _check_predictions(method: dict[str, Any], place: str) -> None:
         )
     if method.get("ood"):
         fields({"name": _words})(method["ood"], f"{place}.ood")
+    if curve := method.get("risk_coverage"):
+        own = {name: curve[name] for name in ("coverage", "error")}
+        same_length(f"{place}.risk_coverage", **own)
+        if own["coverage"] != sorted(own["coverage"]) or own["coverage"][-1] != 1:
+            raise ValueError(f"{place}.risk_coverage has no coverage rising to 1")
     bins = method.get("reliability", {})
     _nothing(bins, f"{place}.reliability")
     if not bins:
@@ -308,6 +360,9 @@ def _check_classes(
     for true, predicted, _ in method.get("confusion", ()):
         if max(true, predicted) >= len(class_names):
             raise ValueError(f"{place}.confusion has a class that there is not")
+    for own in method.get("worst_images", ()):
+        if max(own["label"], own["predicted"]) >= len(class_names):
+            raise ValueError(f"{place}.worst_images has a class that there is not")
 
 
 def _check_equivalent(method: dict[str, Any], place: str) -> None:

@@ -7,8 +7,10 @@ from pathlib import Path
 from mothernets_jax.report.certainty import (
     equivalent_caption,
     equivalent_rows,
+    main_method,
     paired_rows,
     run_base,
+    sureness_rows,
 )
 from mothernets_jax.report.class_tables import (
     BALANCED_NOTE,
@@ -44,7 +46,9 @@ from mothernets_jax.report.plots.frontier import frontier
 from mothernets_jax.report.plots.member_errors import member_errors
 from mothernets_jax.report.plots.plan import draw_plan, family_of
 from mothernets_jax.report.plots.reliability import reliability_diagrams
+from mothernets_jax.report.plots.risk_coverage import risk_coverage
 from mothernets_jax.report.plots.series import series_of
+from mothernets_jax.report.recipes import recipe_rows, variation
 from mothernets_jax.report.results_format import check_results
 from mothernets_jax.report.tables import (
     architectures,
@@ -54,8 +58,25 @@ from mothernets_jax.report.tables import (
     planned_clusters,
     with_failed,
 )
+from mothernets_jax.report.using import commands, python_lines
+from mothernets_jax.report.wrong_images import wrong_images
 from mothernets_jax.storage.files import write_whole
 from mothernets_jax.storage.links import refuse_links
+
+# That are left out without content; each is named as the field that holds it.
+_SECTIONS = (
+    "combinations",
+    "confusions",
+    "wrong_images",
+    "paired",
+    "equivalents",
+    "recipes",
+)
+_LEAPS = (
+    "Where the curve of a hatched network leaps in its first epochs, that is mostly "
+    "the running statistics of batch normalisation, by which networks predict: at a "
+    "large learning rate they lag behind the weights."
+)
 
 
 def write_report(results: dict, workdir: Path, *, unverified: bool = False) -> Path:
@@ -78,40 +99,51 @@ def write_report(results: dict, workdir: Path, *, unverified: bool = False) -> P
     refuse_links(Path(workdir), plots)
     plots.mkdir(parents=True, exist_ok=True)
     pictures = draw_pictures(_drawings(results), plots)
-    write_whole(path, _page(results, pictures, unverified=unverified).encode("utf-8"))
+    page = _page(results, pictures, Path(workdir), unverified=unverified)
+    write_whole(path, page.encode("utf-8"))
     return path
 
 
 def _page(
-    results: dict, pictures: Mapping[str, Html], *, unverified: bool = False
+    results: dict,
+    pictures: Mapping[str, Html],
+    workdir: Path,
+    *,
+    unverified: bool = False,
 ) -> str:
     """The page, HTML, without the sections that there is nothing for."""
+    values = {
+        **pictures,
+        **_sentences(results, unverified=unverified),
+        **_table_values(results),
+        **_class_values(results),
+        **_certainty_values(results),
+        **_making_values(results, workdir),
+    }
+    title = f"{results['name']}: ensemble report"
+    return fill("run_template.html", _shown(results, pictures, values), title, values)
+
+
+def _shown(
+    results: dict, pictures: Mapping[str, Html], values: Mapping[str, object]
+) -> set[str]:
+    """The sections that there is something for."""
+    methods = results["methods"].values()
+    found = {
+        "classes": values["class_errors"],
+        "hatching": any(method["hatching"] for method in methods),
+        "detection": any(method.get("ood") for method in methods),
+        **{name: values[name] for name in _SECTIONS},
+    }
+    return {*pictures, *(name for name, there in found.items() if there)}
+
+
+def _sentences(results: dict, *, unverified: bool) -> dict[str, object]:
+    """Contents of the template's fields that are words and numbers in its text."""
     methods, data = results["methods"], results["data"]
-    everyone = with_failed(results)
-    styles = style.method_styles(everyone)
-    colours, of_everyone = (
-        [styles[name][0] for name in group] for group in (methods, everyone)
-    )
-    labels = [style.method_label(name) for name in methods]
-    unequal = has_unequal_classes(data)
-    combined = combination_tables(
-        labels, [*methods.values()], colours=colours, unequal_classes=unequal
-    )
-    worth = comparison(everyone, worth_columns(unequal_classes=unequal))
-    worth = with_baseline(worth, data)
-    by_class = _class_values(results)
-    shown = {*pictures, *(["combinations"] if combined else [])}
-    shown |= {"classes"} if by_class["class_errors"] else set()
-    shown |= {"confusions"} if by_class["confusions"] else set()
-    if any(method["hatching"] for method in methods.values()):
-        shown.add("hatching")
     others = [m["ood"]["name"] for m in methods.values() if m.get("ood")]
-    if others:
-        shown.add("detection")
-    certain = _certainty_values(results)
-    shown |= {name for name in ("paired", "equivalents") if certain[name]}
-    values = {**pictures, **by_class, **certain}
-    values |= {
+    splits = ("train", "validation", "test")
+    return {
         "name": results["name"],
         "headline": headline(results),
         "remarks": " ".join([*remarks(results), *growth(results)]),
@@ -123,32 +155,65 @@ def _page(
         "notes": " ".join(data.get("notes", ())),  # none in older runs
         "unequal": " ".join(remarks_on_classes(data)),
         "interval": interval(results),
-        "balanced": BALANCED_NOTE if unequal else "",
+        "balanced": BALANCED_NOTE if has_unequal_classes(data) else "",
+        "others": ", ".join(dict.fromkeys(others)),
+        "after": _after_temperature(methods),
+        "apart": " ".join(results.get("plan", {}).get("apart", ())),
+        "metric": metric_of(methods),
+        "leaps": _LEAPS if any(m["hatching"] for m in methods.values()) else "",
+        "main_method": style.method_label(main_method(results)),
+        **{f"{split}_examples": f"{data[f'{split}_examples']:,}" for split in splits},
+    }
+
+
+def _table_values(results: dict) -> dict[str, Html]:
+    """Contents of the template's fields that are tables with a row for each method."""
+    methods, unequal = results["methods"], has_unequal_classes(results["data"])
+    everyone = with_failed(results)
+    styles = style.method_styles(everyone)
+    colours, of_everyone = (
+        [styles[name][0] for name in group] for group in (methods, everyone)
+    )
+    worth = comparison(everyone, worth_columns(unequal_classes=unequal))
+    worth = with_baseline(worth, results["data"])
+    return {
         "worth": html_table(worth, colours=[*of_everyone, style.FAINT]),
         "costs": html_table(comparison(everyone, COSTS), colours=of_everyone),
         "differences": html_table(comparison(methods, DIFFERENCES), colours=colours),
         "detection": html_table(comparison(methods, DETECTION), colours=colours),
-        "others": ", ".join(dict.fromkeys(others)),
-        "combinations": combined,
-        "after": _after_temperature(methods),
-        "apart": " ".join(results.get("plan", {}).get("apart", ())),
-        "metric": metric_of(methods),
+        "combinations": combination_tables(
+            [style.method_label(name) for name in methods],
+            [*methods.values()],
+            colours=colours,
+            unequal_classes=unequal,
+        ),
+    }
+
+
+def _making_values(results: dict, workdir: Path) -> dict[str, str]:
+    """Contents of the template's fields on the networks, and how all was made."""
+    rows = recipe_rows(results.get("plan", {}))
+    return {
         "members": member_tables(results),
         "architectures": html_table(architectures(results)),
+        "recipes": html_table(rows) if rows else "",
+        "variation": variation(results),
+        "python_lines": python_lines(results, workdir),
+        "commands": commands(results, workdir),
         "provenance": _provenance(results),
     }
-    for split in ("train", "validation", "test"):
-        values[f"{split}_examples"] = f"{data[f'{split}_examples']:,}"
-    title = f"{results['name']}: ensemble report"
-    return fill("run_template.html", shown, title, values)
 
 
 def _provenance(results: dict) -> Html:
-    """What the run was made with, the items of a list."""
+    """When, how long and with what the run was made, the items of a list."""
+    items = dict(results["provenance"])
+    if clocks := results.get("clocks"):  # none in older runs
+        items["finished"] = clocks["finished"]
+        items["the command took"] = f"{clocks['seconds']:,.0f} s"
     return Html(
         "\n".join(
             f"<dt>{escaped(key)}</dt><dd><code>{escaped(value)}</code></dd>"
-            for key, value in results["provenance"].items()
+            for key, value in items.items()
         )
     )
 
@@ -172,6 +237,7 @@ def _class_values(results: dict) -> dict[str, str]:
         "classes_shown": shown,
         "confusions": confusion_tables(results),
         "confusions_shown": confusions,
+        "wrong_images": wrong_images(results),
     }
 
 
@@ -181,6 +247,7 @@ def _certainty_values(results: dict) -> dict[str, str]:
     base, labels = run_base(results)
     paired = paired_rows(results.get("paired", ()), base, labels)
     worth = equivalent_rows([labels[name] for name in methods], [*methods.values()])
+    sure = sureness_rows(methods)
     caption = equivalent_caption([*methods.values()]) if worth else ""
     return {
         "paired": html_table(paired) if paired else "",
@@ -189,6 +256,7 @@ def _certainty_values(results: dict) -> dict[str, str]:
         if len(results.get("paired", ())) > len(paired)
         else "",
         "equivalents": html_table(worth) if worth else "",
+        "sureness": html_table(sure) if sure else "",
         "equivalent_caption": caption,
     }
 
@@ -229,4 +297,5 @@ def _drawings(results: dict) -> dict[str, Drawing]:
         "member_errors": partial(member_errors, methods),
         "disagreement": partial(disagreement, methods),
         "reliability": partial(reliability_diagrams, methods),
+        "risk_coverage": partial(risk_coverage, methods),
     }

@@ -4,6 +4,7 @@ A check is a function of a value and of its place in words, such as `data.name`;
 raises ValueError where the value is another. Checks are put together from those below.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -45,6 +46,18 @@ def text(most: int) -> Check:
     def check(value: Any, place: str) -> None:
         if not isinstance(value, str) or len(value) > most or not _is_writable(value):
             _refuse(value, place, f"a text of at most {most:,} characters")
+
+    return check
+
+
+def base64_text(most: int) -> Check:
+    """A check of bytes in base64, of at most so many characters."""
+    limited = text(most)
+
+    def check(value: Any, place: str) -> None:
+        limited(value, place)
+        if not re.fullmatch(r"[A-Za-z0-9+/]*={0,2}", value):
+            _refuse(value, place, "bytes in base64")
 
     return check
 

@@ -38,7 +38,7 @@ from mothernets_jax.runs.method_plans import describe_plans, method_plans, plann
 from mothernets_jax.runs.outcomes import Outcomes, evaluate_method
 from mothernets_jax.runs.plan import print_plan, remarks_on_classes
 from mothernets_jax.runs.planned_stages import remarks_on_costs
-from mothernets_jax.runs.provenance import provenance
+from mothernets_jax.runs.provenance import clocks, provenance
 from mothernets_jax.runs.scheduler import run_stages
 from mothernets_jax.runs.stage_results import read_records
 from mothernets_jax.runtime import multihost
@@ -234,6 +234,7 @@ def train_and_evaluate(
         results = _results(
             name, command, workdir, settings, task, compositions, outcomes
         )
+        results["clocks"] = clocks(started)
         multihost.run_on_host0(lambda: owner.finish(results))
     return results
 

@@ -15,6 +15,7 @@ from mothernets_jax.runs.limits import (
 )
 from mothernets_jax.runs.plan import describe_clusters
 from mothernets_jax.runs.planned_stages import PlannedStage
+from mothernets_jax.runs.recipes import describe_recipes, describe_variation
 from mothernets_jax.stages.stage import (
     MethodPlan,
     Stage,
@@ -92,7 +93,7 @@ def planned(
 def describe_plans(
     task: Task, settings: Settings, plans: Mapping[str, MethodPlan]
 ) -> dict[str, Any]:
-    """Clusters of all methods that have any, as plain values."""
+    """Clusters of all methods that have any, and all recipes, as plain values."""
     clusters = [found for plan in plans.values() for found in plan.clusters]
     networks = {
         name: stage.architecture
@@ -100,7 +101,11 @@ def describe_plans(
         for stage in plan.stages
         for name in stage.members
     }
-    return describe_clusters(clusters, networks | settings.members, task)
+    return {
+        **describe_clusters(clusters, networks | settings.members, task),
+        "recipes": describe_recipes(plans),
+        "variation": describe_variation(settings),
+    }
 
 
 def _scratch_flops(stage: Stage, task: Task, recipe: Recipe) -> float:

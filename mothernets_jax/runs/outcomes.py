@@ -36,6 +36,7 @@ from mothernets_jax.runs.results import (
     unusable_members,
 )
 from mothernets_jax.runs.scheduler import Trained
+from mothernets_jax.runs.worst_images import worst_images
 from mothernets_jax.runtime import multihost
 from mothernets_jax.runtime.compilation import Executables
 from mothernets_jax.stages.context import RunContext
@@ -177,7 +178,8 @@ def _evaluate(
     if len(labels):
         ensemble = ensemble.calibrate(predictions.calibration, labels)
     averaged = COMBINATIONS["average"](predictions.test)
-    scores = image_scores(averaged, task.dataset.test_labels)
+    of_test = averaged, task.dataset.test_labels
+    scores = image_scores(*of_test)
     with interruption.shielded():
         context.guard(folder)
         write_ensemble(folder, ensemble)
@@ -194,7 +196,8 @@ def _evaluate(
     )
     independent = method == _INDEPENDENT
     figures |= deep_ensemble_figures(predictions, task, independent=independent)
-    return {**figures, "left_out": left_out}
+    worst = worst_images(*of_test, task.dataset.test_images)
+    return {**figures, "worst_images": worst, "left_out": left_out}
 
 
 def _usable(

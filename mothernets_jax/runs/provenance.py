@@ -1,9 +1,12 @@
-"""Command, device, commit and versions that a run was made with."""
+"""Command, device, commit and versions that a run was made with, and when."""
 
+import datetime
 import importlib.metadata
 import platform
 import subprocess
+import time
 from pathlib import Path
+from typing import Any
 
 import jax
 
@@ -29,6 +32,19 @@ def provenance(command: str, device: str) -> dict[str, str]:
         "device": device,
         **versions(),
         "python": platform.python_version(),
+    }
+
+
+def clocks(started: float) -> dict[str, Any]:
+    """When a run was finished, and the seconds of the command that finished it.
+
+    Args:
+        started: `time.perf_counter()` of when the command began.
+    """
+    now = datetime.datetime.now(datetime.UTC)
+    return {
+        "finished": now.isoformat(timespec="seconds"),
+        "seconds": time.perf_counter() - started,
     }
 
 

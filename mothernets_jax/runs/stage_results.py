@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mothernets_jax.runtime import multihost
-from mothernets_jax.stages import saved_states
+from mothernets_jax.stages import figures, saved_states
 from mothernets_jax.stages.context import RunContext, stage_folder
 from mothernets_jax.stages.run_stage import StageResult, run_stage
 from mothernets_jax.stages.stage import Stage
@@ -67,7 +67,7 @@ def _run_and_save(
     trained: Mapping[str, MemberState],
     context: RunContext,
 ) -> StageResult:
-    folder, progress = context.stage_folder(stage), context.progress
+    folder = context.stage_folder(stage)
     if context.metrics is not None and multihost.is_host0():
         context.metrics.forget(stage.name)
     result = run_stage(stage, task, trained, context)
@@ -79,13 +79,7 @@ def _run_and_save(
 
     multihost.run_on_host0(save)
     context.autosave(stage).discard()
-    if not states:
-        progress.message(f"{stage.name}: none of its networks could be trained")
-    for name, check in result.record["checks"].items():
-        progress.message(
-            f"{name} hatched: its logits differed from its MotherNet's by at most "
-            f"{check['relative_logit_difference']:.1e} of the largest"
-        )
+    context.progress.message(figures.of_finished(result.record))
     return result
 
 

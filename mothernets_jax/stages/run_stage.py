@@ -16,7 +16,7 @@ from mothernets_jax.runtime import multihost
 from mothernets_jax.runtime.compilation import Executables
 from mothernets_jax.runtime.devices import describe_speed
 from mothernets_jax.runtime.interruption import InterruptedRunError
-from mothernets_jax.stages import saved_states
+from mothernets_jax.stages import figures, saved_states
 from mothernets_jax.stages.autosave import StageAutosave
 from mothernets_jax.stages.clock import StageClock
 from mothernets_jax.stages.context import RunContext
@@ -290,7 +290,7 @@ class _StageRun:
             reasons = dict.fromkeys(trained, next(iter(reasons.values())))
         for name in trained:
             if name not in reasons:
-                figures = state.record_epoch(
+                line = state.record_epoch(
                     name,
                     metrics[name],
                     scores[name],
@@ -298,7 +298,7 @@ class _StageRun:
                     * state.rate_shares[name],
                     steps_per_epoch=trainer.steps_per_epoch,
                 )
-                self._context.log(stage=stage.name, **figures)
+                self._context.log(stage=stage.name, **line)
         states |= changed
         if reasons or changed:
             self._go_on_from(states, reasons)
@@ -322,8 +322,13 @@ class _StageRun:
         speed = describe_speed(images, flops, seconds, dtype)
         if not state.retrying:
             state.epoch += 1
-            latest = f"{state.latest()}, {speed}"
-            progress.advance(stage.name, state.epoch, stage.recipe.epochs, latest)
+            progress.advance(
+                stage.name,
+                state.epoch,
+                stage.recipe.epochs,
+                f"{figures.in_words(state.history)}, {speed}",
+                figures.in_short(state.history),
+            )
         idle = len(stage.members) - trained
         progress.skip(self._flops * (-trained if was_retry else idle))
 

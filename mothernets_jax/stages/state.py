@@ -77,24 +77,6 @@ class StageState:
         """Members that diverged once, and train on at a lower rate."""
         return [name for name, count in self.discarded_epochs.items() if count == 1]
 
-    def latest(self) -> str:
-        """The members' newest figures, averaged, in a few words."""
-        newest = [
-            {key: values[-1] for key, values in history.items()}
-            for history in self.history.values()
-            if history["train_loss"]
-        ]
-        if not newest:
-            return "no epoch succeeded"
-        losses, errors, validation = (
-            [figures[key] for figures in newest]
-            for key in ("train_loss", "train_error", "validation_error")
-        )
-        text = f"loss {np.mean(losses):.3f}, training error {np.mean(errors):.1%}"
-        if None not in validation:
-            text += f", validation error {np.mean(validation):.1%}"
-        return text
-
     def record_epoch(
         self,
         member: str,

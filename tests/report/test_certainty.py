@@ -1,6 +1,7 @@
 """Pages say how many networks ensembles are worth, and how sure differences are."""
 
 import copy
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -57,7 +58,7 @@ def paired(results):
 
 def test_differences_are_on_the_page_whichever_way_they_were_taken():
     results = paired(measured((0.4, 0.35, 0.5)))
-    page = Page(run_page._page(results, {}))
+    page = Page(run_page._page(results, {}, Path("run")))
     table = next(t for t in page.tables if "error, points" in t[1])
     assert table[1:] == [
         {
@@ -93,7 +94,7 @@ def test_without_mothernets_the_best_is_the_base():
 
 
 def test_a_run_of_an_earlier_version_has_neither_section():
-    page = Page(run_page._page(fake_results(), {}))
+    page = Page(run_page._page(fake_results(), {}, Path("run")))
     assert "How sure" not in page.text and "they are worth" not in page.text
     assert paired_lines(fake_results()) == []
 

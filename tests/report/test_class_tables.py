@@ -2,6 +2,7 @@
 
 import copy
 import io
+from pathlib import Path
 
 import pytest
 from fake_runs import Page, fake_results
@@ -39,7 +40,7 @@ def with_classes(results, train=(940, 60), names=("cat<", "bee"), test=(190, 10)
 
 
 def page_of(results):
-    return Page(run_page._page(results, {}))
+    return Page(run_page._page(results, {}, Path("run")))
 
 
 def test_unequal_classes_stand_in_the_report():

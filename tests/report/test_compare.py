@@ -251,9 +251,24 @@ def test_variants_of_one_method_have_colours():
     assert len({row.look[0] for row in rows}) == 2
 
 
-def finding(label, error, std, seeds):
+def finding(label, error, std, seeds, flops=1e15):
     mean, spread = ({"ensemble": {"average": {"error": e}}} for e in (error, std))
+    mean["cost"] = {"train_flops": flops}
     return label, mean, spread if seeds > 1 else {}, seeds
+
+
+def test_the_best_is_not_praised_without_its_price():
+    """Against the best of those that cost less, and only where one does."""
+    rows = [finding("A", 0.02, 0, 1, 3e15), finding("B", 0.05, 0, 1)]
+    told = comparison_headline(rows)
+    assert told.endswith("2.0%, with 3.0 times the training FLOPs of B (5.0%).")
+    rows = [*rows, finding("C", 0.03, 0, 1, 2e15), finding("D", 0.025, 0, 1, 2.95e15)]
+    told = comparison_headline(rows)
+    assert told.endswith("2.0%, with 1.5 times the training FLOPs of C (3.0%).")
+    told = comparison_headline(
+        [finding("A", 0.02, 0, 1), finding("B", 0.05, 0, 1, 9e15)]
+    )
+    assert told.endswith("2.0%.")
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import io
 import os
 import re
 from decimal import Decimal
+from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
@@ -41,7 +42,7 @@ def written(results, folder):
 
 
 def without_plots(results):
-    return Page(run_page._page(results, {}))
+    return Page(run_page._page(results, {}, Path("run")))
 
 
 def percent(fraction):

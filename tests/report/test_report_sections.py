@@ -2,6 +2,7 @@
 
 import itertools
 import re
+from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
@@ -35,7 +36,7 @@ def seven(**how):
 
 
 def page_of(results):
-    return Page(run_page._page(results, {}))
+    return Page(run_page._page(results, {}, Path("run")))
 
 
 @pytest.fixture(scope="module")
@@ -58,9 +59,9 @@ def test_seven_methods_are_all_there(page):
     )
     drawn = [ElementTree.fromstring(svg) for svg in page.svgs()]
     texts = ["".join(svg.itertext()) for svg in drawn]
-    assert len(texts) == 2 * 7
+    assert len(texts) == 2 * 8
     everywhere = [text for text in texts if all(name in text for name in names)]
-    assert len(everywhere) == 2 * 6  # in all plots but the plan
+    assert len(everywhere) == 2 * 7  # in all plots but the plan
 
 
 @pytest.mark.parametrize(
@@ -98,7 +99,7 @@ def test_how_networks_differ_and_what_they_doubt():
         method["diversity"] |= {"covariance": 0.0123, "mutual_information": 0.25}
         found = {"auroc_max_probability": 0.9, "auroc_entropy": 0.875 - number / 100}
         method["ood"] = {"name": "svhn", **found}
-    page = Page(run_page._page(results, {"disagreement": ""}))
+    page = Page(run_page._page(results, {"disagreement": ""}, Path("run")))
     assert "the test images of svhn from" in " ".join(page.text.split())
     named = {tuple(table[1])[1:]: table[1:] for table in page.tables}
     rows = named["disagreement", "covariance", "mutual information"]
@@ -122,11 +123,15 @@ def test_combinations():
 HEADINGS = {
     "disagreement": "How the networks differ",
     "reliability": "Whether they know what they know",
+    "risk_coverage": "Where they had better not answer",
     "plan": "What the networks share",
 }
 
 
-@pytest.mark.parametrize("absent", [(), ("plan",), ("disagreement", "reliability")])
+PREDICTIONS = ("disagreement", "reliability", "risk_coverage")
+
+
+@pytest.mark.parametrize("absent", [(), ("plan",), PREDICTIONS])
 def test_sections_without_data_are_left_out(absent, tmp_path):
     results = fake_results(("bagging",) if "plan" in absent else ("mothernets",))
     if "reliability" not in absent:
@@ -149,6 +154,33 @@ def test_the_temperature_is_told_where_there_is_one():
         notes = [note.get_text() for note in figure.axes[0].texts]
         assert notes == ["ECE 6.2% → 3.1%" if calibrated else "ECE 6.2%"]
         assert ("NLL at the temperature" in text) == calibrated
+
+
+def test_wrong_images_are_the_main_method_s():
+    results = seven()
+    wrong = {"image": 3, "label": 0, "predicted": 9, "probability": 0.987}
+    for method in results["methods"].values():
+        method["worst_images"] = []
+    results["methods"]["mothernets"]["worst_images"] = [{**wrong, "png": "iVBORw0="}]
+    results["data"]["class_names"][0] = "<i>"
+    page = page_of(results)
+    assert "data:image/png;base64,iVBORw0=" in page.addresses
+    assert "<i>, taken for 9 (99%)" in page.text
+    results["methods"]["mothernets"]["worst_images"] = []
+    assert "Sure, and wrong" not in page_of(results).text
+
+
+def test_errors_among_the_surest_are_read_off_the_curve(page):
+    (rows,) = (table[1:] for table in page.tables if "AURC" in table[1])
+    assert rows[0] == {
+        "": "MotherNets",
+        "AURC": "0.50%",
+        "all": "2.00%",
+        "the surest 95%": "1.50%",
+        "the surest 90%": "1.00%",
+        "the surest 80%": "1.00%",
+        "the surest 50%": "0.00%",
+    }
 
 
 def test_reliability_shows_the_bins_that_are_not_empty():

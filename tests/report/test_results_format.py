@@ -11,6 +11,21 @@ from mothernets_jax.report.results_format import check_results, check_settings
 
 BEFORE = Path(__file__).parents[1] / "fixtures" / "before_folders" / "mlp"
 
+RECIPE = {
+    "networks": ["V13_1"],
+    "epochs": 12,
+    "learning_rate": 0.1,
+    "schedule": "one_cycle",
+    "batch_size": 128,
+    "weight_decay": 5e-4,
+    "label_smoothing": 0.0,
+    "optimizer": "sgd",
+    "average": "none",
+    "stop": "epochs",
+}
+VARIATION = {"crop": "shift", "crop_padding": 1, "flip": "none", "augment": ""}
+VARIATION |= {"noise": 0.01}
+
 
 def whole_results():
     """A run's results with every section that a version has written."""
@@ -19,6 +34,8 @@ def whole_results():
     counts = {"train": [125] * 9 + [132], "test": [180] * 9 + [177]}
     results["data"] |= {"class_counts": counts, "test_images_in_train": None}
     results["plan"]["apart"] = ["a sentence"]
+    results["plan"] |= {"recipes": {"mothernets": [RECIPE]}, "variation": VARIATION}
+    results["clocks"] = {"finished": "2026-11-28T09:00:00+00:00", "seconds": 61.5}
     interval = {"difference": 0.01, "low": -0.01, "high": 0.03}
     pair = {"first": "mothernets", "second": "full_data", "error": interval}
     results["paired"] = [{**pair, "nll": dict(interval)}]
@@ -33,6 +50,8 @@ def whole_results():
         method["confusion"] = [[0, 0, 170], [0, 1, 10]]
         method["ood"] = {"name": "noise", "auroc_entropy": 0.5}
         method["left_out"] = {"V13_9": "it diverged"}
+        wrong = {"image": 3, "label": 0, "predicted": 9, "probability": 0.9}
+        method["worst_images"] = [{**wrong, "png": "iVBORw0KGgo="}]
         method["stages"][0]["retried"] = ["V13_1"]
     return json.loads(json.dumps(results))
 
@@ -83,6 +102,13 @@ def change(results, path, value):
         ("methods.full_data.stages.0.history", {"V13_1": {"train_error": [0.1]}}),
         ("methods.full_data.stages.0.clocks", {}),
         ("methods.mothernets.hatching", {"V13_1": {}}),
+        ("methods.mothernets.worst_images.0.png", 'x" onerror="alert(1)'),
+        ("methods.mothernets.worst_images.0.label", 10),
+        ("methods.mothernets.risk_coverage.coverage", [0.5, 0.8, 0.9, 0.95, 0.9]),
+        ("methods.mothernets.risk_coverage.error", [0.0, 0.1]),
+        ("plan.recipes.mothernets.0.learning_rate", "0.1"),
+        ("plan.variation.augment", None),
+        ("clocks.seconds", "61 s"),
         ("methods.full_data.reliability", []),
         ("methods.full_data.reliability.count", [1]),
         ("methods.full_data.reliability.count", [1, 2, 6]),

@@ -85,6 +85,11 @@ def test_results_hold_what_users_lean_on(finished):
         assert entry["weights"] == entry["ood"] == {}
         assert sum(entry["reliability"]["count"]) == described["test_examples"]
         assert "calibrated" not in entry["reliability"]
+        assert entry["risk_coverage"]["error"][-1] == pytest.approx(
+            entry["ensemble"]["average"]["error"]
+        )
+        for wrong in entry["worst_images"]:
+            assert wrong["label"] != wrong["predicted"]
         matrix = np.array(entry["diversity"]["disagreement_matrix"])
         assert matrix.shape == (4, 4) and matrix.sum() > 0
         assert set(entry["members"]) == {"A_1", "A_2", "B_1", "B_2"}
@@ -95,6 +100,10 @@ def test_results_hold_what_users_lean_on(finished):
         of_class = described["class_counts"][split]
         assert len(of_class) == 10 and sum(of_class) == described[f"{split}_examples"]
     assert described["test_images_in_train"] == 0  # the digits are all different
+    recipes = results["plan"]["recipes"]["mothernets"]
+    trained = [name for own in recipes for name in own["networks"]]
+    assert trained == ["mothernet_1", "A_1", "A_2", "B_1", "B_2"]
+    assert {own["epochs"] for own in recipes} == {2}
     checks = results["methods"]["mothernets"]["hatching"]
     assert set(checks) == {"A_1", "A_2", "B_1", "B_2"}
     assert all(c["relative_logit_difference"] < 1e-5 for c in checks.values())
@@ -372,7 +381,8 @@ def test_an_ensemble_measures_what_its_run_has(split, request):
     )
     check_within(found, entry)
     beside = {"validation", "cost", "clocks", "anytime", "hatching", "stages"}
-    assert entry.keys() - found.keys() == beside | {"deep_ensembles", "left_out"}
+    beside |= {"deep_ensembles", "left_out", "worst_images"}
+    assert entry.keys() - found.keys() == beside
 
 
 def check_within(found, expected):

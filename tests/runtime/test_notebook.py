@@ -58,7 +58,7 @@ def test_bars_are_drawn_twice_a_second_at_most(shown, monkeypatch, capsys):
         for epoch in range(4):
             clock[0] += 0.3
             progress.work(1.0)
-            progress.advance("A", epoch + 1, 4, f"loss {epoch}")
+            progress.advance("A", epoch + 1, 4, f"loss {epoch}", f"loss {epoch}")
         progress.message("A: done")
     assert capsys.readouterr().out == "A: done\n"
     assert len(shown) == 1 + 2 + 1  # begun, after 0.3 and 0.9 s, and ended
@@ -70,7 +70,7 @@ def test_nothing_is_shown_where_nothing_is_to_be(shown, capsys):
     with RunProgress(1.0, Console(quiet=True, stderr=True)) as progress:
         progress.start_stage("A", 1)
         progress.work(1.0)
-        progress.advance("A", 1, 1, "loss 0")
+        progress.advance("A", 1, 1, "loss 0", "loss 0")
         progress.message("A: done")
     assert not shown
     assert capsys.readouterr() == ("", "")

@@ -10,12 +10,12 @@ from matplotlib.patches import Rectangle
 
 from mothernets_jax.report.plots.series import Series
 from mothernets_jax.report.plots.style import (
-    INK,
     LETTER,
     MUTED,
     WIDE,
     axes_within,
     clip,
+    legend_below,
     new_figure,
     set_cost_axis,
     set_percent_axis,
@@ -67,16 +67,7 @@ def anytime(series: Sequence[Series], width: int) -> Figure | None:
     for one, handle in zip(ordered, handles, strict=True):
         label = clip(one.label, (width - 120) / LETTER)
         handle.set(label=f"{label} {percent(one.errors[-1])}", linestyle=one.dash)
-    figure.legend(
-        handles=handles,
-        loc="lower left",
-        bbox_to_anchor=(0.01, 0.0),
-        ncols=columns,
-        fontsize=12,
-        labelcolor=INK,
-        columnspacing=1.4,
-        handletextpad=0.6,
-    )
+    legend_below(figure, handles, columns)
     return figure
 
 

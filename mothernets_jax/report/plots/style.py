@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from mothernets_jax.utils.formatting import quantity
@@ -171,6 +172,20 @@ def small_multiples(
             title, loc="left", pad=top - 26, weight="bold", fontsize=12.5
         )
     return figure, panels
+
+
+def legend_below(figure: Figure, handles: Sequence[Line2D], columns: int) -> None:
+    """Draws a legend of so many columns at the lower edge of a figure."""
+    figure.legend(
+        handles=handles,
+        loc="lower left",
+        bbox_to_anchor=(0.01, 0.0),
+        ncols=columns,
+        fontsize=12,
+        labelcolor=INK,
+        columnspacing=1.4,
+        handletextpad=0.6,
+    )
 
 
 def set_percent_axis(axes: Axes, which: str, errors: Sequence[float]) -> None:

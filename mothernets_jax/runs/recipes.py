@@ -1,0 +1,56 @@
+"""How the networks of a run are trained, as plain values for `results.json`."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from mothernets_jax.config.settings import Settings
+from mothernets_jax.stages.stage import MethodPlan, Stage
+
+_FIELDS = (
+    "epochs",
+    "learning_rate",
+    "schedule",
+    "batch_size",
+    "weight_decay",
+    "label_smoothing",
+    "optimizer",
+    "average",
+    "stop",
+)
+
+
+def describe_recipes(
+    plans: Mapping[str, MethodPlan],
+) -> dict[str, list[dict[str, Any]]]:
+    """Each method's recipes, with the networks that are trained by each.
+
+    Returns:
+        For each method a list of recipes, in the order in which they come first:
+        `networks`, their names, and the fields of the recipe that a reader asks for.
+    """
+    described = {}
+    for method, plan in plans.items():
+        alike: dict[tuple, list[str]] = {}
+        for stage in plan.stages:
+            alike.setdefault(_recipe(stage), []).extend(stage.members)
+        described[method] = [
+            {"networks": names, **dict(recipe)} for recipe, names in alike.items()
+        ]
+    return described
+
+
+def describe_variation(settings: Settings) -> dict[str, Any]:
+    """How training images and hatched members are varied, by the names of settings."""
+    data = settings.data
+    return {
+        "crop": data.crop,
+        "crop_padding": data.crop_padding,
+        "flip": data.flip,
+        "augment": data.augment,
+        "noise": settings.hatch.noise,
+    }
+
+
+def _recipe(stage: Stage) -> tuple[tuple[str, Any], ...]:
+    """The fields of a stage's recipe that are told, in order."""
+    return tuple((name, getattr(stage.recipe, name)) for name in _FIELDS)
