@@ -101,7 +101,22 @@ def test_images_are_normalised_as_it_expects(task, tmp_path):
     found = with_saved_normalisation(task.dataset, settings)
     assert (found.mean.tolist(), found.std.tolist()) == ([100.0], [50.0])
     assert "whose own training is not counted" in found.notes[-1]
+    assert "head is kept, as its classes have the same names." in found.notes[-1]
     assert with_saved_normalisation(task.dataset, settings_of()) is task.dataset
+
+
+def test_classes_named_by_numbers_alone_are_told_of(task, tmp_path):
+    def note(theirs, ours):
+        saved(tmp_path, theirs)
+        dataset = task.dataset._replace(class_names=ours)
+        settings = settings_of(**{"mother.init": str(tmp_path)})
+        return with_saved_normalisation(dataset, settings).notes[-1]
+
+    numbers = ("0", "1", "2")
+    assert "head is kept" in (kept := note(numbers, numbers))
+    assert "numbers alone: where they stand for other classes" in kept
+    assert "drawn anew" in note(numbers, ("1", "2", "3"))
+    assert "drawn anew" in note(numbers, ("a", "b", "c"))
 
 
 def test_refused(task, tmp_path):
