@@ -303,7 +303,7 @@ def _budget(budget: str | float) -> dict[str, Any]:
             f"budget is {short_repr(budget)}: expected text such as '30min', '$2' or "
             "'1e15 flops', or a number of epochs"
         )
-    return {"epochs": float(budget)}
+    return {"epochs": budget}
 
 
 def _folder(settings: Settings, dataset: splits.Dataset | None) -> Path:

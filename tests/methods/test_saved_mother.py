@@ -10,6 +10,7 @@ from tiny_methods import compose, noise_task, settings_of
 import mothernets_jax as mn
 from mothernets_jax.methods.budget import budget_flops
 from mothernets_jax.methods.saved_mother import with_saved_normalisation
+from mothernets_jax.runs.method_plans import method_plans
 from mothernets_jax.runtime.compilation import Executables
 from mothernets_jax.stages.stage import planned_flops
 
@@ -93,6 +94,19 @@ def test_it_trains_on_and_the_members_get_the_rest_of_a_budget(task, tmp_path):
     assert not mother.spec.averaged
     with pytest.raises(ValueError, match="beside its MotherNet, takes"):
         begun(task, tmp_path, **options | {"budget.epochs": 1.0})
+
+
+def test_members_that_are_added_train_as_long_as_those_before(task, tmp_path):
+    """And MotherNets that are added, from which the saved one is too large, in full."""
+    saved(tmp_path)
+    options = {"mother.init": str(tmp_path), "budget.epochs": 20.0}
+    options["grown"] = ("replicas 2", "add S=vgg (3:2) | (3:2); batch_norm")
+    settings = settings_of(methods=("mothernets",), **options)
+    stages = method_plans(task, settings)["mothernets"].stages
+    of_member = {name: stage for stage in stages for name in stage.members}
+    assert of_member["A_2"].recipe == of_member["A"].recipe == of_member["S"].recipe
+    assert of_member["mothernet_1"].recipe.epochs == 0
+    assert of_member["mothernet_2"].recipe == settings.mother_recipe
 
 
 def test_images_are_normalised_as_it_expects(task, tmp_path):
