@@ -196,7 +196,7 @@ def train(
 
 @contextlib.contextmanager
 def _named_as_settings() -> Iterator[None]:
-    """Messages speak of `settings`, as the caller does, in place of a config."""
+    """Names settings in messages as the caller does: `settings` and a path."""
     try:
         yield
     except ValueError as error:
