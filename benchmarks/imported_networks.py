@@ -25,6 +25,7 @@ import torchvision
 from absl import app, flags
 
 import mothernets_jax as mn
+from benchmarks.torch_networks import randomise
 from benchmarks.turns import write_results
 from mothernets_jax.architectures import Architecture, scale_width
 from mothernets_jax.models.imported.networks import LAYOUTS
@@ -37,26 +38,6 @@ _HATCHED_SIDE = flags.DEFINE_integer("hatched_side", 64, "The same, after hatchi
 _HATCH = flags.DEFINE_bool("hatch", True, "Whether to hatch each, and compare again.")
 
 IMAGES = 2  # of a comparison
-
-
-def randomise(model: torch.nn.Module) -> torch.nn.Module:
-    """Random scales, biases and running statistics; other weights keep their draws."""
-    generator = torch.Generator().manual_seed(0)
-
-    def uniform(tensor, low, high):
-        drawn = torch.rand(tensor.shape, generator=generator)
-        tensor.copy_(low + (high - low) * drawn)
-
-    with torch.no_grad():
-        for module in model.modules():
-            if hasattr(module, "running_var"):
-                uniform(module.weight, 0.5, 1.5)
-                uniform(module.bias, -0.3, 0.3)
-                uniform(module.running_mean, -0.3, 0.3)
-                uniform(module.running_var, 0.5, 2.0)
-            elif getattr(module, "bias", None) is not None:
-                uniform(module.bias, -0.3, 0.3)
-    return model.eval()
 
 
 def torch_models(name: str) -> dict[str, torch.nn.Module]:

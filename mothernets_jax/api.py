@@ -1,6 +1,7 @@
 """`mn.train`: an ensemble from arrays, a folder or a data set, in one call."""
 
 import ast
+import contextlib
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -14,11 +15,10 @@ from mothernets_jax import presets
 from mothernets_jax.architectures import Architecture, mlp
 from mothernets_jax.config.augmentation import with_function
 from mothernets_jax.config.identity import digest, digest_of
-from mothernets_jax.config.settings import DataSettings, Settings
+from mothernets_jax.config.nested import nested_settings
+from mothernets_jax.config.settings import Settings
 from mothernets_jax.data import GIVEN, identity
 from mothernets_jax.data import dataset as splits
-from mothernets_jax.data.huggingface import is_huggingface
-from mothernets_jax.data.public import Dataset
 from mothernets_jax.ensembles.ensemble import Ensemble
 from mothernets_jax.methods import read_settings
 from mothernets_jax.report import write_report
@@ -26,6 +26,7 @@ from mothernets_jax.report.saved_page import SavedPage
 from mothernets_jax.runs.experiment import train_and_evaluate
 from mothernets_jax.runs.failures import explained
 from mothernets_jax.runs.folder_choice import choose_for_folder
+from mothernets_jax.runs.handed_data import check_section, handed_dataset
 from mothernets_jax.runs.origin import origin
 from mothernets_jax.runtime import compilation, devices
 from mothernets_jax.stages.amounts import fitting_batch
@@ -35,15 +36,6 @@ _log = logging.getLogger(__name__)
 
 # The largest batch that is chosen, and the fewest steps an epoch that it leaves.
 _BATCH, _STEPS = 128, 8
-# Arguments of `Dataset.from_arrays`, which are settings of the data elsewhere.
-_SPLITTING = (
-    "train_examples",
-    "validation_fraction",
-    "calibration_fraction",
-    "test_fraction",
-)
-# Settings of data that are loaded by name.
-_LOADING = ("name", "dir", "fold", "image_size", "crop", "resize", "memory_share")
 
 
 class TrainedEnsemble(Ensemble):
@@ -168,15 +160,20 @@ def train(
     """
     started = time.perf_counter()
     compilation.use_persistent_cache()
-    given = _nested(settings or {}, fields)
+    with _named_as_settings():
+        given = nested_settings(settings, fields)
     section = given.setdefault("data", {})
+    check_section(data, section)
     function = None if isinstance(augment, str) else augment
     if isinstance(augment, str):
         section["augment"] = augment
     of_arrays = {"test": test, "validation": validation, "groups": groups}
-    dataset = _dataset(data, labels, section, of_arrays)
+    dataset = handed_dataset(data, labels, section, of_arrays)
+    if dataset is None:
+        _name_data(section, data)
     given = _completed(given, dataset, members, budget)
-    frozen = with_function(_read(given), function)
+    with _named_as_settings():
+        frozen = with_function(read_settings(given), function)
     folder = Path(workdir) if workdir is not None else _folder(frozen, dataset)
     devices.check_devices()
     with explained(frozen, folder):
@@ -197,82 +194,23 @@ def train(
     return TrainedEnsemble.of_run(folder, frozen.methods[0], results)
 
 
-def _nested(settings: Mapping[str, Any], fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings as a nested dictionary, from names with dots or without."""
-    nested: dict[str, Any] = {}
-    for path, value in [*settings.items(), *fields.items()]:
-        *groups, name = str(path).split(".")
-        holder = nested
-        for group in groups:
-            holder = holder.setdefault(group, {})
-        inner = isinstance(value, Mapping) and isinstance(holder.get(name), dict)
-        holder[name] = {**holder[name], **value} if inner else value
-        if isinstance(holder[name], Mapping):
-            holder[name] = dict(holder[name])
-    return nested
+@contextlib.contextmanager
+def _named_as_settings() -> Iterator[None]:
+    """Names settings in messages as the caller does: `settings` and a path."""
+    try:
+        yield
+    except ValueError as error:
+        text = str(error).replace("config" + ".", "settings.")
+        raise ValueError(text) from None
 
 
-def _dataset(
-    data: Any, labels: Any, section: dict[str, Any], of_arrays: Mapping[str, Any]
-) -> splits.Dataset | None:
-    """The data that are handed over; None where the settings are made to name them."""
-    unfit = [name for name, own in of_arrays.items() if own is not None]
-    in_files = is_huggingface(data) or _is_table(data)
-    if isinstance(data, splits.Dataset | str | Path) or in_files:
-        if labels is not None:
-            unfit = ["labels", *unfit]
-        if unfit:
-            shown = short_repr(data) if isinstance(data, str) else type(data).__name__
-            raise ValueError(
-                f"{' and '.join(unfit)} given, and data is {shown}, which has its own: "
-                "expected them beside arrays alone"
-            )
-    if isinstance(data, splits.Dataset):
-        _refuse(section, (*_SPLITTING, *_LOADING), "a Dataset, which is there already")
-        return data
-    if in_files:
-        return _from_files(data, section)
-    if isinstance(data, str | Path):
-        if isinstance(data, Path) or "/" in data or Path(data).expanduser().is_dir():
-            is_tfds = isinstance(data, str) and data.startswith("tfds:")
-            if not is_tfds:
-                section |= {"name": "folder", "dir": str(data)}
-                return None
+def _name_data(section: dict[str, Any], data: str | Path) -> None:
+    """Adds to the settings of the data the name of a data set, or a folder's path."""
+    is_path = isinstance(data, Path) or "/" in data or Path(data).expanduser().is_dir()
+    if is_path and not str(data).startswith("tfds:"):
+        section |= {"name": "folder", "dir": str(data)}
+    else:
         section["name"] = data
-        return None
-    if labels is None:
-        raise ValueError(
-            "labels is missing: expected one for each example of the arrays"
-        )
-    _refuse(section, _LOADING, "arrays")
-    chosen = {name: section[name] for name in _SPLITTING if name in section}
-    return Dataset.from_arrays(data, labels, **of_arrays, **chosen)
-
-
-def _is_table(data: Any) -> bool:
-    return isinstance(data, str | Path) and Path(data).suffix.lower() == ".csv"
-
-
-def _from_files(data: Any, section: Mapping[str, Any]) -> Dataset:
-    """Reads a table, or a data set of the Hugging Face library, as settings say."""
-    _refuse(section, ("name", "dir", "fold"), "a table or data set of its own")
-    options = (*_SPLITTING, "image_size", "crop", "resize")
-    chosen = {name: section[name] for name in options if name in section}
-    share = section.get("memory_share", DataSettings().memory_share)
-    chosen["memory_bytes"] = int(share * devices.memory_bytes())
-    if is_huggingface(data):
-        return Dataset.from_huggingface(data, **chosen)
-    return Dataset.from_table(data, **chosen)
-
-
-def _refuse(section: Mapping[str, Any], names: tuple[str, ...], what: str) -> None:
-    """Refuses settings of the data that data which are handed over do not read."""
-    for name in names:
-        if name in section:
-            raise ValueError(
-                f"settings.data.{name} is {short_repr(section[name])}, and data is "
-                f"{what}: leave it out, or make the Dataset with it"
-            )
 
 
 def _completed(
@@ -282,6 +220,11 @@ def _completed(
     budget: str | float | None,
 ) -> dict[str, Any]:
     """Settings with the members, the budget, and what follows from the data."""
+    if members is not None and not isinstance(members, Mapping):
+        raise ValueError(
+            f"members is {short_repr(members)}: expected networks by name, such as "
+            '{"A": mlp((64,))}'
+        )
     if dataset is not None:
         _add_for_arrays(given, dataset)
     elif given["data"].get("name") == "folder":
@@ -324,7 +267,7 @@ def _chosen_for_folder(
     added = {
         name: _value(text) for name, text in chosen.overrides.items() if name not in own
     }
-    return _nested(added, given)
+    return nested_settings(added, given)
 
 
 def _leaves(given: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:
@@ -360,16 +303,7 @@ def _budget(budget: str | float) -> dict[str, Any]:
             f"budget is {short_repr(budget)}: expected text such as '30min', '$2' or "
             "'1e15 flops', or a number of epochs"
         )
-    return {"epochs": float(budget)}
-
-
-def _read(given: dict[str, Any]) -> Settings:
-    """Frozen settings; messages speak of `settings`, as the caller does."""
-    try:
-        return read_settings(given)
-    except ValueError as error:
-        text = str(error).replace("config" + ".", "settings.")
-        raise ValueError(text) from None
+    return {"epochs": budget}
 
 
 def _folder(settings: Settings, dataset: splits.Dataset | None) -> Path:

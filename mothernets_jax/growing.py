@@ -1,5 +1,6 @@
 """`mn.grow`: members or epochs for a finished run, trained from what it has."""
 
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,13 +14,16 @@ from mothernets_jax.data import GIVEN, Dataset
 from mothernets_jax.report import write_report
 from mothernets_jax.runs.experiment import train_and_evaluate
 from mothernets_jax.runs.failures import explained
-from mothernets_jax.runs.growing import growing_run
+from mothernets_jax.runs.growing import GrowingRun, growing_run
+from mothernets_jax.runs.handed_data import handed_dataset
 from mothernets_jax.runtime import compilation, devices
+from mothernets_jax.utils.messages import short_repr
 
 
 def grow(
     run: TrainedEnsemble | str | Path,
-    data: Dataset | None = None,
+    data: Any = None,
+    labels: Any = None,
     *,
     add: Mapping[str, Architecture | str] | None = None,
     replicas: int | None = None,
@@ -27,6 +31,9 @@ def grow(
     epochs: int | None = None,
     methods: Sequence[str] = (),
     workdir: str | Path | None = None,
+    test: tuple[Any, Any] | None = None,
+    validation: tuple[Any, Any] | None = None,
+    groups: Any = None,
     augment: Callable | None = None,
     callback: Callable[[dict[str, Any]], None] | None = None,
     progress: bool = True,
@@ -41,8 +48,10 @@ def grow(
 
     Args:
         run: an ensemble of `mn.train` or `mn.grow`, or the folder of a finished run.
-        data: the data of a run on arrays or a table, `Dataset.from_arrays` of the same;
-            None for a run whose settings name its data.
+        data: the data that the run was trained on, where they were handed to it, as
+            they were handed to `train`: arrays, a `Dataset`, a table or a data set of
+            the Hugging Face library; None for a run whose settings name its data.
+        labels: [examples], where `data` are arrays.
         add: new members, by name. Each is hatched from the run's largest MotherNet that
             grows into it; where none does, from the largest trained network that does;
             and where none does either, from a new MotherNet.
@@ -53,6 +62,9 @@ def grow(
         methods: further methods to train on the same members.
         workdir: the new folder; None for one beside the run's, the same for the same
             changes.
+        test: as it was handed to `train` beside arrays, if it was.
+        validation: likewise.
+        groups: likewise.
         augment: the function that the run was trained with, if it was with one.
         callback: see `train`.
         progress: whether to show bars.
@@ -81,11 +93,8 @@ def grow(
         methods=methods,
         workdir=workdir,
     )
-    if found.settings.data.name == GIVEN and data is None:
-        raise ValueError(
-            f"data is missing: the run in {found.source} was trained on data that were "
-            "handed to it; give them again, such as Dataset.from_arrays(images, labels)"
-        )
+    of_arrays = {"test": test, "validation": validation, "groups": groups}
+    dataset = _handed(found, data, labels, of_arrays)
     devices.check_devices()
     with explained(found.settings, found.workdir):
         results = train_and_evaluate(
@@ -97,7 +106,7 @@ def grow(
             store=store,
             callback=callback,
             augmentation=augment,
-            dataset=data,
+            dataset=dataset,
             source=found.source,
         )
         if report and jax.process_index() == 0:
@@ -105,3 +114,26 @@ def grow(
     first = found.settings.methods[0]
     method = run.method if isinstance(run, TrainedEnsemble) else first
     return TrainedEnsemble.of_run(found.workdir, method, results)
+
+
+def _handed(
+    found: GrowingRun, data: Any, labels: Any, of_arrays: Mapping[str, Any]
+) -> Dataset | None:
+    """The data where they were handed to the run; None where its settings name them."""
+    section = dataclasses.asdict(found.settings.data)
+    if data is not None:
+        dataset = handed_dataset(data, labels, section, of_arrays)
+        if dataset is not None:
+            return dataset
+    if section["name"] == GIVEN:
+        raise ValueError(
+            f"data is {short_repr(data)}, and the run in {found.source} was trained on "
+            "data that were handed to it: give them again, such as grow(run, images, "
+            "labels)"
+        )
+    if data is not None:
+        raise ValueError(
+            f"data is {short_repr(data)}, and the settings of the run in "
+            f"{found.source} name its data: leave it out"
+        )
+    return None

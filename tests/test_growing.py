@@ -30,7 +30,8 @@ def trained(tmp_path_factory):
 
 def test_a_trained_ensemble_grows(trained):
     data = mn.Dataset.from_arrays(FEATURES, LABELS)
-    grown = mn.grow(trained, data, add={"C": mn.mlp((4,))}, drop=["A"], **QUIET)
+    change = {"add": {"C": mn.mlp((4,))}, "drop": ["A"]}
+    grown = mn.grow(trained, FEATURES, LABELS, **change, **QUIET)
     assert [*grown.members] == ["B", "C"] and grown.method == "mothernets"
     images = data.test_images
     np.testing.assert_array_equal(
@@ -45,11 +46,36 @@ def test_a_trained_ensemble_grows(trained):
 
 
 def test_the_same_data_are_needed(trained):
-    with pytest.raises(ValueError, match="data is missing"):
-        mn.grow(trained, replicas=2, **QUIET)
+    for data, labels, words in (
+        (None, None, "data is None, and the run in .* handed to it: give them again"),
+        ("digits", None, "data is 'digits', and the run in .* handed to it"),
+        (FEATURES, None, "labels is missing"),
+        (mn.Dataset.from_arrays(FEATURES, LABELS), LABELS, "labels given, and data is"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            mn.grow(trained, data, labels, replicas=2, **QUIET)
     others = mn.Dataset.from_arrays(FEATURES + 1, LABELS)
     with pytest.raises(ValueError, match="holds a run on other data"):
         mn.grow(trained, others, replicas=2, **QUIET)
+
+
+def test_splits_of_arrays_are_those_of_the_run(tmp_path):
+    """Those that were given, and shares that its settings name."""
+    given = {"test": (FEATURES[:9], LABELS[:9]), "groups": np.arange(90) // 2}
+    settings = {**RECIPE, "data.validation_fraction": 0.3}
+    run = mn.train(
+        FEATURES,
+        LABELS,
+        members={"A": "mlp 4"},
+        workdir=tmp_path / "run",
+        settings=settings,
+        **given,
+        **QUIET,
+    )
+    grown = mn.grow(run, FEATURES, LABELS, replicas=2, **given, **QUIET)
+    assert [*grown.members] == ["A", "A_2"]
+    with pytest.raises(ValueError, match="holds a run on other data"):
+        mn.grow(run, FEATURES, LABELS, drop=["A"], add={"B": "mlp 4"}, **QUIET)
 
 
 def test_the_command_grows_a_run_that_it_has_trained(tmp_path, monkeypatch, capsys):
@@ -64,6 +90,8 @@ def test_the_command_grows_a_run_that_it_has_trained(tmp_path, monkeypatch, caps
     results = json.loads((tmp_path / "two/results.json").read_text())
     assert [*results["methods"]["mothernets"]["members"]] == ["A", "B"]
     assert results["provenance"]["command"].startswith("mothernets ")
+    with pytest.raises(ValueError, match="name its data: leave it out"):
+        mn.grow("run", "digits", replicas=2, **QUIET)
     for arguments, words in (
         (["--add", "B"], "--add 'B': expected NAME=NETWORK"),
         ([], "nothing is to change in run"),

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mothernets_jax.ensembles.record import from_json, is_failure
-from mothernets_jax.storage import checkpoints, manifest, seals
+from mothernets_jax.storage import checkpoints, links, manifest, seals
 from mothernets_jax.storage.files import DamagedError
 from mothernets_jax.utils.messages import short_repr
 
@@ -46,13 +46,7 @@ def check_free(folder: Path) -> None:
     Raises:
         ValueError: the folder is a link, is or lies in a file, or holds anything else.
     """
-    if folder.is_symlink():
-        raise ValueError(f"{folder} is a link: expected the path of the folder itself")
-    there = next(p for p in (folder, *folder.absolute().parents) if p.exists())
-    if not there.is_dir():
-        within = "" if there is folder else f"in {there}, which is "
-        raise ValueError(f"{folder} is {within}a file: expected the path of a folder")
-    names = [path.name for path in folder.iterdir()] if there is folder else []
+    names = sorted(links.names_in(folder))
     others = _others_in_ensemble(folder, names) if _RECORD in names else names
     if others:
         raise ValueError(

@@ -95,7 +95,7 @@ def predict_logits(
         float32 [examples, classes].
     """
     forward = _forward(architecture, exact)
-    statistics = jnp.asarray(mean), jnp.asarray(std)
+    statistics = np.asarray(mean, np.float32), np.asarray(std, np.float32)
     programs, logits = {}, []
     for start in range(0, len(images), batch_size):
         batch = images[start : start + batch_size]
@@ -109,7 +109,8 @@ def predict_logits(
         logits.append(programs[size](variables, batch, *statistics))
         if len(logits) > _BATCHES_AHEAD:
             logits[-_BATCHES_AHEAD].block_until_ready()
-    return np.concatenate(jax.device_get(logits))[: len(images)].astype(np.float32)
+    found = np.concatenate([np.asarray(own) for own in logits])
+    return found[: len(images)].astype(np.float32, copy=False)
 
 
 class ValidationScores(NamedTuple):

@@ -17,31 +17,33 @@ from mothernets_jax.methods.budget import (
     whole_epochs,
     with_epochs,
 )
-from mothernets_jax.methods.saved_mother import saved_mother
+from mothernets_jax.methods.saved_mother import SavedMother
 from mothernets_jax.stages.amounts import TaskData
 
 
 def clusters_of(
-    task: TaskData, settings: Settings, members: Mapping[str, Architecture]
+    task: TaskData,
+    settings: Settings,
+    members: Mapping[str, Architecture],
+    saved: SavedMother | None,
 ) -> tuple[Cluster, ...]:
-    """The clusters that the settings ask for.
+    """The clusters that the settings ask for; around a saved network a single one.
 
     They are looked for once: planning for other budgets, which is done often, finds
     the same.
 
     Args:
         task: the task, with the shape of images and the number of classes.
-        settings: settings, of which `num_clusters`, `min_shared` and `align` are read;
-            with `mother.init` there is one cluster, that of the saved network.
+        settings: settings, of which `num_clusters`, `min_shared` and `align` are read.
         members: the members' architectures by name.
+        saved: the saved network that can become every member, from `saved_mother`; None
+            where MotherNets are trained from scratch.
 
     Raises:
-        ValueError: members that cannot be clustered as asked for, or hatched from the
-            saved network.
+        ValueError: members that cannot be clustered as asked for.
     """
-    if settings.mother.init:
-        mother = saved_mother(settings, members, task).architecture
-        return (Cluster(mother, tuple(members)),)
+    if saved is not None:
+        return (Cluster(saved.architecture, tuple(members)),)
     with named_as_fields(CLUSTERS):
         return _clusters_of(
             tuple(members.items()),

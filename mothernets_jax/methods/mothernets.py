@@ -26,7 +26,11 @@ from mothernets_jax.methods.hatched_start import (
     prepare_hatching,
     start_hatched,
 )
-from mothernets_jax.methods.saved_mother import SavedMother, saved_mother
+from mothernets_jax.methods.saved_mother import (
+    SavedMother,
+    keeps_head,
+    saved_mother,
+)
 from mothernets_jax.methods.scratch import (
     check_bags,
     label_of,
@@ -53,8 +57,8 @@ def compose(
         ValueError: members that cannot be clustered as asked for, a budget too small,
             more cycles than steps, or bags of streamed images.
     """
-    clusters = clusters_of(task, settings, members)
-    saved = saved_mother(settings, members, task) if settings.mother.init else None
+    saved = saved_mother(settings, members, task)
+    clusters = clusters_of(task, settings, members, saved)
     return hatched_ensemble(NAME, task, settings, members, clusters, saved)
 
 
@@ -194,7 +198,7 @@ def _start_from_saved(
     variables = jax.tree.map(
         lambda leaf: jnp.asarray(leaf, jnp.float32), found[saved.member]
     )
-    if record.class_names != tuple(task.dataset.class_names):
+    if not keeps_head(record, task.dataset):
         key = named_key(task.key, method, name, "init")
         drawn = init(spec.architecture, key, task.input_shape, task.num_classes)
         head = {HEAD: drawn["params"][HEAD]}

@@ -41,7 +41,7 @@ class SavedMother(NamedTuple):
 
 def saved_mother(
     settings: Settings, members: Mapping[str, Architecture], task: TaskData
-) -> SavedMother:
+) -> SavedMother | None:
     """The largest network of the saved ensemble that can become every member.
 
     Args:
@@ -49,10 +49,15 @@ def saved_mother(
         members: the members' architectures by name.
         task: the task that the members are for.
 
+    Returns:
+        The network; None where the settings name no ensemble.
+
     Raises:
         ValueError: there is no such ensemble, it is for other images, or none of its
             networks can become every member; the message says why.
     """
+    if not settings.mother.init:
+        return None
     folder, record = _find(settings.mother.init)
     _check_images(folder, record, task.dataset)
     reasons = {}
@@ -88,12 +93,34 @@ def with_saved_normalisation(dataset: Dataset, settings: Settings) -> Dataset:
     _check_images(folder, record, dataset)
     note = (
         f"The MotherNet begins from a network saved in {folder}, whose own training is "
-        "not counted; images are normalised as that network expects."
+        "not counted; images are normalised as that network expects. "
+        f"{_head_note(record, dataset)}"
     )
     return dataset._replace(
         mean=np.asarray(record.mean, np.float32),
         std=np.asarray(record.std, np.float32),
         notes=(*dataset.notes, note),
+    )
+
+
+def keeps_head(record: EnsembleRecord, dataset: Dataset) -> bool:
+    """Whether a saved network's head stays: its classes have the data's names.
+
+    Names that are numbers alone are taken for the same classes.
+    """
+    return record.class_names == tuple(dataset.class_names)
+
+
+def _head_note(record: EnsembleRecord, dataset: Dataset) -> str:
+    """A sentence on the head, and on what its names do not tell."""
+    if not keeps_head(record, dataset):
+        return "Its head is drawn anew, as the names of its classes are others."
+    if not all(name.isdecimal() for name in record.class_names):
+        return "Its head is kept, as its classes have the same names."
+    return (
+        "Its head is kept, as its classes have the same names, which are numbers "
+        "alone: where they stand for other classes, give the data's classes names, "
+        "and the head is drawn anew."
     )
 
 

@@ -27,6 +27,7 @@ from mothernets_jax.methods.hatched_recipes import (
     hatched_recipes,
     mothernet_name,
 )
+from mothernets_jax.methods.saved_mother import saved_mother, with_saved_normalisation
 from mothernets_jax.runs.data_table import print_data
 from mothernets_jax.runs.plan import describe_clusters, print_plan
 from mothernets_jax.runs.planned_stages import PlannedStage
@@ -69,7 +70,8 @@ def show_outline(settings: Settings, console: Console) -> bool:
     if others or settings.hatch.bags or settings.grown:
         return False
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    task = _Task(read_dataset(settings, memory))
+    dataset = with_saved_normalisation(read_dataset(settings, memory), settings)
+    task = _Task(dataset)
     statistics.check_copies(task.dataset)
     padding = settings.data.crop_padding if settings.data.crop == "shift" else 0
     fits = settings.train.batch_size <= len(task.dataset.train_labels)
@@ -113,9 +115,10 @@ def _hatched(
     method: str, settings: Settings, task: _Task
 ) -> tuple[tuple[Cluster, ...], list[PlannedStage]]:
     members = settings.members
-    clusters = clusters_of(task, settings, members)
+    saved = saved_mother(settings, members, task)
+    clusters = clusters_of(task, settings, members, saved)
     recipe, of_members = hatched_recipes(
-        method, task, settings, members, clusters, begun=bool(settings.mother.init)
+        method, task, settings, members, clusters, begun=saved is not None
     )
     stages = []
     for number, found in enumerate(clusters, start=1):

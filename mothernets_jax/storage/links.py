@@ -56,6 +56,21 @@ def refuse_link(path: Path) -> None:
         )
 
 
+def names_in(folder: Path) -> set[str]:
+    """The names of what is in a folder that is to be written, which may be missing.
+
+    Raises:
+        ValueError: it is a link, or is or lies in a file.
+    """
+    if folder.is_symlink():
+        raise ValueError(f"{folder} is a link: expected the path of the folder itself")
+    there = next(p for p in (folder, *folder.absolute().parents) if p.exists())
+    if not there.is_dir():
+        within = "" if there is folder else f"in {there}, which is "
+        raise ValueError(f"{folder} is {within}a file: expected the path of a folder")
+    return {path.name for path in folder.iterdir()} if there is folder else set()
+
+
 def open_plain(path: Path) -> int:
     """Opens a file to read it and to write at its end; makes it if there is none.
 

@@ -14,6 +14,7 @@ from PIL import Image
 from mothernets_jax.cli import export, predict
 from mothernets_jax.cli.main import main
 from mothernets_jax.config.settings import Settings
+from mothernets_jax.ensembles.ensemble import Ensemble
 from mothernets_jax.runs import experiment as running
 
 pytestmark = pytest.mark.filterwarnings("ignore:the load_module:DeprecationWarning")
@@ -103,6 +104,8 @@ def test_the_version(capsys):
         (["predict", "run", "a.png", "--output=a.txt"], "ends in .csv"),
         (["predict", "/no/such", "a.png"], "holds no trained ensemble"),
         (["export", "/no/such", "a.onnx"], "holds no trained ensemble"),
+        (["export", "run", "a.safetensors"], "or --format=safetensors, which writes"),
+        (["export", "run", "a.onnx", "--license=mit"], "expected --format=safetensors"),
     ],
 )
 def test_a_mistake_gets_one_line_and_code_2(arguments, words, capsys):
@@ -200,6 +203,24 @@ def test_an_ensemble_is_exported_as_the_arguments_say(monkeypatch, capsys):
         ("b.onnx", {"combine": "vote", "calibrated": True}),
     ]
     assert capsys.readouterr().out == "exported: a.onnx\nexported: b.onnx\n"
+
+
+@pytest.mark.extras
+def test_an_export_for_hubs_has_the_figures_of_the_run(finished_runs, tmp_path, capsys):
+    run, out = finished_runs[0] / "run", tmp_path / "mine"
+    given = ["--method=mothernets", "--format=safetensors", "--license=mit"]
+    assert main(["export", str(run), str(out), *given]) == 0
+    assert capsys.readouterr().out == f"exported: {out}\n"
+    config = json.loads((out / "config.json").read_text())
+    results = json.loads((run / "results.json").read_text())
+    found = results["methods"]["mothernets"]["ensemble"]["average"]
+    assert config["figures"]["error"] == found["error"]
+    assert config["training_data"]["splits"]["training"]["images"] == 256
+    assert config["license"] == "mit"
+    images = np.zeros((3, *config["ensemble"]["input_shape"]), np.uint8)
+    expected = Ensemble.load(run, "mothernets").predict(images)
+    again = Ensemble.from_safetensors(out)
+    np.testing.assert_array_equal(again.predict(images), expected)
 
 
 @pytest.mark.slow

@@ -3,26 +3,10 @@
 import io
 import zipfile
 
-import jax
 import numpy as np
 import pytest
 
-import mothernets_jax as mn
 from mothernets_jax.ensembles.archive import from_bytes, to_bytes
-
-
-@pytest.fixture(scope="module")
-def ensemble():
-    network = mn.mlp((3,))
-    variables = mn.init(network, jax.random.key(0), (1, 1, 4), 2)
-    return mn.Ensemble(
-        {"A": (network, variables)},
-        mean=1.0,
-        std=2.0,
-        class_names=["no", "yes"],
-        input_shape=(1, 1, 4),
-        input_dtype=np.float32,
-    )
 
 
 def test_predictions_are_the_same_to_the_bit(ensemble):

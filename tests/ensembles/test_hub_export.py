@@ -3,25 +3,10 @@
 import json
 import sys
 
-import jax
 import numpy as np
 import pytest
 
 import mothernets_jax as mn
-
-
-@pytest.fixture(scope="module")
-def ensemble():
-    network = mn.mlp((3,))
-    variables = mn.init(network, jax.random.key(0), (1, 1, 4), 2)
-    return mn.Ensemble(
-        {"A": (network, variables)},
-        mean=1.0,
-        std=2.0,
-        class_names=["no", "yes"],
-        input_shape=(1, 1, 4),
-        input_dtype=np.float32,
-    )
 
 
 def test_the_record_makes_the_same_ensemble(ensemble):

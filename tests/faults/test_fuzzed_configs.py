@@ -17,6 +17,7 @@ from configs.vgg_ensemble import get_config
 from mothernets_jax import data
 from mothernets_jax.architectures import parse
 from mothernets_jax.config.identity import digest
+from mothernets_jax.config.nested import nested_settings
 from mothernets_jax.methods import METHODS, read_settings
 from mothernets_jax.runs import experiment
 
@@ -269,6 +270,15 @@ def check_notation(notation):
     outcome(read)
 
 
+# What a caller of Python may hand over: nested, with dots, or both at once.
+names = st.sampled_from([*FIELDS, *BASE, "seed.x", "train.lr", "train.", "."]) | HOSTILE
+given_settings = st.dictionaries(
+    names,
+    st.sampled_from([0, 1.5, "", (), {}, {"epochs": 3}, {"x": {"y": 1}}]) | ANYTHING,
+    max_size=4,
+)
+
+
 few = settings(max_examples=FEW, suppress_health_check=list(HealthCheck))
 many = settings(max_examples=MANY, suppress_health_check=list(HealthCheck))
 
@@ -283,6 +293,12 @@ def test_a_config_ends_in_a_plan_or_a_message(config):
 @given(notations)
 def test_a_notation_ends_in_a_network_or_a_message(notation):
     check_notation(notation)
+
+
+@few
+@given(given_settings, given_settings)
+def test_settings_from_python_end_in_settings_or_a_message(own, fields):
+    outcome(lambda: read_settings(nested_settings(own, fields)))
 
 
 @pytest.mark.slow

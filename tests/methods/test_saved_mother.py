@@ -10,6 +10,7 @@ from tiny_methods import compose, noise_task, settings_of
 import mothernets_jax as mn
 from mothernets_jax.methods.budget import budget_flops
 from mothernets_jax.methods.saved_mother import with_saved_normalisation
+from mothernets_jax.runs.method_plans import method_plans
 from mothernets_jax.runtime.compilation import Executables
 from mothernets_jax.stages.stage import planned_flops
 
@@ -95,13 +96,41 @@ def test_it_trains_on_and_the_members_get_the_rest_of_a_budget(task, tmp_path):
         begun(task, tmp_path, **options | {"budget.epochs": 1.0})
 
 
+def test_members_that_are_added_train_as_long_as_those_before(task, tmp_path):
+    """And MotherNets that are added, from which the saved one is too large, in full."""
+    saved(tmp_path)
+    options = {"mother.init": str(tmp_path), "budget.epochs": 20.0}
+    options["grown"] = ("replicas 2", "add S=vgg (3:2) | (3:2); batch_norm")
+    settings = settings_of(methods=("mothernets",), **options)
+    stages = method_plans(task, settings)["mothernets"].stages
+    of_member = {name: stage for stage in stages for name in stage.members}
+    assert of_member["A_2"].recipe == of_member["A"].recipe == of_member["S"].recipe
+    assert of_member["mothernet_1"].recipe.epochs == 0
+    assert of_member["mothernet_2"].recipe == settings.mother_recipe
+
+
 def test_images_are_normalised_as_it_expects(task, tmp_path):
     saved(tmp_path)
     settings = settings_of(**{"mother.init": str(tmp_path)})
     found = with_saved_normalisation(task.dataset, settings)
     assert (found.mean.tolist(), found.std.tolist()) == ([100.0], [50.0])
     assert "whose own training is not counted" in found.notes[-1]
+    assert "head is kept, as its classes have the same names." in found.notes[-1]
     assert with_saved_normalisation(task.dataset, settings_of()) is task.dataset
+
+
+def test_classes_named_by_numbers_alone_are_told_of(task, tmp_path):
+    def note(theirs, ours):
+        saved(tmp_path, theirs)
+        dataset = task.dataset._replace(class_names=ours)
+        settings = settings_of(**{"mother.init": str(tmp_path)})
+        return with_saved_normalisation(dataset, settings).notes[-1]
+
+    numbers = ("0", "1", "2")
+    assert "head is kept" in (kept := note(numbers, numbers))
+    assert "numbers alone: where they stand for other classes" in kept
+    assert "drawn anew" in note(numbers, ("1", "2", "3"))
+    assert "drawn anew" in note(numbers, ("a", "b", "c"))
 
 
 def test_refused(task, tmp_path):

@@ -1,13 +1,18 @@
 """A run whose MotherNet was trained before it."""
 
+import dataclasses
+from io import StringIO
+
 import numpy as np
 import pytest
 from faults.smallest import run, settings_of
+from rich.console import Console
 
 import mothernets_jax as mn
 from mothernets_jax.report.compare import compare
 from mothernets_jax.report.findings import comparison_warnings
 from mothernets_jax.report.finished_runs import read_run
+from mothernets_jax.runs.outline import show_outline
 
 EPOCHS = {"hatch.epochs": 1, "hatch.noise": 0.0, "hatch.learning_rate": 0.0}
 OPTIONS = EPOCHS | {"budget.epochs": None}
@@ -53,6 +58,17 @@ def test_its_cost_is_not_counted_and_the_results_and_the_page_say_so(finished):
     hatched = sum(s["train_flops"] for s in stages.values())
     assert entry["cost"]["train_flops"] == hatched > 0
     assert run(folder / "second", settings, report=False) == results
+
+
+def test_a_plan_without_jax_says_so_and_what_becomes_of_the_head(finished):
+    _, settings, _ = finished
+    hatch = dataclasses.replace(settings.hatch, bags=False)
+    shown = StringIO()
+    console = Console(file=shown, width=1000)
+    assert show_outline(dataclasses.replace(settings, hatch=hatch), console)
+    text = shown.getvalue()
+    assert "own training is not counted" in text
+    assert "head is kept, as its classes have the same names, which are numbers" in text
 
 
 def test_comparisons_mark_it(finished):

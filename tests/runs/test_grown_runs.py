@@ -194,7 +194,7 @@ def test_further_epochs_go_on_from_the_final_states(five, tmp_path):
     rates = stage["history"]["A_plus3"]["learning_rate"]
     assert rates[0] > rates[1] > rates[2]  # the peak is in the first epoch
     largest = base_settings(THREE).train.learning_rate
-    assert 0.15 * largest < max(rates) < 0.3 * largest  # means of epochs
+    assert 0.5 * largest < max(rates) < largest  # means of epochs
 
 
 class Killed(BaseException):

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from mothernets_jax.runs.origin import origin
+from mothernets_jax.runs.origin import origin, origin_of_saved
 
 
 def test_data_and_figures_are_those_of_the_run(finished_runs):
@@ -15,7 +15,15 @@ def test_data_and_figures_are_those_of_the_run(finished_runs):
         found = origin(run, method)
         assert found["training_data"] == data
         assert found["figures"] == results["methods"][method]
+        assert origin_of_saved(str(run), method) == found
     assert origin(run, "snapshot")["figures"] is None
+
+
+def test_of_the_ensembles_of_a_run_one_is_to_be_named(finished_runs):
+    run = finished_runs[0] / "run"
+    with pytest.raises(ValueError, match="name one"):
+        origin_of_saved(run)
+    assert origin_of_saved(run / "ensembles" / "mothernets") == {}
 
 
 def test_no_finished_run_is_told(tmp_path):

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 from mothernets_jax.storage import files
+from mothernets_jax.storage.links import names_in
 from mothernets_jax.utils.messages import short_repr
 
 WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
@@ -57,12 +58,7 @@ def check_free(folder: Path) -> None:
     Raises:
         ValueError: the folder is a link, is or lies in a file, or holds anything else.
     """
-    if folder.is_symlink():
-        raise ValueError(f"{folder} is a link: expected the path of the folder itself")
-    there = next(p for p in (folder, *folder.absolute().parents) if p.exists())
-    if not there.is_dir():
-        raise ValueError(f"{there} is a file: expected the path of a folder")
-    names = {path.name for path in folder.iterdir()} if there is folder else set()
+    names = names_in(folder)
     own = names & {WEIGHTS, CONFIG, CARD}
     links = sorted(name for name in own if (folder / name).is_symlink())
     others = _strange(names) + links

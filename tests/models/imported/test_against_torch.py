@@ -1,7 +1,6 @@
 """Networks of torchvision and timm against the libraries themselves.
 
-Weights are random, and so are the running statistics: those of a network that has seen
-no image are zeros and ones, which would hide mistakes. These are the quick ones;
+Weights are random, and so are the running statistics. These are the quick ones;
 benchmarks/imported_networks.py compares every network on images of full size.
 """
 
@@ -20,36 +19,16 @@ LARGER = {
 }
 
 
-def randomised(model, seed=0):
-    """The model in eval mode, with random parameters and running statistics."""
-    import torch
-
-    generator = torch.Generator().manual_seed(seed)
-
-    def uniform(tensor, low, high):
-        drawn = torch.rand(tensor.shape, generator=generator)
-        tensor.copy_(low + (high - low) * drawn)
-
-    with torch.no_grad():
-        for module in model.modules():
-            if hasattr(module, "running_var"):
-                uniform(module.weight, 0.5, 1.5)
-                uniform(module.bias, -0.3, 0.3)
-                uniform(module.running_mean, -0.3, 0.3)
-                uniform(module.running_var, 0.5, 2.0)
-            elif getattr(module, "bias", None) is not None:
-                uniform(module.bias, -0.3, 0.3)
-    return model.eval()
-
-
 def made(library, name, **arguments):
+    from benchmarks.torch_networks import randomise
+
     if library == "torchvision":
         from torchvision import models
 
-        return randomised(getattr(models, name)(weights=None, **arguments))
+        return randomise(getattr(models, name)(weights=None, **arguments))
     import timm
 
-    return randomised(timm.create_model(name, pretrained=False, **arguments))
+    return randomise(timm.create_model(name, pretrained=False, **arguments))
 
 
 def images_of(side):
