@@ -152,8 +152,9 @@ class Page(HTMLParser):
 
     def svgs(self):
         """Every plot that the page holds, decoded."""
-        found = [address.partition(";base64,")[2] for address in self.addresses]
-        return [base64.b64decode(svg).decode("utf-8") for svg in found if svg]
+        plot = "data:image/svg+xml;base64,"
+        found = [a.removeprefix(plot) for a in self.addresses if a.startswith(plot)]
+        return [base64.b64decode(svg).decode("utf-8") for svg in found]
 
 
 def add_predictions(results, calibrated=True):

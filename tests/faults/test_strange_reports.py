@@ -9,6 +9,7 @@ import os
 import random
 import resource
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -72,7 +73,7 @@ def test_mutated_results_are_shown_or_refused_in_one_line(seed):
             assert "\n" not in str(error) and len(str(error)) < 500
             refused += 1
             continue
-        pages = [run_page._page(results, {})]
+        pages = [run_page._page(results, {}, Path("run"))]
         comparison = compare([Run("a", SETTINGS, results)])
         pages.append(_page(comparison, rows_of(comparison), {}, {}))
         for page in pages:

@@ -7,6 +7,7 @@ the weights are so large after training, though finite, that their logits are no
 import json
 import math
 import shutil
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -237,7 +238,7 @@ def test_the_one_ensemble_that_there_is_needs_no_name(finished, tmp_path):
 
 def test_the_report_shows_who_failed(finished):
     _, results = finished
-    page = Page(run_page._page(results, {}))
+    page = Page(run_page._page(results, {}, Path("run")))
     failed = (
         "TreeNets has no ensemble, as none of its networks could be trained "
         f"(A_branch_1: {IN_VAIN}; and 1 more)."
