@@ -41,6 +41,7 @@ def growing_run(
     add: Mapping[str, Architecture | str] | None = None,
     replicas: int | None = None,
     drop: Sequence[str] = (),
+    distill: str | None = None,
     epochs: int | None = None,
     methods: Sequence[str] = (),
     workdir: str | Path | None = None,
@@ -52,7 +53,10 @@ def growing_run(
         add: the new members' architectures by name.
         replicas: number of networks, in all, of each of the run's architectures.
         drop: names of members to leave out.
-        epochs: number of epochs for which every member goes on.
+        distill: name of the member that the ensemble is distilled into; it goes on for
+            `epochs`.
+        epochs: number of epochs for which every member goes on, where none is
+            distilled into.
         methods: further methods to train.
         workdir: the folder of the run that grows; None for one beside the finished run,
             the same for the same changes.
@@ -68,11 +72,19 @@ def growing_run(
     changes = [f"add {own}={architecture}" for own, architecture in (add or {}).items()]
     changes += [] if replicas is None else [f"replicas {replicas}"]
     changes += [f"drop {own}" for own in drop]
-    changes += [] if epochs is None else [f"epochs {epochs}"]
+    if distill is not None:
+        if epochs is None:
+            raise ValueError(
+                f"distill is {short_repr(distill)}, and epochs are missing: give the "
+                "number for which this member goes on, taught by all"
+            )
+        changes.append(f"distill {distill} epochs {epochs}")
+    elif epochs is not None:
+        changes.append(f"epochs {epochs}")
     if not changes and not methods:
         raise ValueError(
-            f"nothing is to change in {source}: give members to add or to drop, "
-            "replicas, epochs or methods"
+            f"nothing is to change in {source}: give members to add, to drop or to "
+            "distill into, replicas, epochs or methods"
         )
     values = before.to_json()
     values["grown"] += changes

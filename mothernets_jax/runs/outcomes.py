@@ -192,7 +192,8 @@ def _evaluate(
         ood_name=settings.data.ood_name,
         **of_costs,
     )
-    independent = method == _INDEPENDENT
+    taught = any(stage.spec.loss.references for stage in composition.stages)
+    independent = method == _INDEPENDENT and not taught
     figures |= deep_ensemble_figures(predictions, task, independent=independent)
     return {**figures, "left_out": left_out}
 
