@@ -15,6 +15,7 @@ import mothernets_jax as mn
 from mothernets_jax.architectures.costs import forward_flops, train_flops
 from mothernets_jax.methods import read_settings
 from mothernets_jax.report import write_report
+from mothernets_jax.runs import run_folder
 from mothernets_jax.runs.experiment import train_and_evaluate
 from mothernets_jax.runs.growing import growing_run
 from mothernets_jax.runtime.compilation import ProgramStore
@@ -344,6 +345,16 @@ def test_stages_that_are_gone_are_told(three, tmp_path):
     shutil.rmtree(tmp_path / "run/stages/mothernets-mothernet_1")
     with pytest.raises(ValueError, match="mothernets-mothernet_1 is gone"):
         growing_run(tmp_path / "run", epochs=1)
+
+
+def test_a_member_that_was_left_out_cannot_teach(three, monkeypatch):
+    methods = three.results["methods"]
+    entry = {**methods["mothernets"], "left_out": {"A": "its loss is nan"}}
+    results = {**three.results, "methods": {**methods, "mothernets": entry}}
+    monkeypatch.setattr(run_folder, "find_results", lambda *_: results)
+    with pytest.raises(ValueError, match="A was left out .* loss is nan, and cannot"):
+        growing_run(three.folder, distill="B", epochs=1)
+    growing_run(three.folder, drop=["A"], distill="B", epochs=1)
 
 
 def test_bags_are_not_trained_on(tmp_path):
