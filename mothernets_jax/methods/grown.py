@@ -32,7 +32,9 @@ from mothernets_jax.stages.task import Task, step_spec
 # Of the members' largest rate, to which that of further epochs rises again. On the
 # digits it was better than 1, 0.1 and 0.03: docs/growing.md.
 _PEAK = 0.3
-_TEMPERATURE, _SHARE = 2.0, 0.9
+# The same of a member that the ensemble is distilled into: on the digits' validation
+# split it was better than 0.3.
+_STUDENT_PEAK = 1.0
 _Networks = Iterable[tuple[str, Architecture]]
 
 
@@ -176,7 +178,7 @@ class _Grower:
 
     def _longer(self, plan: MethodPlan, change: Longer) -> MethodPlan:
         """The plan with further epochs of every member."""
-        recipe = self._one_cycle(change.epochs)
+        recipe = self._one_cycle(change.epochs, _PEAK)
         of_network = {name: stage for stage in plan.stages for name in stage.members}
         # One each, so that a network that was left out takes no other with it.
         stages = [
@@ -190,15 +192,19 @@ class _Grower:
         )
         how = (
             f"every member went on for {change.epochs} epochs from its final state, "
-            f"{_cycle_in_words(recipe)}"
+            f"{_cycle_in_words(recipe, _PEAK)}"
         )
         return _noted(plan, change, change.networks, how)
 
     def _distilled(self, plan: MethodPlan, change: Distilled) -> MethodPlan:
         """The plan with one member, which goes on taught by all that there were."""
-        recipe, student = self._one_cycle(change.epochs), change.student
+        recipe = self._one_cycle(change.epochs, _STUDENT_PEAK)
+        student = change.student
         architecture, teachers = plan.members[change.network], tuple(plan.members)
-        loss = DistillationLoss(tuple(plan.members.values()), _TEMPERATURE, _SHARE)
+        own = self._settings.distillation
+        loss = DistillationLoss(
+            tuple(plan.members.values()), own.temperature, own.share
+        )
         stage = Stage(
             self._method,
             student,
@@ -217,18 +223,19 @@ class _Grower:
         how = (
             f"the ensemble of {len(teachers)} members was distilled into one of them: "
             f"{student} is {change.network}, which the mean of all members' "
-            f"probabilities (at temperature {_TEMPERATURE:g}, {_SHARE:g} of the loss) "
-            f"taught for {change.epochs} epochs more, {_cycle_in_words(recipe)}; it is "
-            "the ensemble now, and what the others cost is counted"
+            f"probabilities (at temperature {own.temperature:g}, {own.share:g} of the "
+            f"loss) taught for {change.epochs} epochs more, "
+            f"{_cycle_in_words(recipe, _STUDENT_PEAK)}; it is the ensemble now, and "
+            "what the others cost is counted"
         )
         return _noted(plan, change, (student,), how)
 
-    def _one_cycle(self, epochs: int) -> Recipe:
+    def _one_cycle(self, epochs: int, peak: float) -> Recipe:
         """The recipe of networks that go on from their final states."""
         return dataclasses.replace(
             self._recipe,
             epochs=epochs,
-            learning_rate=_PEAK * self._recipe.learning_rate,
+            learning_rate=peak * self._recipe.learning_rate,
             schedule="one_cycle",
             warmup_epochs=0.0,
             stop="epochs",
@@ -249,9 +256,9 @@ def _continued(stage: Stage, recipe: Recipe, earlier: str, name: str) -> Stage:
     )
 
 
-def _cycle_in_words(recipe: Recipe) -> str:
+def _cycle_in_words(recipe: Recipe, peak: float) -> str:
     return (
-        f"in one cycle whose rate rises to {recipe.learning_rate:g}, {_PEAK:g} of the "
+        f"in one cycle whose rate rises to {recipe.learning_rate:g}, {peak:g} of the "
         "largest before, within a tenth of the steps, and falls to a millionth of it"
     )
 
