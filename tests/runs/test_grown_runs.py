@@ -19,7 +19,6 @@ from mothernets_jax.runs import run_folder
 from mothernets_jax.runs.experiment import train_and_evaluate
 from mothernets_jax.runs.growing import growing_run
 from mothernets_jax.runtime.compilation import ProgramStore
-from mothernets_jax.stages import trainer
 from mothernets_jax.storage import files
 
 STORE = ProgramStore()  # of all runs, so that the first alone compiles
@@ -260,8 +259,7 @@ def test_killed_while_it_copies_or_trains_it_goes_on(
 ):
     source, whole = (request.getfixturevalue(name) for name in (before, after))
     folder, kept = tmp_path / "grown", digests(source.folder)
-    monkeypatch.setattr(trainer, "_CALL_SECONDS", 0.0)  # a step a call, each saved
-    write, unfinished = files.write_whole, []
+    write = files.write_whole
 
     def ending(after):
         writes = itertools.count(1)
@@ -281,10 +279,9 @@ def test_killed_while_it_copies_or_trains_it_goes_on(
                 break
             except Killed:
                 assert not (folder / "results.json").exists()
-                unfinished += folder.glob("stages/*/unfinished/*")
     else:
         raise AssertionError("it never came to an end")
-    assert most > 8 and unfinished  # also within a stage
+    assert most > 8
     assert digests(source.folder) == kept
     expected = whole.results["methods"]
     assert without_clocks(results["methods"]) == without_clocks(expected)
