@@ -28,6 +28,7 @@ def grow(
     add: Mapping[str, Architecture | str] | None = None,
     replicas: int | None = None,
     drop: Sequence[str] = (),
+    distill: str | None = None,
     epochs: int | None = None,
     methods: Sequence[str] = (),
     workdir: str | Path | None = None,
@@ -42,9 +43,10 @@ def grow(
 ) -> TrainedEnsemble:
     """Adds members or epochs to a finished run, in a new folder, and evaluates it.
 
-    Nothing that is trained is trained again, and the finished run stays as it is. The
-    changes are made in the order of these arguments. The same call again goes on where
-    it was interrupted.
+    It also leaves members out, or distills the ensemble into one of them. Nothing that
+    is trained is trained again, and the finished run stays as it is. The changes are
+    made in the order of these arguments. The same call again goes on where it was
+    interrupted.
 
     Args:
         run: an ensemble of `mn.train` or `mn.grow`, or the folder of a finished run.
@@ -57,8 +59,12 @@ def grow(
             and where none does either, from a new MotherNet.
         replicas: number of networks, in all, of each of the run's architectures.
         drop: names of members to leave out; what they cost stays counted.
-        epochs: number of epochs for which every member goes on from its final state, in
-            one cycle of the learning rate: members are then called NAME_plusN.
+        distill: name of the member that the ensemble is distilled into: it goes on for
+            `epochs`, taught by the mean of all members' probabilities, and is then the
+            whole ensemble, called NAME_distilled.
+        epochs: number of epochs for which every member, or the one that the ensemble is
+            distilled into, goes on from its final state, in one cycle of the learning
+            rate. Without `distill` members are then called NAME_plusN.
         methods: further methods to train on the same members.
         workdir: the new folder; None for one beside the run's, the same for the same
             changes.
@@ -82,6 +88,7 @@ def grow(
     >>> import mothernets_jax as mn
     >>> larger = mn.grow("runs/flowers", replicas=2)  # doctest: +SKIP
     >>> longer = mn.grow(larger, epochs=3)  # doctest: +SKIP
+    >>> student = mn.grow(larger, distill="V16_1", epochs=5)  # doctest: +SKIP
     """
     compilation.use_persistent_cache()
     found = growing_run(
@@ -89,6 +96,7 @@ def grow(
         add=add,
         replicas=replicas,
         drop=drop,
+        distill=distill,
         epochs=epochs,
         methods=methods,
         workdir=workdir,

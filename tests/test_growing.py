@@ -43,6 +43,8 @@ def test_a_trained_ensemble_grows(trained):
     again = mn.grow(grown, data, epochs=1, **QUIET)
     assert [*again.members] == ["B_plus1", "C_plus1"]
     assert len(again.workdir.name) == len(grown.workdir.name)
+    one = mn.grow(grown, data, distill="C", epochs=1, **QUIET)
+    assert [*one.members] == ["C_distilled"]
 
 
 def test_the_same_data_are_needed(trained):
@@ -96,6 +98,7 @@ def test_the_command_grows_a_run_that_it_has_trained(tmp_path, monkeypatch, caps
         (["--add", "B"], "--add 'B': expected NAME=NETWORK"),
         ([], "nothing is to change in run"),
         (["--drop", "Z"], "expected one of the members, A"),
+        (["--distill", "A"], "epochs are missing"),
     ):
         assert main(["grow", "run", *arguments]) == 2
         assert words in capsys.readouterr().err

@@ -9,6 +9,7 @@ from step_specs import OPTIMIZER
 from mothernets_jax.architectures import mlp
 from mothernets_jax.config.settings import Recipe
 from mothernets_jax.data import Dataset
+from mothernets_jax.methods.distillation import DistillationLoss
 from mothernets_jax.runtime.interruption import Interruption
 from mothernets_jax.stages.autosave import StageAutosave
 from mothernets_jax.stages.context import RunContext
@@ -130,9 +131,10 @@ def train_stage(
     interruption=None,
     epoch_end=None,
     architecture=NETWORK,
+    teachers=(),
     **recipe,
 ):
-    """Trains members of a stage.
+    """Trains members of a stage, taught by networks of the same shape if there are any.
 
     Returns:
         Its result, the entries that it logged, the work that it reported, and the stage
@@ -148,17 +150,21 @@ def train_stage(
     )
     states = {n: new_state(s, OPTIMIZER) for n, s in zip(names, starts, strict=True)}
     own = dataclasses.replace(RECIPE, **recipe)
+    trained = {f"teacher{i}": new_state(s, OPTIMIZER) for i, s in enumerate(teachers)}
+    loss = DistillationLoss((architecture,) * len(teachers), 2.0, 0.5)
     stage = Stage(
         "method",
         "label",
         names,
         own,
-        step_spec(task, architecture, recipe=own),
+        step_spec(task, architecture, recipe=own, loss=loss if teachers else None),
         lambda trained, executables: Start(states, {}),
+        tuple(trained),
+        references=tuple(trained),
         epoch_end=epoch_end,
     )
     account, entries = Account(), []
     context = tiny_context(store, account, strategy, interruption)
     context.entries, context.saves = entries, work or StageAutosave(None)
-    result = run_stage(stage, task, {}, context)
+    result = run_stage(stage, task, trained, context)
     return result, entries, account, (stage, task)

@@ -21,9 +21,10 @@ def add_commands(commands: "argparse._SubParsersAction") -> None:
     parser = commands.add_parser(
         "grow",
         help="add members or epochs to a finished run",
-        description="Adds members, replicas, methods or epochs to a finished run, or "
-        "drops members, in a new folder. Nothing that is trained is trained again; the "
-        "same command again goes on where it stopped.",
+        description="Adds members, replicas, methods or epochs to a finished run, "
+        "drops members, or distills the ensemble into one of them, in a new folder. "
+        "Nothing that is trained is trained again; the same command again goes on "
+        "where it stopped.",
         allow_abbrev=False,
     )
     parser.add_argument("finished", metavar="RUN", help="the finished run's folder")
@@ -49,7 +50,15 @@ def add_commands(commands: "argparse._SubParsersAction") -> None:
         help="a member to leave out; may be given several times",
     )
     parser.add_argument(
-        "--epochs", type=int, metavar="N", help="epochs for which every member goes on"
+        "--distill",
+        metavar="NAME",
+        help="distill the ensemble into this member, which goes on for --epochs",
+    )
+    parser.add_argument(
+        "--epochs",
+        type=int,
+        metavar="N",
+        help="epochs for which every member goes on, or the one of --distill alone",
     )
     parser.add_argument(
         "--method",
@@ -77,6 +86,7 @@ def run(options: argparse.Namespace) -> int:
         add=_members(options.add),
         replicas=options.replicas,
         drop=options.drop,
+        distill=options.distill,
         epochs=options.epochs,
         methods=options.method,
         workdir=options.workdir,

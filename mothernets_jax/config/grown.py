@@ -1,7 +1,8 @@
 """The setting `grown`: what was changed after a run was finished, change by change.
 
-Each change is a text: `add NAME=NOTATION`, `replicas N`, `drop NAME` or `epochs N`. All
-other settings stay as they were, so that what was trained before is known by them.
+Each change is a text: `add NAME=NOTATION`, `replicas N`, `drop NAME`, `epochs N` or
+`distill NAME epochs N`. All other settings stay as they were, so that what was trained
+before is known by them.
 """
 
 import re
@@ -21,7 +22,11 @@ MEMBER_NAMES = (
 )
 # Names of networks that methods train beside the members.
 _TAKEN = r"(mothernet|teacher)(_\d+)?"
-_FORMS = "'add NAME=NOTATION', 'replicas N', 'drop NAME' or 'epochs N'"
+_DISTILLED = re.compile(r"(\w+) epochs (\d+)", re.ASCII)
+_FORMS = (
+    "'add NAME=NOTATION', 'replicas N', 'drop NAME', 'epochs N' or 'distill NAME "
+    "epochs N'"
+)
 
 
 class Added(NamedTuple):
@@ -62,7 +67,23 @@ class Longer(NamedTuple):
     networks: Mapping[str, str]
 
 
-Change = Added | Dropped | Longer
+class Distilled(NamedTuple):
+    """The ensemble distilled into one of its members, which takes its place.
+
+    Attributes:
+        text: the change as it is in the settings.
+        epochs: number of epochs for which the member goes on, taught by all.
+        network: its network's name.
+        student: the name that it has afterwards.
+    """
+
+    text: str
+    epochs: int
+    network: str
+    student: str
+
+
+Change = Added | Dropped | Longer | Distilled
 
 
 def is_member_name(text: str) -> bool:
@@ -142,6 +163,8 @@ class _Ensemble:
             return self._dropped(text, rest)
         if kind == "epochs" and rest.isdecimal():
             return self._longer(text, int(rest))
+        if kind == "distill" and (found := _DISTILLED.fullmatch(rest)):
+            return self._distilled(text, found[1], int(found[2]))
         raise ValueError(f"expected {_FORMS}")
 
     def _added(self, text: str, members: Mapping[str, Architecture]) -> Added:
@@ -169,28 +192,52 @@ class _Ensemble:
         return self._added(text, new)
 
     def _dropped(self, text: str, name: str) -> Dropped:
-        for member, (network, _) in self._networks.items():
-            if name in (member, network):
-                if len(self._networks) == 1:
-                    raise ValueError("expected to leave at least one member")
-                del self._networks[member]
-                return Dropped(text, network)
-        raise ValueError(f"expected one of the members, {', '.join(self._networks)}")
+        member = self._member(name)
+        if len(self._networks) == 1:
+            raise ValueError("expected to leave at least one member")
+        network, _ = self._networks.pop(member)
+        return Dropped(text, network)
 
     def _longer(self, text: str, epochs: int) -> Longer:
-        if not 1 <= epochs <= EPOCHS:
-            raise ValueError(f"expected 1 to {EPOCHS:,} epochs")
+        _check_epochs(epochs)
         before = {}
         for member, (network, already) in self._networks.items():
-            new = f"{member}_plus{already + epochs}"
-            if not is_name(new):
-                raise ValueError(f"expected shorter names of members than {member}")
-            self._take(new)
+            new = self._renamed(member, f"plus{already + epochs}")
             before[new] = network
             self._networks[member] = new, already + epochs
         return Longer(text, epochs, before)
+
+    def _distilled(self, text: str, name: str, epochs: int) -> Distilled:
+        _check_epochs(epochs)
+        member = self._member(name)
+        if len(self._networks) == 1:
+            raise ValueError("expected an ensemble of several members, which teach it")
+        network, _ = self._networks[member]
+        student = self._renamed(member, "distilled")
+        self._networks = {student: (student, 0)}
+        return Distilled(text, epochs, network, student)
+
+    def _member(self, name: str) -> str:
+        """The member that is called so, or whose network is."""
+        for member, (network, _) in self._networks.items():
+            if name in (member, network):
+                return member
+        raise ValueError(f"expected one of the members, {', '.join(self._networks)}")
+
+    def _renamed(self, member: str, suffix: str) -> str:
+        """Takes a name for the network that a member goes on as."""
+        new = f"{member}_{suffix}"
+        if not is_name(new):
+            raise ValueError(f"expected shorter names of members than {member}")
+        self._take(new)
+        return new
 
     def _take(self, name: str) -> None:
         if name in self._taken:
             raise ValueError(f"expected a name other than {name}, which there is")
         self._taken.add(name)
+
+
+def _check_epochs(epochs: int) -> None:
+    if not 1 <= epochs <= EPOCHS:
+        raise ValueError(f"expected 1 to {EPOCHS:,} epochs")

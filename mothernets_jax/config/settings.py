@@ -147,7 +147,7 @@ class BudgetSettings:
 
 @dataclasses.dataclass(frozen=True)
 class DistillationSettings:
-    """The teaching of members by the largest network."""
+    """The teaching of members by the largest network, or of one member by all."""
 
     temperature: float = field(4.0, Above(RATE))
     share: float = field(0.5, Share())  # of the loss, for the teacher

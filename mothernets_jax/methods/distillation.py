@@ -5,6 +5,7 @@ Network"; MotherNets (MLSys 2020), the baseline of that name.
 """
 
 import dataclasses
+import math
 from collections.abc import Mapping, Sequence
 
 import jax
@@ -35,23 +36,27 @@ TEACHER = "teacher"
 
 @dataclasses.dataclass(frozen=True)
 class DistillationLoss:
-    """The loss of a network that a trained one teaches; see `step_spec.Loss`.
+    """The loss of a network that trained ones teach; see `step_spec.Loss`.
 
     It is (1 - share) of the labels' cross-entropy, plus share x temperature^2 x the
-    divergence KL(teacher || student) of both softmaxes at the temperature. Class
-    weights apply to the labels' part alone: the divergence has no label, and is least
-    where the student answers as its teacher, which was trained with the weights.
+    divergence KL(teachers || student). The student's probabilities are the softmax of
+    its logits / temperature; those of the teachers are the arithmetic mean of each
+    one's softmax of its logits / temperature. Class weights apply to the labels' part
+    alone: the divergence has no label, and is least where the student answers as its
+    teachers, which were trained with the weights.
 
     Attributes:
-        reference: the teacher's architecture.
-        temperature: divisor of both networks' logits, which softens their predictions.
-        share: share of the loss that comes from the teacher, 0 to 1.
+        references: the teachers' architectures, at least one.
+        temperature: divisor of all networks' logits, which softens their predictions;
+            at 1, several teachers' mean is what their averaged ensemble predicts.
+        share: share of the loss that comes from the teachers, 0 to 1.
 
     References: Hinton, Vinyals and Dean 2015, "Distilling the Knowledge in a Neural
-    Network".
+    Network", equation 1 and section 2; section 3 for the arithmetic mean of an
+    ensemble's predictions.
     """
 
-    reference: Architecture
+    references: tuple[Architecture, ...]
     temperature: float
     share: float
 
@@ -60,7 +65,8 @@ class DistillationLoss:
         assert targets.reference_logits is not None
         losses = cross_entropy(logits, targets)
         predicted = jax.nn.log_softmax(logits / self.temperature)
-        target = jax.nn.log_softmax(targets.reference_logits / self.temperature)
+        softened = jax.nn.log_softmax(targets.reference_logits / self.temperature)
+        target = jax.nn.logsumexp(softened, axis=0) - math.log(len(softened))
         divergence = optax.losses.kl_divergence_with_log_targets(predicted, target)
         taught = self.share * self.temperature**2 * divergence
         return (1 - self.share) * losses + taught
@@ -87,7 +93,7 @@ def compose(
     start = start_at_random(task, NAME, spec, (TEACHER,))
     teacher = Stage(NAME, TEACHER, (TEACHER,), recipe, spec, start)
     students = []
-    loss = DistillationLoss(largest, own.temperature, own.share)
+    loss = DistillationLoss((largest,), own.temperature, own.share)
     for architecture, names in same_architecture(members, members).items():
         spec = step_spec(task, architecture, recipe=recipe, loss=loss)
         students.append(
@@ -99,7 +105,7 @@ def compose(
                 spec,
                 start_at_random(task, NAME, spec, names),
                 (TEACHER,),
-                reference=TEACHER,
+                references=(TEACHER,),
             )
         )
     budget = budget_flops(task, settings, members)

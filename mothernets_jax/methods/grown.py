@@ -10,19 +10,28 @@ from collections.abc import Iterable
 from mothernets_jax.architectures import Architecture
 from mothernets_jax.architectures.costs import num_params
 from mothernets_jax.architectures.grouping import same_architecture
-from mothernets_jax.config.grown import Added, Change, Dropped, Longer, changes
+from mothernets_jax.config.grown import (
+    Added,
+    Change,
+    Distilled,
+    Dropped,
+    Longer,
+    changes,
+)
 from mothernets_jax.config.settings import Recipe, Settings
 from mothernets_jax.growth.clustering import Cluster
 from mothernets_jax.growth.mothernet import matched_units
+from mothernets_jax.methods.distillation import DistillationLoss
 from mothernets_jax.methods.hatched_recipes import mothernet_name
 from mothernets_jax.methods.hatched_start import Parent
 from mothernets_jax.methods.mothernets import members_stage, mother_stage
 from mothernets_jax.methods.scratch import continue_from, scratch_stage
 from mothernets_jax.stages.stage import MethodPlan, Stage
-from mothernets_jax.stages.task import Task
+from mothernets_jax.stages.task import Task, step_spec
 
 # Of the members' largest rate, to which that of further epochs rises again. On the
-# digits' validation split it was better than 0.3, 0.1 and 0.03: docs/growing.md.
+# digits' validation split it was better than 0.3, 0.1 and 0.03, for a distilled member
+# better than 0.3: docs/growing.md.
 _PEAK = 1.0
 _Networks = Iterable[tuple[str, Architecture]]
 
@@ -66,6 +75,8 @@ class _Grower:
             return _noted(plan._replace(members=left), change, [change.network], how)
         if isinstance(change, Longer):
             return self._longer(plan, change)
+        if isinstance(change, Distilled):
+            return self._distilled(plan, change)
         for architecture, names in same_architecture(
             change.members, change.members
         ).items():
@@ -163,14 +174,7 @@ class _Grower:
 
     def _longer(self, plan: MethodPlan, change: Longer) -> MethodPlan:
         """The plan with further epochs of every member."""
-        recipe = dataclasses.replace(
-            self._recipe,
-            epochs=change.epochs,
-            learning_rate=_PEAK * self._recipe.learning_rate,
-            schedule="one_cycle",
-            warmup_epochs=0.0,
-            stop="epochs",
-        )
+        recipe = self._one_cycle(change.epochs)
         of_network = {name: stage for stage in plan.stages for name in stage.members}
         # One each, so that a network that was left out takes no other with it.
         stages = [
@@ -183,18 +187,77 @@ class _Grower:
             continues={**plan.continues, **change.networks},
         )
         how = (
-            f"every member went on for {change.epochs} epochs from its final state, in "
-            f"one cycle whose rate rises to {recipe.learning_rate:g}, {_PEAK:.0%} of "
-            "the largest before, within a tenth of the steps, and falls to a millionth "
-            "of it"
+            f"every member went on for {change.epochs} epochs from its final state, "
+            f"{_cycle_in_words(recipe)}"
         )
         return _noted(plan, change, change.networks, how)
+
+    def _distilled(self, plan: MethodPlan, change: Distilled) -> MethodPlan:
+        """The plan with one member, which goes on taught by all that there were."""
+        recipe = self._one_cycle(change.epochs)
+        student = change.student
+        architecture, teachers = plan.members[change.network], tuple(plan.members)
+        own = self._settings.distillation
+        loss = DistillationLoss(
+            tuple(plan.members.values()), own.temperature, own.share
+        )
+        stage = Stage(
+            self._method,
+            student,
+            (student,),
+            recipe,
+            step_spec(self._task, architecture, recipe=recipe, loss=loss),
+            continue_from(change.network, student),
+            teachers,
+            references=teachers,
+        )
+        plan = plan._replace(
+            stages=(*plan.stages, stage),
+            members={student: architecture},
+            continues={**plan.continues, student: change.network},
+        )
+        how = (
+            f"the ensemble of {len(teachers)} members was distilled into one of them: "
+            f"{student} is {change.network}, which the mean of all members' "
+            f"probabilities (at temperature {own.temperature:g}, {own.share:g} of the "
+            f"loss) taught for {change.epochs} epochs more, "
+            f"{_cycle_in_words(recipe)}; it is the ensemble now, and "
+            "what the others cost is counted"
+        )
+        return _noted(plan, change, (student,), how)
+
+    def _one_cycle(self, epochs: int) -> Recipe:
+        """The recipe of networks that go on from their final states."""
+        return dataclasses.replace(
+            self._recipe,
+            epochs=epochs,
+            learning_rate=_PEAK * self._recipe.learning_rate,
+            schedule="one_cycle",
+            warmup_epochs=0.0,
+            stop="epochs",
+        )
 
 
 def _continued(stage: Stage, recipe: Recipe, earlier: str, name: str) -> Stage:
     """The stage in which a network of an earlier stage goes on under another name."""
-    start = continue_from(earlier, name)
-    return Stage(stage.method, name, (name,), recipe, stage.spec, start, (earlier,))
+    return Stage(
+        stage.method,
+        name,
+        (name,),
+        recipe,
+        stage.spec,
+        continue_from(earlier, name),
+        (earlier, *stage.references),
+        references=stage.references,
+    )
+
+
+def _cycle_in_words(recipe: Recipe) -> str:
+    return (
+        f"in one cycle whose rate rises to {recipe.learning_rate:g}, {_PEAK:.0%} of "
+        "the largest before, within a tenth of the steps, and falls to a millionth of "
+        "it"
+    )
 
 
 def _noted(

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from mothernets_jax.architectures import Architecture
+from mothernets_jax.config.grown import Dropped, changes
 from mothernets_jax.config.identity import digest, of_this_version
 from mothernets_jax.config.settings import Settings
 from mothernets_jax.ensembles.places import as_path
@@ -41,6 +42,7 @@ def growing_run(
     add: Mapping[str, Architecture | str] | None = None,
     replicas: int | None = None,
     drop: Sequence[str] = (),
+    distill: str | None = None,
     epochs: int | None = None,
     methods: Sequence[str] = (),
     workdir: str | Path | None = None,
@@ -52,7 +54,10 @@ def growing_run(
         add: the new members' architectures by name.
         replicas: number of networks, in all, of each of the run's architectures.
         drop: names of members to leave out.
-        epochs: number of epochs for which every member goes on.
+        distill: name of the member that the ensemble is distilled into; it goes on for
+            `epochs`.
+        epochs: number of epochs for which every member goes on, where none is
+            distilled into.
         methods: further methods to train.
         workdir: the folder of the run that grows; None for one beside the finished run,
             the same for the same changes.
@@ -62,22 +67,32 @@ def growing_run(
         OSError: a file cannot be read.
     """
     source = as_path(run)
-    before, name = _finished(source)
+    before, results = _finished(source)
     if isinstance(drop, str):
         raise ValueError(f"drop is {short_repr(drop)}: expected a list of names")
     changes = [f"add {own}={architecture}" for own, architecture in (add or {}).items()]
     changes += [] if replicas is None else [f"replicas {replicas}"]
     changes += [f"drop {own}" for own in drop]
-    changes += [] if epochs is None else [f"epochs {epochs}"]
+    if distill is not None:
+        if epochs is None:
+            raise ValueError(
+                f"distill is {short_repr(distill)}, and epochs are missing: give the "
+                "number for which this member goes on, taught by all"
+            )
+        changes.append(f"distill {distill} epochs {epochs}")
+    elif epochs is not None:
+        changes.append(f"epochs {epochs}")
     if not changes and not methods:
         raise ValueError(
-            f"nothing is to change in {source}: give members to add or to drop, "
-            "replicas, epochs or methods"
+            f"nothing is to change in {source}: give members to add, to drop or to "
+            "distill into, replicas, epochs or methods"
         )
     values = before.to_json()
     values["grown"] += changes
     values["methods"] += list(methods)
     settings = read_settings(values)
+    if distill is not None:
+        _check_teachers(settings, results)
     folder = source.parent / f"{_SUFFIX.sub('', source.name)}-grown-{digest(settings)}"
     folder = folder if workdir is None else as_path(workdir)
     if folder.resolve() == source.resolve():
@@ -85,11 +100,27 @@ def growing_run(
             f"--workdir={folder} is the finished run itself, which stays as it is: "
             "choose another folder, or leave it out"
         )
-    return GrowingRun(source, settings, name, folder)
+    return GrowingRun(source, settings, str(results["name"]), folder)
 
 
-def _finished(source: Path) -> tuple[Settings, str]:
-    """The settings and the name of a finished run.
+def _check_teachers(settings: Settings, results: Mapping[str, Any]) -> None:
+    """Refuses to distill an ensemble that lacks some of its members.
+
+    Raises:
+        ValueError: a member was left out of the ensemble, and is not dropped now.
+    """
+    dropped = {own.network for own in changes(settings) if isinstance(own, Dropped)}
+    for entry in results["methods"].values():
+        for name, reason in entry.get("left_out", {}).items():
+            if name not in dropped:
+                raise ValueError(
+                    f"{name} was left out of the ensemble, as {reason}, and cannot "
+                    "teach: drop it, too"
+                )
+
+
+def _finished(source: Path) -> tuple[Settings, Mapping[str, Any]]:
+    """The settings and the results of a finished run.
 
     Raises:
         ValueError: there is no run, or it is not finished, or not whole.
@@ -115,4 +146,4 @@ def _finished(source: Path) -> tuple[Settings, str]:
                 f"{source / 'stages' / stage} is gone, which has the networks that are "
                 "to grow: restore it"
             )
-    return settings, str(results["name"])
+    return settings, results

@@ -194,7 +194,8 @@ def _evaluate(
         ood_name=settings.data.ood_name,
         **of_costs,
     )
-    independent = method == _INDEPENDENT
+    taught = any(stage.spec.loss.references for stage in composition.stages)
+    independent = method == _INDEPENDENT and not taught
     figures |= deep_ensemble_figures(predictions, task, independent=independent)
     worst = worst_images(*of_test, task.dataset.test_images)
     return {**figures, "worst_images": worst, "left_out": left_out}

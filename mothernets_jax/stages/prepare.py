@@ -75,10 +75,11 @@ def prepare_training(
     placement = place(task.devices[:1], members, stage.recipe.batch_size)
     data = make_chunks(stage, task, placement).shapes
     data = data._replace(class_weights=class_weights(stage.recipe, task))
-    if stage.spec.loss.reference is not None:
-        of_task = task.input_shape, task.num_classes
-        reference = abstract_variables(stage.spec.loss.reference, *of_task)
-        data = data._replace(reference=reference)
+    of_task = task.input_shape, task.num_classes
+    references = stage.spec.loss.references
+    data = data._replace(
+        references=tuple(abstract_variables(own, *of_task) for own in references)
+    )
     divided = task.dataset.streamed
     function = make_steps(stage.spec, strategy, divided_data=divided)
     store.prepare(function, state, data, inputs, *call_bounds(0, 1), often_run=True)

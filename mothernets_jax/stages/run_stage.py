@@ -5,7 +5,7 @@ Divergence is judged in `divergence`, time in `clock`; unfinished work is saved 
 """
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
@@ -97,7 +97,7 @@ class _StageRun:
         self._autosave = autosave
         self._executables = executables = Executables(context.store)
         self._flops = epoch_flops(stage, task)
-        reference = trained[stage.reference].predictor if stage.reference else None
+        references = [trained[name].predictor for name in stage.references]
         steps = steps_per_epoch(stage.recipe, task)
         state_of = functools.partial(StageState.from_record, steps_per_epoch=steps)
         saved = autosave.latest(
@@ -106,7 +106,7 @@ class _StageRun:
             state_of,
         )
         if saved is None:
-            self._state, starts = self._started(trained, reference)
+            self._state, starts = self._started(trained, references)
             self._good = starts
         else:
             arrays, record = saved
@@ -127,7 +127,7 @@ class _StageRun:
                 starts,
                 self._state.strategy,
                 executables,
-                reference,
+                references,
                 sums,
             )
         context.progress.start_stage(stage.name, stage.recipe.epochs, self._state.epoch)
@@ -137,7 +137,7 @@ class _StageRun:
             self._tell_where_it_goes_on()
 
     def _started(
-        self, trained: Mapping[str, MemberState], reference: dict | None
+        self, trained: Mapping[str, MemberState], references: Sequence[Variables]
     ) -> tuple[StageState, list[MemberState]]:
         """Starts the members; returns the stage's state and theirs, in their order."""
         stage, task, executables = self._stage, self._task, self._executables
@@ -160,7 +160,7 @@ class _StageRun:
                 starts,
                 executables,
                 context.memory,
-                reference,
+                references,
             )
         state = beginning(stage.members, strategy, start.checks, start.left_out)
         if start.checks:

@@ -80,8 +80,8 @@ class Stage(NamedTuple):
             of every step's parameters in their running average, float32 [epochs *
             steps]; None for the recipe's average. Read where `spec` keeps one.
         with_replacement: true if each member draws its own bag of the images.
-        reference: the earlier network whose variables the step's loss refers to; empty
-            where it refers to none.
+        references: the earlier networks whose variables the step's loss refers to, in
+            its order.
         epoch_end: the change made to the members after each epoch; None for none.
         start_flops: training FLOPs that `start` spends on a member. A stage of a recipe
             without epochs does its work there.
@@ -98,7 +98,7 @@ class Stage(NamedTuple):
     rates: Callable[[int], np.ndarray] | None = None
     average_weights: Callable[[int], np.ndarray] | None = None
     with_replacement: bool = False
-    reference: str = ""
+    references: tuple[str, ...] = ()
     epoch_end: EpochEnd | None = None
     start_flops: float = 0.0
 

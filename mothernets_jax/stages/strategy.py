@@ -83,7 +83,7 @@ def choose_strategy(
     states: Sequence[MemberState],
     executables: Executables,
     memory: StrategyMemory,
-    reference: Variables | None = None,
+    references: Sequence[Variables] = (),
 ) -> str:
     """Chooses the strategy of a stage; `auto` times a few steps where that can pay.
 
@@ -94,7 +94,7 @@ def choose_strategy(
         states: first states of the members, in the stage's order.
         executables: the programs compiled so far, to which new ones are added.
         memory: the choices made before, to which a new one is added.
-        reference: variables of the network that the loss refers to, if any.
+        references: variables of the networks that the loss refers to.
     """
     members = len(stage.members)
     strategy = strategy_without_trial(requested, stage)
@@ -104,13 +104,13 @@ def choose_strategy(
     if key in memory.choices:
         return memory.choices[key]["strategy"]
     steps = stage.recipe.epochs * steps_per_epoch(stage.recipe, task)
-    loop = GroupTrainer(stage, task, states, "loop", executables, reference)
+    loop = GroupTrainer(stage, task, states, "loop", executables, references)
     seconds = {"loop": loop.seconds_per_step()}
     could_save = steps * seconds["loop"] * (1 - 1 / _HOPED_FOR_SPEED)
     other = "unroll" if jax.default_backend() == "cpu" else "vmap"
     too_many = other == "unroll" and members > _MOST_UNROLLED
     if not too_many and could_save > members * loop.compile_seconds:
-        trial = GroupTrainer(stage, task, states, other, executables, reference)
+        trial = GroupTrainer(stage, task, states, other, executables, references)
         seconds[other] = trial.seconds_per_step()
     strategy = min(seconds, key=seconds.__getitem__)
     memory.remember(key, {"strategy": strategy, "seconds_per_step": seconds})
@@ -121,13 +121,12 @@ def choose_strategy(
 
 def _key(stage: Stage, task: Task) -> str:
     """The key of a choice: all that the fastest strategy depends on, in words."""
-    refers_to = stage.spec.loss.reference
     dtype = task.dataset.mean.dtype if task.dtype is None else task.dtype
     return ", ".join(
         (
             f"{len(task.devices)} x {task.devices[0].device_kind}",
             str(stage.architecture),
-            *([f"taught by {refers_to}"] if refers_to else []),
+            *(f"taught by {network}" for network in stage.spec.loss.references),
             f"batch {stage.recipe.batch_size}",
             f"{len(stage.members)} members",
             jnp.dtype(dtype).name,

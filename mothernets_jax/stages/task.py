@@ -201,8 +201,8 @@ def step_spec(
         stop = coupling.shared_operations
         shared = train_flops(architecture, shape, classes, stop=stop)
     flops -= shared * (1 - 1 / members)
-    if loss.reference is not None:  # the reference looks at every image
-        flops += forward_flops(loss.reference, shape, classes)
+    for reference in loss.references:  # each looks at every image
+        flops += forward_flops(reference, shape, classes)
     return StepSpec(
         architecture,
         task.augmentation,

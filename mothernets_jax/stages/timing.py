@@ -72,13 +72,12 @@ def time_stage(
     evaluation = _evaluation_seconds(stage, task, variables, executables)
     if not stage.recipe.epochs:
         return StageTiming("loop", 0.0, 0.0, evaluation, None)
-    refers_to = stage.spec.loss.reference
-    reference = None if refers_to is None else _stand_in(refers_to, task)
+    references = [_stand_in(own, task) for own in stage.spec.loss.references]
     states = [blank_state(variables, stage.spec) for _ in stage.members]
     chosen = choose_strategy(
-        strategy, stage, task, states, executables, memory, reference
+        strategy, stage, task, states, executables, memory, references
     )
-    trainer = GroupTrainer(stage, task, states, chosen, executables, reference)
+    trainer = GroupTrainer(stage, task, states, chosen, executables, references)
     of_call = max(_CALL_SECONDS, seconds / _CALLS)
     step = trainer.seconds_per_step(of_call)
     judged = len(stage.members) * len(task.dataset.validation_labels)

@@ -53,7 +53,7 @@ class GroupTrainer:
         states: Sequence[MemberState],
         strategy: str,
         executables: Executables,
-        reference: Variables | None = None,
+        references: Sequence[Variables] = (),
         sums: Sequence[Metrics] | None = None,
     ):
         """Puts everything on the task's devices and compiles the program.
@@ -64,7 +64,7 @@ class GroupTrainer:
             states: first states of the members, in the stage's order; copied.
             strategy: one of `group_step.STRATEGIES`.
             executables: the programs compiled so far, to which new ones are added.
-            reference: variables of the network that the loss refers to, if any.
+            references: variables of the networks that the loss refers to.
             sums: metrics of each member added up over the steps that are done of an
                 unfinished epoch; None for zero.
         """
@@ -85,7 +85,10 @@ class GroupTrainer:
             self._group_keys = put(self._group_keys, self._placement.everywhere)
         self._chunks = make_chunks(stage, task, self._placement)
         self._beside_images = put(
-            {"reference": reference, "class_weights": class_weights(recipe, task)},
+            {
+                "references": tuple(references),
+                "class_weights": class_weights(recipe, task),
+            },
             self._placement.everywhere,
         )
         self.load(states, sums)

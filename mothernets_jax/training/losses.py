@@ -19,9 +19,9 @@ class CrossEntropy:
     """The labels' cross-entropy as a loss of training, a `step_spec.Loss`."""
 
     @property
-    def reference(self) -> Architecture | None:
-        """None, as this loss needs nothing but labels."""
-        return None
+    def references(self) -> tuple[Architecture, ...]:
+        """Empty, as this loss needs nothing but labels."""
+        return ()
 
     def __call__(self, logits: jax.Array, targets: Targets) -> jax.Array:
         """Losses [batch] of logits [batch, classes]."""

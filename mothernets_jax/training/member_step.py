@@ -63,8 +63,7 @@ class TrainingData(NamedTuple):
         mean: means of the channels, [channels], in pixel units; the dtype is that of
             the computation.
         std: deviations of the channels, [channels], in pixel units.
-        reference: variables of the trained network that the loss refers to; None
-            without one.
+        references: variables of the trained networks that the loss refers to.
         class_weights: float32 [classes], factors on the loss of an example by its
             label; None for none.
     """
@@ -73,7 +72,7 @@ class TrainingData(NamedTuple):
     labels: jax.Array
     mean: jax.Array
     std: jax.Array
-    reference: Variables | None = None
+    references: tuple[Variables, ...] = ()
     class_weights: jax.Array | None = None
 
 
@@ -214,14 +213,16 @@ def make_targets(
     Args:
         spec: description of the step.
         data: the training split.
-        batch: the batch, whose images are normalised; a network that the loss refers to
-            sees them as well, in evaluation mode.
+        batch: the batch, whose images are normalised; the networks that the loss refers
+            to see them as well, in evaluation mode.
         inputs: inputs of the step.
     """
-    logits, reference = None, spec.loss.reference
-    if reference is not None:
-        assert data.reference is not None
-        logits = apply(reference, data.reference, batch.images, dtype=spec.dtype)
+    logits = None
+    if spec.loss.references:
+        networks = zip(spec.loss.references, data.references, strict=True)
+        logits = jnp.stack(
+            [apply(*network, batch.images, dtype=spec.dtype) for network in networks]
+        )
     return Targets(
         batch.labels, inputs.label_smoothing, data.class_weights, logits, batch.partners
     )

@@ -44,8 +44,8 @@ class Targets(NamedTuple):
         label_smoothing: scalar, the share of a label spread over all classes.
         class_weights: float32 [classes], factors on the loss of an example by its
             label; None for none.
-        reference_logits: [batch, classes], those of the network that the loss refers
-            to; None where it refers to none.
+        reference_logits: [references, batch, classes], those of the networks that the
+            loss refers to; None where it refers to none.
         partners: labels that those are mixed with, and the shares; None where images
             are not mixed. Losses do not read it: see `losses.over_labels`.
     """
@@ -61,13 +61,13 @@ class Loss(Protocol):
     """A loss that members minimise: frozen, hashable.
 
     Attributes:
-        reference: a trained network whose logits of the same images the loss needs;
-            None for a loss of labels alone.
+        references: trained networks whose logits of the same images the loss needs;
+            empty for a loss of labels alone.
     """
 
     @property
-    def reference(self) -> Architecture | None:
-        """The network that the loss refers to, if any."""
+    def references(self) -> tuple[Architecture, ...]:
+        """The networks that the loss refers to."""
         ...
 
     def __call__(self, logits: jax.Array, targets: Targets) -> jax.Array:

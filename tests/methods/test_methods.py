@@ -241,11 +241,12 @@ def test_the_distillation_loss_by_hand(seed):
     images = rng.integers(0, 256, (6, 8, 8, 1), np.uint8)
     labels = np.array([0, 1, 2, 0, 1, 2], np.int32)
     mean, std = jnp.full(1, 127.0), jnp.full(1, 74.0)
-    data = TrainingData(jnp.asarray(images), jnp.asarray(labels), mean, std, taught)
+    arrays = jnp.asarray(images), jnp.asarray(labels), mean, std
+    data = TrainingData(*arrays, (taught,))
     sides = FlipState(keys[0], jnp.int32(0))
     rates = jnp.float32(0.1), jnp.float32(0), jnp.float32(0)
     inputs = StepInputs(jnp.arange(6), keys[1], *rates, sides, jnp.bool_(True))
-    spec = plain_spec(student, loss=DistillationLoss(teacher, 4.0, 0.3))
+    spec = plain_spec(student, loss=DistillationLoss((teacher,), 4.0, 0.3))
     step = make_member_step(spec)
     loss, _ = jax.jit(step.loss)(state.params, state.batch_stats, data, inputs)
 

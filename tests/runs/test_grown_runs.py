@@ -12,9 +12,10 @@ from fake_runs import without_clocks
 from faults.smallest import ensembles, settings_of
 
 import mothernets_jax as mn
-from mothernets_jax.architectures.costs import train_flops
+from mothernets_jax.architectures.costs import forward_flops, train_flops
 from mothernets_jax.methods import read_settings
 from mothernets_jax.report import write_report
+from mothernets_jax.runs import run_folder
 from mothernets_jax.runs.experiment import train_and_evaluate
 from mothernets_jax.runs.growing import growing_run
 from mothernets_jax.runtime.compilation import ProgramStore
@@ -79,6 +80,14 @@ def five(three):
     before = digests(three.folder)
     folder, results = grow(three.folder, add=ADDED)
     assert digests(three.folder) == before  # the finished run is only read
+    return SimpleNamespace(folder=folder, results=results)
+
+
+@pytest.fixture(scope="module")
+def distilled(five, tmp_path_factory):
+    """What it is distilled into: one member of five."""
+    workdir = tmp_path_factory.mktemp("distilled") / "run"
+    folder, results = grow(five.folder, workdir, distill="B", epochs=2)
     return SimpleNamespace(folder=folder, results=results)
 
 
@@ -197,14 +206,59 @@ def test_further_epochs_go_on_from_the_final_states(five, tmp_path):
     assert 0.5 * largest < max(rates) < largest  # means of epochs
 
 
+@pytest.mark.parametrize("method", BOTH)
+def test_the_ensemble_is_distilled_into_one_of_its_members(five, distilled, method):
+    entry, before = (run.results["methods"][method] for run in (distilled, five))
+    found = mn.Ensemble.load(distilled.folder, method)
+    assert [*found.members] == [*entry["members"]] == ["B_distilled"]
+    earlier = members_of(five.folder, method)["B"]["params"]
+    moved = jax.tree.map(
+        lambda old, new: np.abs(old - new).max(),
+        earlier,
+        members_of(distilled.folder, method)["B_distilled"]["params"],
+    )
+    assert min(jax.tree.leaves(moved)) > 0
+    assert np.isfinite(found.predict(np.zeros((2, 8, 8, 1), np.uint8))).all()
+    # Paid for: its own training, and five networks' predictions of every image.
+    data = distilled.results["data"]
+    of_task = tuple(data["input_shape"]), len(data["class_names"])
+    networks = {name: mn.parse(notation) for name, notation in FIVE.items()}
+    looks = sum(forward_flops(own, *of_task) for own in networks.values())
+    of_image = train_flops(networks["B"], *of_task) + looks
+    images = 2 * (data["train_examples"] // 32 * 32)  # of whole batches
+    more = entry["cost"]["train_flops"] - before["cost"]["train_flops"]
+    assert more == pytest.approx(images * of_image)
+    assert entry["cost"]["epochs"] == before["cost"]["epochs"] + 2
+    assert entry["cost"]["inference_flops"] == forward_flops(networks["B"], *of_task)
+    [member] = entry["members"].values()
+    assert member["epochs"] == before["members"]["B"]["epochs"] + 2
+    assert entry["stages"][-1]["needs"] == [*FIVE]
+    assert "deep_ensembles" not in entry  # which a student is none of
+
+
+def test_the_record_says_how_an_ensemble_was_distilled(distilled):
+    [*_, how] = distilled.results["methods"]["mothernets"]["grown"]
+    assert how["members"] == ["B_distilled"] and how["change"] == "distill B epochs 2"
+    page = write_report(distilled.results, distilled.folder).read_text()
+    assert "the ensemble of 5 members was distilled into one of them" in page
+
+
 class Killed(BaseException):
     """An end at any moment, which nothing handles."""
 
 
+@pytest.mark.parametrize(
+    ("before", "change", "after"),
+    [
+        ("three", {"add": ADDED}, "five"),
+        ("five", {"distill": "B", "epochs": 2}, "distilled"),
+    ],
+)
 def test_killed_while_it_copies_or_trains_it_goes_on(
-    three, five, tmp_path, monkeypatch
+    before, change, after, request, tmp_path, monkeypatch
 ):
-    folder, before = tmp_path / "grown", digests(three.folder)
+    source, whole = (request.getfixturevalue(name) for name in (before, after))
+    folder, kept = tmp_path / "grown", digests(source.folder)
     write = files.write_whole
 
     def ending(after):
@@ -217,20 +271,21 @@ def test_killed_while_it_copies_or_trains_it_goes_on(
 
         return write_or_end
 
-    for most in range(1, 60, 5):  # a later moment each time
+    for most in range(1, 90, 5):  # a later moment each time
         with monkeypatch.context() as patch:
             patch.setattr(files, "write_whole", ending(most))
             try:
-                _, results = grow(three.folder, folder, add=ADDED)
+                _, results = grow(source.folder, folder, **change)
                 break
             except Killed:
                 assert not (folder / "results.json").exists()
     else:
         raise AssertionError("it never came to an end")
     assert most > 8
-    assert digests(three.folder) == before
-    assert without_clocks(results["methods"]) == without_clocks(five.results["methods"])
-    assert ensembles(folder) == ensembles(five.folder)
+    assert digests(source.folder) == kept
+    expected = whole.results["methods"]
+    assert without_clocks(results["methods"]) == without_clocks(expected)
+    assert ensembles(folder) == ensembles(whole.folder)
 
 
 def test_the_same_call_again_is_done(three, five):
@@ -253,6 +308,17 @@ BAD = {
     "all dropped": ({"drop": [*THREE]}, "leave at least one"),
     "no epochs": ({"epochs": 0}, "expected 1 to"),
     "networks that are tied": ({"methods": ["treenets"], "epochs": 1}, "'treenets'"),
+    "a stranger taught": ({"distill": "Z", "epochs": 1}, "one of the members, A, B, C"),
+    "no teachers": (
+        {"drop": ["A", "B"], "distill": "C", "epochs": 1},
+        "several members, which teach it",
+    ),
+    "a student for no epochs": ({"distill": "A", "epochs": 0}, "expected 1 to"),
+    "a student without epochs": ({"distill": "A"}, "epochs are missing"),
+    "a student of tied networks": (
+        {"methods": ["treenets"], "distill": "A", "epochs": 1},
+        "'treenets', which cannot grow",
+    ),
     "one text": ({"drop": "A"}, "a list of names"),
 }
 
@@ -279,6 +345,16 @@ def test_stages_that_are_gone_are_told(three, tmp_path):
     shutil.rmtree(tmp_path / "run/stages/mothernets-mothernet_1")
     with pytest.raises(ValueError, match="mothernets-mothernet_1 is gone"):
         growing_run(tmp_path / "run", epochs=1)
+
+
+def test_a_member_that_was_left_out_cannot_teach(three, monkeypatch):
+    methods = three.results["methods"]
+    entry = {**methods["mothernets"], "left_out": {"A": "its loss is nan"}}
+    results = {**three.results, "methods": {**methods, "mothernets": entry}}
+    monkeypatch.setattr(run_folder, "find_results", lambda *_: results)
+    with pytest.raises(ValueError, match="A was left out .* loss is nan, and cannot"):
+        growing_run(three.folder, distill="B", epochs=1)
+    growing_run(three.folder, drop=["A"], distill="B", epochs=1)
 
 
 def test_bags_are_not_trained_on(tmp_path):

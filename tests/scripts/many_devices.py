@@ -127,10 +127,10 @@ def train(task, members, strategy, devices, network=NETWORK, **of_stage):
     if spec.coupling.tied:
         trunk = {"block1_conv1": starts[0].params["block1_conv1"]}
         starts = [s._replace(params=s.params | trunk) for s in starts]
-    teacher = variables_of(NETWORK, 9) if spec.loss.reference else None
+    teachers = [variables_of(own, 9) for own in spec.loss.references]
     placed = task._replace(devices=tuple(devices))
     executables = Executables(ProgramStore())
-    trainer = GroupTrainer(stage, placed, starts, strategy, executables, teacher)
+    trainer = GroupTrainer(stage, placed, starts, strategy, executables, teachers)
     for epoch in range(RECIPE.epochs):
         trainer.run_epoch(epoch, [True] * members)
     return jax.device_get((trainer.states(), [tuple(m) for m in trainer.metrics()]))
@@ -182,7 +182,7 @@ def main():
     varied, alternating = make_problem(), make_problem("alternating", 0)
     plain = make_problem("none", 0)
     results = []
-    taught = {"loss": DistillationLoss(NETWORK, 4.0, 0.5)}
+    taught = {"loss": DistillationLoss((NETWORK, BRANCHING), 4.0, 0.5)}
     coupling = SharedTrunk(first_of_branches(BRANCHING, 1))
     branching = {"network": BRANCHING, "coupling": coupling}
     cases = (

@@ -73,6 +73,19 @@ def test_stopped_at_any_step_it_ends_in_the_same_bits(train, tmp_path, strategy)
         assert without_clocks(entries) == without_clocks(logged)
 
 
+def test_taught_by_two_networks_and_stopped_it_ends_in_the_same_bits(train, tmp_path):
+    teachers = {"teachers": (solution(1), solution(0.5))}
+    expected, _ = train(**teachers)
+    with pytest.raises(InterruptedRunError):
+        train(tmp_path, STEPS + 1, **teachers)
+    result, _ = train(tmp_path, **teachers)
+    chex.assert_trees_all_equal(result.states, expected.states)
+    assert without_clocks(result.record) == without_clocks(expected.record)
+    alone, _ = train()  # the control: they were taught
+    kernels = [own.states["a"].params["head"]["kernel"] for own in (alone, expected)]
+    assert (kernels[0] != kernels[1]).any()
+
+
 def test_stopped_again_and_again(train, tmp_path):
     expected, _ = train()
     for _ in range(3 * STEPS - 1):

@@ -39,7 +39,7 @@ def timed(monkeypatch):
     found = SimpleNamespace(seconds=seconds, compile_seconds=1.0, tried=[])
 
     class Trainer:
-        def __init__(self, stage, task, states, strategy, executables, reference):
+        def __init__(self, stage, task, states, strategy, executables, references):
             found.tried.append(strategy)
             self.compile_seconds = found.compile_seconds
             self.seconds_per_step = lambda: seconds[strategy]

@@ -42,14 +42,14 @@ LABELS = np.array([0, 0, 0, 0, 0, 0, 1, 1, 1, 2, 2, 2], np.int32)
 IMAGES = np.random.default_rng(0).integers(0, 256, (12, *SHAPE), np.uint8)
 
 
-def data_of(places, weights=None, teacher=None):
+def data_of(places, weights=None, teachers=()):
     """Some of the images, as often as their places are given."""
     return TrainingData(
         jnp.asarray(IMAGES[places]),
         jnp.asarray(LABELS[places]),
         jnp.array([128.0]),
         jnp.array([64.0]),
-        teacher,
+        teachers,
         weights,
     )
 
@@ -155,9 +155,9 @@ def test_branches_are_weighted_as_networks_are():
 def test_of_a_taught_network_the_label_s_part_is_weighted():
     student, teacher = new_network(0), new_network(1)
     weights = np.array([0.5, 2.0, 1.25], np.float32)
-    taught = DistillationLoss(NETWORK, 4.0, 0.3)
+    taught = DistillationLoss((NETWORK,), 4.0, 0.3)
     loss = jax.jit(make_member_step(plain_spec(NETWORK, loss=taught)).loss)
-    data = data_of(np.arange(12), jnp.asarray(weights), teacher)
+    data = data_of(np.arange(12), jnp.asarray(weights), (teacher,))
     found, _ = loss(student["params"], {}, data, inputs_of(12, smoothing=0.0))
     seen = (IMAGES - 128.0) / 64.0
     own, told = (

@@ -33,7 +33,7 @@ CHANGES = {
     "architecture": mlp((4,)),
     "augmentation": Augmentation(0, "random"),
     "optimizer": AdamW(),
-    "loss": DistillationLoss(mlp((3,)), 4.0, 0.5),
+    "loss": DistillationLoss((mlp((3,)),), 4.0, 0.5),
     "coupling": SharedTrunk(2),
     "dtype": jnp.bfloat16,
     "flops_per_image": 3.0,

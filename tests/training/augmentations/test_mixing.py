@@ -119,7 +119,7 @@ def targets(partners=True):
         jnp.asarray(ONE),
         0.1,
         jnp.asarray(WEIGHTS),
-        jnp.asarray(TAUGHT),
+        jnp.asarray(TAUGHT)[None],
         Partners(jnp.asarray(OTHER), jnp.float32(SHARE)) if partners else None,
     )
 
@@ -137,7 +137,7 @@ def test_every_loss_is_the_mean_over_both_labels():
     np.testing.assert_allclose(found, expected, rtol=1e-5)
     p, q = log_softmax(TAUGHT / 4, axis=1), log_softmax(LOGITS / 4, axis=1)
     divergence = 16 * (np.exp(p) * (p - q)).sum(1)
-    loss = DistillationLoss(mlp((3,)), 4.0, 0.6)
+    loss = DistillationLoss((mlp((3,)),), 4.0, 0.6)
     found = over_labels(functools.partial(loss, logits), targets())
     np.testing.assert_allclose(found, 0.4 * expected + 0.6 * divergence, rtol=1e-4)
 
