@@ -65,8 +65,6 @@ def check(words: list[str]) -> None:
 
 
 def _check_own(arguments: list[str]) -> None:
-    if not arguments:
-        return  # the program's name alone, in a sentence
     try:
         options = _parser().parse_args(arguments)
     except SystemExit as end:
@@ -105,8 +103,6 @@ def _check_pip(arguments: list[str]) -> None:
 
 def _check_launch(arguments: list[str]) -> None:
     """Parses them as launch.py does, config and overrides included."""
-    if not arguments:
-        return  # as above
     values = flags.FlagValues()
     source = (ROOT / "launch.py").read_text(encoding="utf-8")
     for name in re.findall(r'DEFINE_bool\("(\w+)"', source):
@@ -129,8 +125,10 @@ def _check_module(module: str, arguments: list[str]) -> None:
     if module in ("pytest", "timeit", "venv", "pip"):
         return None
     source = path.read_text(encoding="utf-8")  # fails where there is no such module
-    for other in re.findall(r"^from benchmarks import (.*)$", source, re.MULTILINE):
-        for name in other.split(", "):
+    for other, names in re.findall(
+        r"^from benchmarks(?:\.(\w+))? import (.*)$", source, re.MULTILINE
+    ):
+        for name in [other] if other else names.split(", "):
             source += (ROOT / "benchmarks" / f"{name}.py").read_text(encoding="utf-8")
     for word in arguments:
         if not word.startswith("--") or word == "--":

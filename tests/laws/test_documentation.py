@@ -25,6 +25,8 @@ from mothernets_jax.config.unknown import PATHS
 from mothernets_jax.data.preparation import Preparation
 
 BLOCKS = [block for page in pages() for block in blocks(page)]
+# What sentences call a program, without the arguments that it would need.
+NAMES = {"python launch.py", "python -m mothernets_jax", "mothernets grow"}
 LANGUAGES = {"python", "bash", "text", "csv", "bibtex"}
 # Pages whose code other tests run, with more to say about what it does.
 RUN_ELSEWHERE = {
@@ -165,7 +167,7 @@ def test_commands_are_understood(page, monkeypatch):
     scripts += [own.replace("\n", " ") for own in re.findall(inline, plain)]
     for script in scripts:
         for words in typed_commands.commands(script):
-            if "..." not in words:
+            if "..." not in words and " ".join(words) not in NAMES:
                 typed_commands.check(words)
 
 
