@@ -45,7 +45,7 @@ format: .venv/.installed-dev ## let ruff mend what it can
 	$(VENV_PYTHON) -m ruff format .
 
 docs: .venv/.installed-docs ## build the documentation into site/ and run its notebooks
-	NO_MKDOCS_2_WARNING=1 $(VENV_PYTHON) -m mkdocs build --strict
+	PYTHONPATH="$(CURDIR)" NO_MKDOCS_2_WARNING=1 $(VENV_PYTHON) -m mkdocs build --strict
 
 clean: ## remove .venv, caches and build files; runs/ stays
 	rm -rf .venv .pytest_cache .ruff_cache .hypothesis build dist site ./*.egg-info
