@@ -11,7 +11,7 @@ def test_five_lines_train_an_ensemble(tmp_path, monkeypatch):
     (block,) = [own for own in blocks(README) if own.language == "python"]
     assert block.code.count('budget="2min"') == 1
     small = {"A": "mlp 16; batch_norm", "B": "mlp 24; batch_norm"}
-    options = f'budget="8 epochs", members={small}, progress=False'
+    options = f'budget="16 epochs", members={small}, progress=False'
     printed = []
     names = {"print": printed.append}
     exec(block.code.replace('budget="2min"', options), names)  # noqa: S102 (our own)

@@ -1,6 +1,7 @@
 """The reference has every setting, argument and public name, and no other."""
 
 import argparse
+import importlib
 import re
 
 import pytest
@@ -73,5 +74,12 @@ def test_flags_of_launch_are_described():
 
 
 def test_every_public_name_is_in_the_reference_once():
-    names = re.findall(r"^::: mothernets_jax\.(\w+)$", text_of(PYTHON), re.MULTILINE)
+    """By its own name, or by its module's where the two are called alike."""
+    entries = re.findall(r"^::: mothernets_jax\.(\S+)$", text_of(PYTHON), re.MULTILINE)
+    names = [entry.rpartition(".")[2] for entry in entries]
     assert sorted(names) == sorted(mn.__all__)
+    for entry, name in zip(entries, names, strict=True):
+        module = importlib.import_module(f"mothernets_jax.{entry}".rpartition(".")[0])
+        assert getattr(module, name) is getattr(mn, name)
+        alike = (ROOT / "mothernets_jax" / "architectures" / f"{name}.py").exists()
+        assert entry.startswith("architectures.") == alike
