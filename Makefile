@@ -14,7 +14,7 @@ ARGS =
 
 VENV_PYTHON = .venv/bin/python
 
-.PHONY: help setup run test test-extras test-all lint format clean
+.PHONY: help setup run test test-extras test-all lint format docs clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
@@ -44,12 +44,15 @@ format: .venv/.installed-dev ## let ruff mend what it can
 	$(VENV_PYTHON) -m ruff check --fix .
 	$(VENV_PYTHON) -m ruff format .
 
+docs: .venv/.installed-docs ## build the documentation into site/ and run its notebooks
+	PYTHONPATH="$(CURDIR)" NO_MKDOCS_2_WARNING=1 $(VENV_PYTHON) -m mkdocs build --strict
+
 clean: ## remove .venv, caches and build files; runs/ stays
-	rm -rf .venv .pytest_cache .ruff_cache .hypothesis build dist ./*.egg-info
+	rm -rf .venv .pytest_cache .ruff_cache .hypothesis build dist site ./*.egg-info
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# Setting up. The two stamp files mark a finished installation; a list of requirements
-# newer than its stamp is installed again.
+# Setting up. Stamp files mark a finished installation; a list of requirements newer than
+# its stamp is installed again.
 
 HAVE_UV = command -v uv >/dev/null 2>&1
 INSTALL = install() { \
@@ -100,6 +103,11 @@ EXTRAS = requirements-streaming.txt requirements-tensorboard.txt \
 .venv/.installed-extras: $(EXTRAS) .venv/.installed-dev
 	@echo "Installing $(EXTRAS) into .venv ..."
 	@for list in $(EXTRAS); do $(INSTALL) "$$list" || exit 1; done
+	@touch $@
+
+.venv/.installed-docs: requirements-docs.txt .venv/.installed
+	@echo "Installing requirements-docs.txt into .venv ..."
+	@$(INSTALL) requirements-docs.txt
 	@touch $@
 
 # No file, or a link to a Python that is gone: .venv is made anew.

@@ -15,7 +15,7 @@ from mothernets_jax.utils.messages import safe_name
 _MOST_NAMED = 2  # settings in an answer
 # Where a name is in several sections, these are meant before others.
 _FIRST = ("train", "hatch")
-_LIST = 'README.md lists them under "Every setting"'
+_LIST = "docs/reference/settings.md lists them all"
 
 # What other libraries call a setting, to its own name, or to its path.
 _OTHER_NAMES = {

@@ -99,11 +99,11 @@ UNKNOWN = [
     ("snapshot.xyz", "config.snapshot has cycle_epochs, learning_rate, average"),
     ("train.", "config.train has epochs, batch_size"),
     ("seed.x", "config.seed is one setting"),
-    ("xyzzy", 'README.md lists them under "Every setting"'),
-    ("", "no setting config.", "README.md"),
-    ("a.b.c", "no setting config.a.b.c", "README.md"),
-    ("x" * 2_000, "xxx ... xxx", "README.md"),
-    ("ä\n", "README.md"),
+    ("xyzzy", "docs/reference/settings.md lists them all"),
+    ("", "no setting config.", "settings.md"),
+    ("a.b.c", "no setting config.a.b.c", "settings.md"),
+    ("x" * 2_000, "xxx ... xxx", "settings.md"),
+    ("ä\n", "settings.md"),
 ]
 
 
