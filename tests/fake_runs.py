@@ -18,6 +18,18 @@ ARCHITECTURES = {
     for name, (blocks, size) in ARCHITECTURES.items()
 }
 MOTHERNET = ARCHITECTURES.pop("mothernet")
+RECIPE = {
+    "networks": ["mothernet_1"],
+    "epochs": 40,
+    "learning_rate": 0.1,
+    "schedule": "hold_linear",
+    "batch_size": 128,
+    "weight_decay": 5e-4,
+    "label_smoothing": 0.0,
+    "optimizer": "sgd",
+    "average": "none",
+    "stop": "epochs",
+}
 PAIR = ("mothernets", "full_data")
 VOID = {"meta", "link", "img", "source"}
 

@@ -1,22 +1,10 @@
 """How networks were trained, in a table and a sentence."""
 
 import pytest
-from fake_runs import fake_results
+from fake_runs import RECIPE, fake_results
 
 from mothernets_jax.report.recipes import recipe_rows, variation
 
-RECIPE = {
-    "networks": ["mothernet_1"],
-    "epochs": 40,
-    "learning_rate": 0.1,
-    "schedule": "hold_linear",
-    "batch_size": 128,
-    "weight_decay": 5e-4,
-    "label_smoothing": 0.0,
-    "optimizer": "sgd",
-    "average": "none",
-    "stop": "epochs",
-}
 PLAIN = {"crop": "shift", "crop_padding": 0, "flip": "none", "augment": "", "noise": 0}
 
 

@@ -5,24 +5,12 @@ import json
 from pathlib import Path
 
 import pytest
-from fake_runs import add_predictions, fake_results
+from fake_runs import RECIPE, add_predictions, fake_results
 
 from mothernets_jax.report.results_format import check_results, check_settings
 
 BEFORE = Path(__file__).parents[1] / "fixtures" / "before_folders" / "mlp"
 
-RECIPE = {
-    "networks": ["V13_1"],
-    "epochs": 12,
-    "learning_rate": 0.1,
-    "schedule": "one_cycle",
-    "batch_size": 128,
-    "weight_decay": 5e-4,
-    "label_smoothing": 0.0,
-    "optimizer": "sgd",
-    "average": "none",
-    "stop": "epochs",
-}
 VARIATION = {"crop": "shift", "crop_padding": 1, "flip": "none", "augment": ""}
 VARIATION |= {"noise": 0.01}
 
