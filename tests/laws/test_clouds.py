@@ -10,14 +10,16 @@ import subprocess
 import sys
 from pathlib import Path
 
-import launch
 import pytest
 import yaml
 from absl import flags
 
+import launch
 from mothernets_jax.config import command_line
 from mothernets_jax.methods import read_settings
 
+# Of ml_collections, which loads the config.
+pytestmark = pytest.mark.filterwarnings("ignore:the load_module:DeprecationWarning")
 ROOT = Path(__file__).parents[2]
 RECIPES = ROOT / "docs" / "clouds"
 DOCKERFILE = (ROOT / "Dockerfile").read_text(encoding="utf-8")
@@ -73,8 +75,12 @@ def parsed(arguments):
     return values
 
 
-def test_every_command_parses_into_settings(monkeypatch):
+@pytest.fixture(autouse=True)
+def in_the_checkout(monkeypatch):
     monkeypatch.chdir(ROOT)
+
+
+def test_every_command_parses_into_settings():
     given = commands()
     assert len(given) == 6
     for arguments in given.values():
@@ -85,8 +91,7 @@ def test_every_command_parses_into_settings(monkeypatch):
             assert Path(values.workdir).parts[:2] == Path(settings.data.dir).parts[:2]
 
 
-def test_a_setting_that_there_is_not_is_refused(monkeypatch):
-    monkeypatch.chdir(ROOT)
+def test_a_setting_that_there_is_not_is_refused():
     with pytest.raises(flags.Error, match="epochs"):
         parsed(["--config=configs/vgg_ensemble.py", "--config.epoch=3"])
 
