@@ -129,6 +129,12 @@ def _handed(
 ) -> Dataset | None:
     """The data where they were handed to the run; None where its settings name them."""
     section = dataclasses.asdict(found.settings.data)
+    beside = [labels, *of_arrays.values()]
+    if data is None and any(own is not None for own in beside):
+        raise ValueError(
+            "labels or parts of the data are given without data: give the images, too, "
+            "such as grow(run, images, labels)"
+        )
     if data is not None:
         dataset = handed_dataset(data, labels, section, of_arrays)
         if dataset is not None:

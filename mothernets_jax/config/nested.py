@@ -7,7 +7,7 @@ from ml_collections import ConfigDict
 
 from mothernets_jax.config.from_mapping import freeze
 from mothernets_jax.config.settings import Settings
-from mothernets_jax.utils.messages import short_repr
+from mothernets_jax.utils.messages import safe_name, short_repr
 
 
 def nested_settings(settings: Any, fields: Mapping[str, Any]) -> dict[str, Any]:
@@ -61,7 +61,7 @@ def _merged(old: Any, new: Any, path: str) -> Any:
         return {**old, **new, **both}
     if isinstance(old, dict) or isinstance(new, dict):
         raise ValueError(
-            f"{path} is {short_repr(old)} and {short_repr(new)}: expected only one of "
+            f"{safe_name(path)} is {short_repr(old)} and {short_repr(new)}: expected only one of "
             "them"
         )
     return new

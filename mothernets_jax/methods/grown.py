@@ -63,7 +63,8 @@ class _Grower:
         """Notes the recipes of the plan without any change."""
         self._method, self._task, self._settings = method, task, settings
         self._recipe = plan.stages[-1].recipe
-        # Of MotherNets that are added; a saved one's is that of training on.
+        # Of MotherNets that are added, from scratch; where the first one was saved, its
+        # stage is that of training on, and no budget is divided anew.
         begun = settings.mother.init
         self._mother_recipe = settings.mother_recipe if begun else plan.stages[0].recipe
 

@@ -18,7 +18,7 @@ class RiskCoverage(NamedTuple):
 
     Attributes:
         coverage: float64 [points], shares of the examples that are answered, ascending
-            to 1.
+            to 1: hundredths, as near as there are examples.
         error: float64 [points], share of wrong answers among those that are given.
         aurc: area under the curve: the mean of the errors over all numbers of answers,
             1 to all. It is smaller the better doubt tells wrong answers from right.
@@ -56,6 +56,7 @@ def risk_coverage(probabilities: np.ndarray, labels: np.ndarray) -> RiskCoverage
     )
     expected = np.bincount(rank, wrong) / size
     errors = np.cumsum(np.repeat(expected, size)) / np.arange(1, len(labels) + 1)
-    coverage = np.arange(1, _POINTS + 1) / _POINTS
-    answered = np.ceil(coverage * len(labels)).astype(int)
+    # Hundredths of the examples, rounded up, in whole numbers.
+    answered = -(-np.arange(1, _POINTS + 1) * len(labels) // _POINTS)
+    coverage = answered / len(labels)
     return RiskCoverage(coverage, errors[answered - 1], float(errors.mean()))

@@ -40,9 +40,9 @@ def headline(results: dict) -> str:
     if len(methods) > 1:
         best = min(errors.values())
         names = [name for name in methods if errors[name] == best]
-        dearest = max(names, key=lambda name: methods[name]["cost"]["train_flops"])
+        cheapest = min(names, key=lambda name: methods[name]["cost"]["train_flops"])
         cost = _more_spent(
-            methods[dearest],
+            methods[cheapest],
             [(method_label(n), m) for n, m in methods.items() if n not in names],
         )
         return (
@@ -207,7 +207,9 @@ def comparison_headline(rows: Sequence[Finding]) -> str:
         rows: label, mean figures, their standard deviations and number of seeds of each
             ensemble.
     """
-    best = min(rows, key=lambda row: average_error(row[1]))
+    best = min(
+        rows, key=lambda row: (average_error(row[1]), row[1]["cost"]["train_flops"])
+    )
     label, mean, _, seeds = best
     error = percent(average_error(mean), 1)
     over = f", on average over {seeds} seeds" if seeds > 1 else ""

@@ -174,7 +174,7 @@ _data = fields(
 )
 _recipe = fields(
     {
-        "networks": listing(_name, MOST_MEMBERS, 1),
+        "networks": listing(_name, _MOST_STAGES, 1),
         "epochs": _count,
         "batch_size": _count,
         "learning_rate": _cost,

@@ -160,10 +160,23 @@ def _sentences(results: dict, *, unverified: bool) -> dict[str, object]:
         "after": _after_temperature(methods),
         "apart": " ".join(results.get("plan", {}).get("apart", ())),
         "metric": metric_of(methods),
-        "leaps": _LEAPS if any(m["hatching"] for m in methods.values()) else "",
+        "leaps": _LEAPS if _hatches_norms(methods) else "",
         "main_method": style.method_label(main_method(results)),
         **{f"{split}_examples": f"{data[f'{split}_examples']:,}" for split in splits},
     }
+
+
+def _hatches_norms(methods: dict[str, dict]) -> bool:
+    """True where a network with batch normalisation was hatched."""
+    hatched = [
+        method["members"][name]["architecture"]
+        for method in methods.values()
+        for name in method["hatching"]
+        if name in method["members"]
+    ]
+    # In the plain families it is a choice, which the notation tells.
+    plain = ("vgg", "mlp")
+    return any("batch_norm" in own or not own.startswith(plain) for own in hatched)
 
 
 def _table_values(results: dict) -> dict[str, Html]:
@@ -209,7 +222,7 @@ def _provenance(results: dict) -> Html:
     items = dict(results["provenance"])
     if clocks := results.get("clocks"):  # none in older runs
         items["finished"] = clocks["finished"]
-        items["the command took"] = f"{clocks['seconds']:,.0f} s"
+        items["the last command took"] = f"{clocks['seconds']:,.0f} s"
     return Html(
         "\n".join(
             f"<dt>{escaped(key)}</dt><dd><code>{escaped(value)}</code></dd>"

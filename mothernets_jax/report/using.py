@@ -20,7 +20,7 @@ def python_lines(results: Mapping[str, Any], workdir: Path) -> str:
     chosen = "" if len(results["methods"]) == 1 else f", {method!r}"
     return (
         "import mothernets_jax as mn\n"
-        f"ensemble = mn.Ensemble.load({str(workdir)!r}{chosen})\n"
+        f"ensemble = mn.Ensemble.load({_written(workdir)!r}{chosen})\n"
         f"probabilities = ensemble.predict(images)  # [{shape}], raw as in training"
     )
 
@@ -32,7 +32,7 @@ def commands(results: Mapping[str, Any], workdir: Path) -> str:
         results: the content of `results.json`.
         workdir: the run's folder.
     """
-    run, method = shlex.quote(str(workdir)), shlex.quote(main_method(results))
+    run, method = shlex.quote(_written(workdir)), shlex.quote(main_method(results))
     chosen = "" if len(results["methods"]) == 1 else f" --method={method}"
     height, width, _ = results["data"]["input_shape"]
     lines = [
@@ -42,3 +42,9 @@ def commands(results: Mapping[str, Any], workdir: Path) -> str:
     if height * width > 1:
         lines.insert(0, f"mothernets predict {run} photos/{chosen}")
     return "\n".join(lines)
+
+
+def _written(workdir: Path) -> str:
+    """A folder's name as a page can hold it, and no command takes for an option."""
+    text = str(workdir).encode("utf-8", "replace").decode("utf-8")
+    return f"./{text}" if text.startswith("-") else text

@@ -110,7 +110,7 @@ def _check_teachers(settings: Settings, results: Mapping[str, Any]) -> None:
         ValueError: a member was left out of the ensemble, and is not dropped now.
     """
     dropped = {own.network for own in changes(settings) if isinstance(own, Dropped)}
-    for entry in results["methods"].values():
+    for entry in {**results["methods"], **results.get("failed", {})}.values():
         for name, reason in entry.get("left_out", {}).items():
             if name not in dropped:
                 raise ValueError(

@@ -103,7 +103,7 @@ def describe_plans(
     }
     return {
         **describe_clusters(clusters, networks | settings.members, task),
-        "recipes": describe_recipes(plans),
+        "recipes": describe_recipes(plans, task),
         "variation": describe_variation(settings),
     }
 

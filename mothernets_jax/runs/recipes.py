@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from mothernets_jax.config.settings import Settings
-from mothernets_jax.stages.stage import MethodPlan, Stage
+from mothernets_jax.stages.stage import MethodPlan, Stage, stage_rates
+from mothernets_jax.stages.task import Task
 
 _FIELDS = (
     "epochs",
@@ -20,19 +21,25 @@ _FIELDS = (
 
 
 def describe_recipes(
-    plans: Mapping[str, MethodPlan],
+    plans: Mapping[str, MethodPlan], task: Task
 ) -> dict[str, list[dict[str, Any]]]:
     """Each method's recipes, with the networks that are trained by each.
+
+    Args:
+        plans: each method's stages.
+        task: the task that the networks are trained on.
 
     Returns:
         For each method a list of recipes, in the order in which they come first:
         `networks`, their names, and the fields of the recipe that a reader asks for.
+        Where a method has rates of its own, such as cycles, `schedule` is `own`, and
+        `learning_rate` the largest of them.
     """
     described = {}
     for method, plan in plans.items():
         alike: dict[tuple, list[str]] = {}
         for stage in plan.stages:
-            alike.setdefault(_recipe(stage), []).extend(stage.members)
+            alike.setdefault(_recipe(stage, task), []).extend(stage.members)
         described[method] = [
             {"networks": names, **dict(recipe)} for recipe, names in alike.items()
         ]
@@ -51,6 +58,10 @@ def describe_variation(settings: Settings) -> dict[str, Any]:
     }
 
 
-def _recipe(stage: Stage) -> tuple[tuple[str, Any], ...]:
+def _recipe(stage: Stage, task: Task) -> tuple[tuple[str, Any], ...]:
     """The fields of a stage's recipe that are told, in order."""
-    return tuple((name, getattr(stage.recipe, name)) for name in _FIELDS)
+    told = {name: getattr(stage.recipe, name) for name in _FIELDS}
+    if stage.rates is not None:
+        largest = stage_rates(stage, task).max()
+        told |= {"schedule": "own", "learning_rate": float(f"{largest:.6g}")}
+    return tuple(told.items())

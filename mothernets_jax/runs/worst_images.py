@@ -55,6 +55,7 @@ def _as_bytes(images: np.ndarray) -> np.ndarray:
     """Images as uint8; of floats, the least of all is black and the largest white."""
     if images.dtype == np.uint8 or not images.size:
         return images
+    images = images.astype(np.float64)  # differences of float32 may be beyond it
     low, high = float(images.min()), float(images.max())
     scaled = (images - low) * (255 / ((high - low) or 1.0))
     return np.round(scaled).astype(np.uint8)

@@ -23,7 +23,7 @@ from mothernets_jax.report.comparison_page import _page, rows_of
 from mothernets_jax.report.finished_runs import Run, read_run
 from mothernets_jax.report.results_format import check_results
 
-MUTATIONS = int(os.environ.get("MOTHERNETS_JAX_DAMAGES", "20"))
+MUTATIONS = int(os.environ.get("MOTHERNETS_JAX_DAMAGES", "40"))
 SETTINGS = {"seed": 0, "methods": ["mothernets", "full_data"], "data": {"fold": 0}}
 SCRIPT = "<script>alert(1)</script>"
 OTHERS = [None, True, -1, 0, 1, 10**30, 1e308, 0.5, "", SCRIPT, [], {}, [[]], {"a": 1}]
