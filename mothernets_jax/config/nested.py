@@ -61,7 +61,7 @@ def _merged(old: Any, new: Any, path: str) -> Any:
         return {**old, **new, **both}
     if isinstance(old, dict) or isinstance(new, dict):
         raise ValueError(
-            f"{safe_name(path)} is {short_repr(old)} and {short_repr(new)}: expected only one of "
-            "them"
+            f"{safe_name(path)} is {short_repr(old)} and {short_repr(new)}: expected "
+            "only one of them"
         )
     return new

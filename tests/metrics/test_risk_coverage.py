@@ -66,3 +66,13 @@ def test_differences_beyond_the_last_digit_below_1_count():
     """In float64, 1 - 1e-20 is 1; what is left to the other class tells them apart."""
     rows = np.array([[1.0, 1e-20], [1.0, 1e-30]])
     assert risk_coverage(rows, np.array([1, 0])).aurc == pytest.approx(0.25)
+
+
+@pytest.mark.parametrize("count", [1, 3, 100, 360])
+def test_coverage_is_in_hundredths_as_near_as_there_are_examples(count):
+    wrong = np.arange(count) % 2
+    found = risk_coverage(rows_of(np.linspace(0.99, 0.51, count)), wrong)
+    answered = [-(-i * count // 100) for i in range(1, 101)]  # rounded up
+    assert found.coverage.tolist() == [number / count for number in answered]
+    means = wrong.cumsum() / np.arange(1, count + 1)
+    np.testing.assert_allclose(found.error, [means[n - 1] for n in answered])

@@ -269,6 +269,8 @@ def test_the_best_is_not_praised_without_its_price():
         [finding("A", 0.02, 0, 1), finding("B", 0.05, 0, 1, 9e15)]
     )
     assert told.endswith("2.0%.")
+    tied = [finding("A", 0.02, 0, 1, 9e15), finding("B", 0.02, 0, 1)]
+    assert comparison_headline(tied).endswith("B makes the fewest errors: 2.0%.")
 
 
 @pytest.mark.parametrize(
