@@ -5,7 +5,7 @@ A key names an ensemble: a method's name, or that and its variant's.
 
 import bisect
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from mothernets_jax.report.columns import AURC, AVERAGE, EQUIVALENTS, cells, figure
 from mothernets_jax.report.plots.series import MAIN_METHOD
@@ -13,6 +13,7 @@ from mothernets_jax.report.plots.style import method_label
 from mothernets_jax.utils.formatting import percent
 
 Key = str | tuple[str, ...]
+_Key = TypeVar("_Key", bound=Key)
 _CONFIDENCE = "95% interval"
 _ANSWERED = (1.0, 0.95, 0.9, 0.8, 0.5)  # shares of the images
 
@@ -58,7 +59,7 @@ def equivalent_caption(methods: Sequence[Mapping[str, Any]]) -> str:
     )
 
 
-def base_of(errors: Mapping[Key, tuple[str, float]]) -> Key:
+def base_of(errors: Mapping[_Key, tuple[str, float]]) -> _Key:
     """The ensemble that others are subtracted from: the best MotherNets, or the best.
 
     Args:
@@ -177,9 +178,7 @@ def main_method(results: Mapping[str, Any]) -> str:
         results: the content of `results.json`.
     """
     methods = results["methods"]
-    if MAIN_METHOD in methods:
-        return MAIN_METHOD
-    return min(methods, key=lambda name: figure(methods[name], AVERAGE.path))
+    return base_of({n: (n, figure(m, AVERAGE.path)) for n, m in methods.items()})
 
 
 def is_told_apart(results: Mapping[str, Any], first: str, second: str) -> bool:

@@ -227,10 +227,10 @@ def _certainty_values(comparison: dict, rows: list[Row]) -> dict[str, str]:
     pairs = "All other pairs are in the file of figures beside this page."
     caption = equivalent_caption(means) if worth else ""
     return {
-        "paired": html_table(paired) if paired else "",
+        "paired": html_table(paired),
         "paired_over": over if several else "",
         "other_pairs": pairs if len(comparison["paired"]) > len(paired) else "",
-        "equivalents": html_table(worth) if worth else "",
+        "equivalents": html_table(worth),
         "equivalent_caption": caption,
     }
 

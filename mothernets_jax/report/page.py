@@ -114,7 +114,12 @@ def html_table(rows: Sequence[dict[str, str]], *, colours: Sequence[str] = ()) -
     Args:
         rows: the text of each cell by its column's name; the first row has them all.
         colours: colours of the dots before the rows' names; empty for no dots.
+
+    Returns:
+        HTML; empty without rows.
     """
+    if not rows:
+        return Html("")
     columns = {name: html.escape(name) for name in rows[0]}
     first, *others = columns
     head = "".join(f'<th scope="col">{label}</th>' for label in columns.values())

@@ -205,11 +205,10 @@ def _table_values(results: dict) -> dict[str, Html]:
 
 def _making_values(results: dict, workdir: Path) -> dict[str, str]:
     """Contents of the template's fields on the networks, and how all was made."""
-    rows = recipe_rows(results.get("plan", {}))
     return {
         "members": member_tables(results),
         "architectures": html_table(architectures(results)),
-        "recipes": html_table(rows) if rows else "",
+        "recipes": html_table(recipe_rows(results.get("plan", {}))),
         "variation": variation(results),
         "python_lines": python_lines(results, workdir),
         "commands": commands(results, workdir),
@@ -246,7 +245,7 @@ def _class_values(results: dict) -> dict[str, str]:
             "results.json."
         )
     return {
-        "class_errors": html_table(rows) if rows else "",
+        "class_errors": html_table(rows),
         "classes_shown": shown,
         "confusions": confusion_tables(results),
         "confusions_shown": confusions,
@@ -263,13 +262,13 @@ def _certainty_values(results: dict) -> dict[str, str]:
     sure = sureness_rows(methods)
     caption = equivalent_caption([*methods.values()]) if worth else ""
     return {
-        "paired": html_table(paired) if paired else "",
+        "paired": html_table(paired),
         "paired_over": "",
         "other_pairs": "All other pairs are in results.json."
         if len(results.get("paired", ())) > len(paired)
         else "",
-        "equivalents": html_table(worth) if worth else "",
-        "sureness": html_table(sure) if sure else "",
+        "equivalents": html_table(worth),
+        "sureness": html_table(sure),
         "equivalent_caption": caption,
     }
 

@@ -16,6 +16,7 @@ from mothernets_jax.report.plots.style import (
     axes_within,
     clip,
     legend_below,
+    legend_room,
     new_figure,
     set_cost_axis,
     set_percent_axis,
@@ -37,9 +38,7 @@ def anytime(series: Sequence[Series], width: int) -> Figure | None:
         return None
     before = [one for one in series if one.before_flops]
     ordered = sorted(series, key=lambda one: one.errors[-1])
-    entry = 48 + LETTER * max(len(one.label) + 8 for one in series)
-    columns = max(1, int((width - 20) // entry))
-    legend = 19 * -(-len(series) // columns) + 16
+    columns, legend = legend_room((f"{one.label} 100.00%" for one in series), width)
     inside, top, bottom = 320, 14 + 16 * len(before), 52 + legend
     figure = new_figure(width, inside + top + bottom)
     axes = axes_within(figure, left=62, bottom=bottom, right=14, top=top)

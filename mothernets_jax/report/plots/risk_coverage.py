@@ -13,6 +13,7 @@ from mothernets_jax.report.plots.style import (
     axes_within,
     clip,
     legend_below,
+    legend_room,
     method_label,
     method_styles,
     new_figure,
@@ -42,9 +43,7 @@ def risk_coverage(
     }
     if not curves:
         return None
-    entry = 48 + LETTER * max(len(method_label(name)) for name in curves)
-    columns = max(1, int((width - 20) // entry))
-    legend = 19 * -(-len(curves) // columns) + 16
+    columns, legend = legend_room(map(method_label, curves), width)
     figure = new_figure(width, 260 + 52 + legend)
     axes = axes_within(figure, left=62, bottom=52 + legend, right=14, top=14)
     handles = []

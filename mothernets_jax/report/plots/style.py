@@ -174,6 +174,18 @@ def small_multiples(
     return figure, panels
 
 
+def legend_room(labels: Iterable[str], width: int) -> tuple[int, int]:
+    """Columns of a legend below a plot, and the pixels of height that it takes.
+
+    Args:
+        labels: the labels of its entries, at least one.
+        width: width of the figure in pixels.
+    """
+    lengths = [len(label) for label in labels]
+    columns = max(1, int((width - 20) // (48 + LETTER * max(lengths))))
+    return columns, 19 * -(-len(lengths) // columns) + 16
+
+
 def legend_below(figure: Figure, handles: Sequence[Line2D], columns: int) -> None:
     """Draws a legend of so many columns at the lower edge of a figure."""
     figure.legend(
