@@ -5,7 +5,7 @@ A key names an ensemble: a method's name, or that and its variant's.
 
 import bisect
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from mothernets_jax.report.columns import AURC, AVERAGE, EQUIVALENTS, cells, figure
 from mothernets_jax.report.plots.series import MAIN_METHOD
@@ -16,6 +16,24 @@ Key = str | tuple[str, ...]
 _Key = TypeVar("_Key", bound=Key)
 _CONFIDENCE = "95% interval"
 _ANSWERED = (1.0, 0.95, 0.9, 0.8, 0.5)  # shares of the images
+
+
+class Gap(NamedTuple):
+    """A 95% interval of the difference of two ensembles' errors, in points."""
+
+    low: float
+    high: float
+
+    @property
+    def told_apart(self) -> bool:
+        """Whether it leaves out 0: the test images tell which of the two is better."""
+        return self.low > 0 or self.high < 0
+
+    def __str__(self) -> str:
+        return (
+            f"the {_CONFIDENCE}, paired over the images, is {signed(self.low, 2)} to "
+            f"{signed(self.high, 2)} points"
+        )
 
 
 def equivalent_rows(
@@ -130,26 +148,24 @@ def sureness_rows(methods: Mapping[str, Mapping[str, Any]]) -> list[dict[str, st
     return rows
 
 
-def paired_sentence(results: Mapping[str, Any], first: str, second: str) -> str:
-    """The interval of the difference of two methods' errors in a run, in words.
+def error_gap(
+    paired: Sequence[Mapping[str, Any]], first: Key, second: Key
+) -> Gap | None:
+    """The 95% interval of the first ensemble's error less the second's.
 
     Args:
-        results: the content of `results.json`.
-        first: name of a method.
-        second: name of the method whose error is subtracted.
+        paired: differences of pairs, `first` less `second`, each with its keys.
+        first: key of an ensemble.
+        second: key of the ensemble whose error is subtracted.
 
     Returns:
-        A part of a sentence; empty where the run, of an older version, has no interval.
+        The interval; None where there is none, as in runs of older versions.
     """
-    for pair in results.get("paired", ()):
-        if {pair["first"], pair["second"]} == {first, second}:
-            sign = 1 if pair["first"] == first else -1
-            low, high = _bounds(pair["error"], 100 * sign)
-            return (
-                f"the {_CONFIDENCE}, paired over the images, is {signed(low, 2)} to "
-                f"{signed(high, 2)} points"
-            )
-    return ""
+    for pair in paired:
+        keys = [_key(pair["first"]), _key(pair["second"])]
+        if set(keys) == {first, second} and "low" in pair.get("error", {}):
+            return Gap(*_bounds(pair["error"], 100 if keys[0] == first else -100))
+    return None
 
 
 def paired_lines(results: Mapping[str, Any]) -> list[str]:
@@ -179,15 +195,6 @@ def main_method(results: Mapping[str, Any]) -> str:
     """
     methods = results["methods"]
     return base_of({n: (n, figure(m, AVERAGE.path)) for n, m in methods.items()})
-
-
-def is_told_apart(results: Mapping[str, Any], first: str, second: str) -> bool:
-    """Tells whether the interval of two methods' errors in a run leaves out 0."""
-    return any(
-        pair["error"]["low"] > 0 or pair["error"]["high"] < 0
-        for pair in results.get("paired", ())
-        if {pair["first"], pair["second"]} == {first, second}
-    )
 
 
 def signed(number: float, places: int) -> str:

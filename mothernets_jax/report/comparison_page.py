@@ -31,6 +31,7 @@ from mothernets_jax.report.columns import (
     worth_columns,
 )
 from mothernets_jax.report.findings import (
+    Finding,
     average_error,
     comparison_headline,
     comparison_remarks,
@@ -161,15 +162,18 @@ def _page(
     )
     worth = _table(rows, worth_columns(unequal_classes=unequal))
     worth = with_baseline(_with_seeds(rows, worth), data)
-    errors = [(row.label, row.mean, row.std, len(row.seeds)) for row in rows]
+    findings = [
+        Finding(row.label, key, row.mean, row.std, len(row.seeds))
+        for key, row in zip(_keys(comparison), rows, strict=True)
+    ]
     several = any(row.std for row in rows)
     differ = any(run["differs"] for run in runs)
     certain = _certainty_values(comparison, rows)
     values = {**dict.fromkeys(("frontier", "anytime"), ""), **pictures, **certain}
     values |= {
         "name": comparison["name"],
-        "headline": comparison_headline(errors),
-        "remarks": " ".join(comparison_remarks(errors)),
+        "headline": comparison_headline(findings),
+        "remarks": " ".join(comparison_remarks(findings, comparison["paired"])),
         "warnings": " ".join(comparison_warnings(runs)),
         "data": data["name"],
         "classes": str(len(data["class_names"])),
@@ -207,13 +211,15 @@ def _page(
     return fill("comparison_template.html", shown, title, values)
 
 
+def _keys(comparison: dict) -> list[Key]:
+    """Keys of the ensembles in the order of the rows."""
+    methods = comparison["methods"]
+    return [(method, v["name"]) for method, own in methods.items() for v in own]
+
+
 def _certainty_values(comparison: dict, rows: list[Row]) -> dict[str, str]:
     """Contents of the template's fields in the sections on how sure the figures are."""
-    methods = comparison["methods"]
-    keys: list[Key] = [
-        (method, v["name"]) for method, own in methods.items() for v in own
-    ]
-    by_key = dict(zip(keys, rows, strict=True))
+    by_key = dict(zip(_keys(comparison), rows, strict=True))
     base = base_of({k: (k[0], average_error(row.mean)) for k, row in by_key.items()})
     labels = {key: row.short for key, row in by_key.items()}
     paired = paired_rows(comparison["paired"], base, labels)

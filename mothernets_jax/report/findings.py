@@ -1,9 +1,10 @@
 """Findings of runs and of comparisons in sentences, whichever way they fall."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
-from mothernets_jax.report.certainty import is_told_apart, paired_sentence
+from mothernets_jax.report.certainty import Gap, Key, error_gap
 from mothernets_jax.report.columns import share
 from mothernets_jax.report.plots.style import method_label
 from mothernets_jax.utils.formatting import percent
@@ -65,18 +66,21 @@ def headline(results: dict) -> str:
 def remarks(results: dict) -> Iterable[str]:
     """Sentences on how sure the headline is, and on a method that is better still."""
     methods, count = results["methods"], results["data"]["test_examples"]
-    if not {"mothernets", "full_data"} <= set(methods):
-        return
     errors = {name: average_error(method) for name, method in methods.items()}
+    if not {"mothernets", "full_data"} <= set(methods):
+        if len(methods) > 1:
+            best, second = sorted(errors, key=lambda name: errors[name])[:2]
+            gap = error_gap(results.get("paired", ()), best, second)
+            yield _runner_up(method_label(second), errors[second], gap)
+        return
     ours, theirs = errors["mothernets"], errors["full_data"]
     if ours != theirs:
-        pair = results, "mothernets", "full_data"
-        found = paired_sentence(*pair)
+        found = error_gap(results.get("paired", ()), "mothernets", "full_data")
         gap = abs(ours - theirs)
         # In a run of an older version, two standard errors of the difference, as if the
         # two had nothing in common.
         noise = 2 * math.sqrt((ours * (1 - ours) + theirs * (1 - theirs)) / count)
-        apart = is_told_apart(*pair) if found else gap >= noise
+        apart = found.told_apart if found else gap >= noise
         yield (
             f"The two differ by {round(gap * count):,} of {count:,} test images"
             f"{'' if apart else ', too few to say which is better'}"
@@ -197,54 +201,83 @@ def _more_spent(best: dict, others: Iterable[tuple[str, dict]]) -> str:
     )
 
 
-Finding = tuple[str, dict, dict, int]  # label, mean and std of the figures, seeds
+class Finding(NamedTuple):
+    """What is told of an ensemble of a comparison.
+
+    Attributes:
+        label: its label.
+        key: the method's name and the variant's.
+        mean, std: mean and standard deviation of every figure over seeds, with the
+            structure of `results.json`; `std` is empty with one seed.
+        seeds: number of seeds.
+    """
+
+    label: str
+    key: Key
+    mean: dict[str, Any]
+    std: dict[str, Any]
+    seeds: int
 
 
 def comparison_headline(rows: Sequence[Finding]) -> str:
-    """The comparison's main finding in one sentence.
-
-    Args:
-        rows: label, mean figures, their standard deviations and number of seeds of each
-            ensemble.
-    """
+    """The comparison's main finding in one sentence."""
     best = min(
-        rows, key=lambda row: (average_error(row[1]), row[1]["cost"]["train_flops"])
+        rows, key=lambda row: (average_error(row.mean), row.mean["cost"]["train_flops"])
     )
-    label, mean, _, seeds = best
-    error = percent(average_error(mean), 1)
-    over = f", on average over {seeds} seeds" if seeds > 1 else ""
+    error = percent(average_error(best.mean), 1)
+    over = f", on average over {best.seeds} seeds" if best.seeds > 1 else ""
     if len(rows) == 1:
-        return f"{label} makes {error} errors{over}."
-    cost = _more_spent(mean, [(row[0], row[1]) for row in rows if row is not best])
+        return f"{best.label} makes {error} errors{over}."
+    others = [(row.label, row.mean) for row in rows if row is not best]
+    cost = _more_spent(best.mean, others)
     return (
-        f"Of {len(rows)} ensembles, {label} makes the fewest errors: "
+        f"Of {len(rows)} ensembles, {best.label} makes the fewest errors: "
         f"{error}{over}{cost}."
     )
 
 
-def comparison_remarks(rows: Sequence[Finding]) -> Iterable[str]:
+def comparison_remarks(
+    rows: Sequence[Finding], paired: Sequence[Mapping[str, Any]]
+) -> Iterable[str]:
     """Sentences on how sure it is that the best ensemble is the best.
 
     Args:
-        rows: label, mean figures, their standard deviations and number of seeds of each
-            ensemble.
+        rows: a finding for each ensemble.
+        paired: the entry `paired` of the result of `compare.compare`.
     """
-    best, *others = sorted(rows, key=lambda row: average_error(row[1]))
+    best, *others = sorted(rows, key=lambda row: average_error(row.mean))
     if not others:
         return
-    if any(row[3] < 2 for row in (best, others[0])):
-        yield (
-            f"Next is {others[0][0]}. With one seed, nothing tells how much of the "
-            "difference is chance."
-        )
+    second = others[0]
+    error = average_error(second.mean)
+    if any(row.seeds < 2 for row in (best, second)):
+        yield _runner_up(second.label, error, error_gap(paired, best.key, second.key))
         return
     # Two standard errors of the difference of two means.
     noise = 2 * math.hypot(
-        *(average_error(std) / math.sqrt(n) for _, _, std, n in (best, others[0]))
+        *(average_error(row.std) / math.sqrt(row.seeds) for row in (best, second))
     )
-    gap = average_error(others[0][1]) - average_error(best[1])
-    verdict = "more" if gap > noise else "no more"
+    verdict = "more" if error - average_error(best.mean) > noise else "no more"
     yield (
-        f"Next is {others[0][0]}, with {percent(average_error(others[0][1]), 1)}: the "
-        f"difference is {verdict} than two of its standard errors over seeds."
+        f"Next is {second.label}, with {percent(error, 1)}: the difference is "
+        f"{verdict} than two of its standard errors over seeds."
     )
+
+
+def _runner_up(label: str, error: float, gap: Gap | None) -> str:
+    """A sentence on the second best ensemble of single runs.
+
+    Args:
+        label: its label.
+        error: its average error.
+        gap: interval of the best's error less its, if there is one.
+    """
+    next_is = f"Next is {label}, with {percent(error, 1)}"
+    if gap is None:
+        return f"{next_is}. With one seed, nothing tells how much of that is chance."
+    if gap.told_apart:
+        return (
+            f"{next_is}: the test images tell the two apart ({gap}), though other "
+            "seeds may differ."
+        )
+    return f"{next_is}: the test images do not tell which of the two is better ({gap})."

@@ -17,7 +17,11 @@ from mothernets_jax.report.compare import (
     variant_settings,
 )
 from mothernets_jax.report.comparison_page import rows_of
-from mothernets_jax.report.findings import comparison_headline, comparison_remarks
+from mothernets_jax.report.findings import (
+    Finding,
+    comparison_headline,
+    comparison_remarks,
+)
 from mothernets_jax.report.finished_runs import Run, check_comparable
 from mothernets_jax.report.trials import read_trials, trial_counts, trial_rows
 
@@ -254,7 +258,7 @@ def test_variants_of_one_method_have_colours():
 def finding(label, error, std, seeds, flops=1e15):
     mean, spread = ({"ensemble": {"average": {"error": e}}} for e in (error, std))
     mean["cost"] = {"train_flops": flops}
-    return label, mean, spread if seeds > 1 else {}, seeds
+    return Finding(label, ("m", label), mean, spread if seeds > 1 else {}, seeds)
 
 
 def test_the_best_is_not_praised_without_its_price():
@@ -298,8 +302,8 @@ def test_the_best_is_not_praised_without_its_price():
             [("A", 0.035, 0.01, 4), ("B", 0.02, 0.0, 1)],
             "Of 2 ensembles, B makes the fewest errors: 2.0%.",
             (
-                "Next is A. With one seed, nothing tells how much of the difference is "
-                "chance."
+                "Next is A, with 3.5%. With one seed, nothing tells how much of that "
+                "is chance."
             ),
         ),
     ],
@@ -307,7 +311,36 @@ def test_the_best_is_not_praised_without_its_price():
 def test_what_a_comparison_finds(rows, headline, remark):
     findings = [finding(*row) for row in rows]
     assert comparison_headline(findings) == headline
-    assert " ".join(comparison_remarks(findings)) == remark
+    assert " ".join(comparison_remarks(findings, ())) == remark
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "told"),
+    [
+        (
+            -0.0061,
+            0.0055,
+            (
+                "do not tell which of the two is better (the 95% interval, paired over "
+                "the images, is −0.55 to +0.61 points)."
+            ),
+        ),
+        (
+            0.001,
+            0.02,
+            (
+                "tell the two apart (the 95% interval, paired over the images, is "
+                "−2.00 to −0.10 points), though other seeds may differ."
+            ),
+        ),
+    ],
+)
+def test_single_runs_are_told_apart_by_their_test_images(low, high, told):
+    rows = [finding("A", 0.03, 0, 1), finding("B", 0.02, 0, 1)]
+    error = {"difference": 0.01, "low": low, "high": high}
+    paired = [{"first": ["m", "A"], "second": ["m", "B"], "error": error}]
+    next_is = "Next is A, with 3.0%: the test images"
+    assert list(comparison_remarks(rows, paired)) == [f"{next_is} {told}"]
 
 
 def test_the_page_and_its_figures(tmp_path, capsys):

@@ -204,7 +204,8 @@ def set_percent_axis(axes: Axes, which: str, errors: Sequence[float]) -> None:
     """Sets limits around the errors and ticks in percent, none of them below zero.
 
     Where the largest error is more than four times the smallest, the scale is a square
-    root, which opens the region near zero.
+    root, which opens the region near zero. Errors that are nearly equal are drawn so:
+    the axis spans a tenth of the largest at least.
 
     Args:
         axes: the axes.
@@ -219,7 +220,8 @@ def set_percent_axis(axes: Axes, which: str, errors: Sequence[float]) -> None:
         low, high = (np.sqrt(low) - margin) ** 2, (np.sqrt(high) + margin) ** 2
         ticks: Iterable[float] = _spread_out(low, high)
     else:
-        margin = 0.08 * (high - low) or 0.005
+        spread = high - low
+        margin = max(0.08 * spread, (0.1 * high - spread) / 2) or 0.005
         high += margin
         low = max(low - margin, -0.1 * high)
         ticks = MaxNLocator(6, steps=[1, 2, 5, 10]).tick_values(low, high)
