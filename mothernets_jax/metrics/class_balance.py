@@ -14,6 +14,9 @@ from mothernets_jax.utils.messages import short_repr
 # smallest, and more than these beyond it: a stratified split rounds.
 IMBALANCE_RATIO = 1.5
 ROUNDED_IMAGES = 2
+# Share of the test images that would have to be of other classes for the training
+# images' mixture, from which on a remark says so, beside what chance makes of it.
+MIXED_OTHERWISE = 0.1
 _MOST_NAMED = 5  # classes in a sentence
 
 Counts = Mapping[str, Sequence[int]]  # images of each class, by split
@@ -38,11 +41,14 @@ def class_remarks(class_names: Sequence[str], counts: Counts) -> list[str]:
             and `test`); empty where they are not known.
 
     Returns:
-        One sentence each on classes of unequal size, on classes without test images,
-        and on classes without validation images where there is a validation split.
+        One sentence each on classes of unequal size, on a test set in which they are
+        mixed otherwise than in training, on classes without test images, and on classes
+        without validation images where there is a validation split.
     """
     names = [short_repr(name) for name in distinct_names(class_names)]
     remarks = [_imbalance(names, counts)] if is_imbalanced(counts) else []
+    if mixture := _mixture(names, counts):
+        remarks.append(mixture)
     for split in ("test", "validation"):
         of_class = counts.get(split, ())
         missing = [n for n, count in zip(names, of_class, strict=False) if not count]
@@ -80,6 +86,27 @@ def _imbalance(names: Sequence[str], counts: Counts) -> str:
         f"{total:,} {split} images, {names[smallest]} {_percent(few / total)} "
         f"({few:,}); always answering {answer} errs on "
         f"{_percent(majority_error(train, test))} of the test set."
+    )
+
+
+def _mixture(names: Sequence[str], counts: Counts) -> str:
+    """A sentence on a test set mixed otherwise than the training images, or none."""
+    train, test = counts.get("train", ()), counts.get("test", ())
+    if not any(train) or not any(test):
+        return ""
+    of_train, of_test = (
+        [count / sum(of_class) for count in of_class] for of_class in (train, test)
+    )
+    more = [after - before for before, after in zip(of_train, of_test, strict=True)]
+    # The total variation distance; of a random sample it is below half this root.
+    by_chance = 0.5 * math.sqrt(len(test) / sum(test))
+    if sum(abs(gap) for gap in more) / 2 <= MIXED_OTHERWISE + by_chance:
+        return ""
+    gained = max(range(len(more)), key=more.__getitem__)
+    return (
+        f"The test images are mixed otherwise: {names[gained]} is "
+        f"{_percent(of_train[gained])} of the training and {_percent(of_test[gained])} "
+        "of the test images. Probabilities learned from the one mislead on the other."
     )
 
 

@@ -44,6 +44,22 @@ def remarks_on_classes(data: Mapping[str, Any]) -> list[str]:
     return class_remarks(data["class_names"], data.get("class_counts", {}))
 
 
+def majority(data: Mapping[str, Any]) -> tuple[int, float] | None:
+    """The most frequent class in training, and the error of always answering it.
+
+    Args:
+        data: the entry `data` of `results.json`.
+
+    Returns:
+        The class's label and the test error; None where classes are of about equal
+        size, and in results of earlier versions.
+    """
+    if not has_unequal_classes(data) or "majority_error" not in data:
+        return None
+    train = data["class_counts"]["train"]
+    return max(range(len(train)), key=train.__getitem__), data["majority_error"]
+
+
 def with_baseline(
     rows: Sequence[dict[str, str]], data: Mapping[str, Any]
 ) -> list[dict[str, str]]:
@@ -55,15 +71,16 @@ def with_baseline(
         data: the entry `data` of `results.json`; rows stay as they are where it has
             classes of about equal size.
     """
-    if not has_unequal_classes(data) or "majority_error" not in data:
+    most = majority(data)
+    if most is None:
         return list(rows)
-    train, test = (data["class_counts"][split] for split in ("train", "test"))
-    answer = max(range(len(train)), key=train.__getitem__)
+    answer, error = most
+    test = data["class_counts"]["test"]
     classes = sum(count > 0 for count in test)
     balanced = (classes - (test[answer] > 0)) / classes
     baseline = dict.fromkeys(rows[0], "–")
     baseline[next(iter(rows[0]))] = f"always “{data['class_names'][answer]}”"
-    errors = {AVERAGE: data["majority_error"], BALANCED: balanced}
+    errors = {AVERAGE: error, BALANCED: balanced}
     baseline |= {c.label: c.text(e) for c, e in errors.items() if c.label in rows[0]}
     return [*rows, baseline]
 

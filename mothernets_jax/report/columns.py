@@ -13,11 +13,13 @@ class Column(NamedTuple):
         label: heading of the column.
         path: path to the figure in a method's entry in `results.json`, with dots.
         text: function from the figure to the text of a cell.
+        varies: whether seeds may differ in it, so that it may have a deviation.
     """
 
     label: str
     path: str
     text: Callable[[Any], str]
+    varies: bool = True
 
 
 def seconds(number: float) -> str:
@@ -52,6 +54,7 @@ def _bytes(number: float) -> str:
     return f"{quantity(number)}B"
 
 
+NETWORKS = Column("networks", "members", lambda members: str(len(members)), False)
 AVERAGE = Column("average error", "ensemble.average.error", percent)
 BALANCED = Column("balanced error", "ensemble.average.balanced_error", percent)
 VOTE = Column("vote error", "ensemble.vote.error", percent)
@@ -66,6 +69,7 @@ CLOCKS = (
     Column("eval sec", "clocks.eval_seconds", seconds),
 )
 WORTH = (
+    NETWORKS,
     AVERAGE,
     Column("NLL", "ensemble.average.nll", decimals),
     Column("Brier", "ensemble.average.brier", decimals),
@@ -117,7 +121,7 @@ TERMINAL = (
 
 def worth_columns(*, unequal_classes: bool) -> tuple[Column, ...]:
     """The columns `WORTH`, for unequal classes with the balanced error."""
-    return (AVERAGE, BALANCED, *WORTH[1:]) if unequal_classes else WORTH
+    return (NETWORKS, AVERAGE, BALANCED, *WORTH[2:]) if unequal_classes else WORTH
 
 
 def terminal_columns(*, unequal_classes: bool) -> tuple[Column, ...]:
@@ -158,8 +162,9 @@ def cells(
     for mean, spread in zip(means, spreads, strict=True):
         row = {}
         for column in columns:
-            value, deviation = figure(mean, column.path), figure(spread, column.path)
+            value = figure(mean, column.path)
             row[column.label] = "–" if value is None else column.text(value)
+            deviation = figure(spread, column.path) if column.varies else None
             # What every seed costs alike needs no spread; equal errors are a finding.
             exact = column.path.startswith(("cost.", "clocks."))
             if deviation or (deviation is not None and not exact):

@@ -172,7 +172,7 @@ def _page(
     values = {**dict.fromkeys(("frontier", "anytime"), ""), **pictures, **certain}
     values |= {
         "name": comparison["name"],
-        "headline": comparison_headline(findings),
+        "headline": comparison_headline(findings, data, comparison["paired"]),
         "remarks": " ".join(comparison_remarks(findings, comparison["paired"])),
         "warnings": " ".join(comparison_warnings(runs)),
         "data": data["name"],

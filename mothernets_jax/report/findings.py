@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from mothernets_jax.report.certainty import Gap, Key, error_gap
+from mothernets_jax.report.class_tables import majority
 from mothernets_jax.report.columns import share
 from mothernets_jax.report.plots.style import method_label
 from mothernets_jax.utils.formatting import percent
@@ -24,6 +25,8 @@ def headline(results: dict) -> str:
     """The run's main finding in one sentence, whichever way it falls."""
     methods = results["methods"]
     errors = {name: average_error(method) for name, method in methods.items()}
+    if useless := _not_better_than_one_answer(results["data"], min(errors.values())):
+        return useless
     if "mothernets" in methods and "full_data" in methods:
         ours, theirs = errors["mothernets"], errors["full_data"]
         # One decimal, or more where only they tell two different errors apart.
@@ -63,6 +66,27 @@ def headline(results: dict) -> str:
     )
 
 
+def _not_better_than_one_answer(data: dict, best: float) -> str:
+    """A sentence where always giving the same answer errs no more than the best.
+
+    Args:
+        data: the entry `data` of `results.json`, or of the result of `compare.compare`.
+        best: the least average error of an ensemble.
+
+    Returns:
+        The sentence; empty where an ensemble is better, or where classes are of about
+        equal size.
+    """
+    most = majority(data)
+    if most is None or best < most[1]:
+        return ""
+    answer, error = most
+    return (
+        f"No ensemble is better than always answering “{data['class_names'][answer]}”: "
+        f"that makes {percent(error, 1)} errors, the best ensemble {percent(best, 1)}."
+    )
+
+
 def remarks(results: dict) -> Iterable[str]:
     """Sentences on how sure the headline is, and on a method that is better still."""
     methods, count = results["methods"], results["data"]["test_examples"]
@@ -81,9 +105,10 @@ def remarks(results: dict) -> Iterable[str]:
         # two had nothing in common.
         noise = 2 * math.sqrt((ours * (1 - ours) + theirs * (1 - theirs)) / count)
         apart = found.told_apart if found else gap >= noise
+        wrong, others = (f"{round(error * count):,}" for error in (ours, theirs))
         yield (
-            f"The two differ by {round(gap * count):,} of {count:,} test images"
-            f"{'' if apart else ', too few to say which is better'}"
+            f"Of {count:,} test images MotherNets get {wrong} wrong, full data {others}"
+            f"{'' if apart else ': too close to say which is better'}"
             f"{f' ({found})' if found else ''}."
         )
     best = min(errors, key=lambda name: errors[name])
@@ -219,17 +244,33 @@ class Finding(NamedTuple):
     seeds: int
 
 
-def comparison_headline(rows: Sequence[Finding]) -> str:
-    """The comparison's main finding in one sentence."""
-    best = min(
+def comparison_headline(
+    rows: Sequence[Finding], data: dict, paired: Sequence[Mapping[str, Any]]
+) -> str:
+    """The comparison's main finding in one sentence.
+
+    Args:
+        rows: a finding for each ensemble.
+        data: the entry `data` of the result of `compare.compare`.
+        paired: its entry `paired`.
+    """
+    best, *behind = sorted(
         rows, key=lambda row: (average_error(row.mean), row.mean["cost"]["train_flops"])
     )
+    if useless := _not_better_than_one_answer(data, average_error(best.mean)):
+        return useless
     error = percent(average_error(best.mean), 1)
     over = f", on average over {best.seeds} seeds" if best.seeds > 1 else ""
     if len(rows) == 1:
         return f"{best.label} makes {error} errors{over}."
-    others = [(row.label, row.mean) for row in rows if row is not best]
-    cost = _more_spent(best.mean, others)
+    cost = _more_spent(best.mean, [(row.label, row.mean) for row in behind])
+    gap = error_gap(paired, best.key, behind[0].key)
+    if gap and not gap.told_apart:
+        return (
+            f"Of {len(rows)} ensembles, no one is surely the best: {best.label} makes "
+            f"{error} errors{over}{cost}, {behind[0].label} "
+            f"{percent(average_error(behind[0].mean), 1)}."
+        )
     return (
         f"Of {len(rows)} ensembles, {best.label} makes the fewest errors: "
         f"{error}{over}{cost}."

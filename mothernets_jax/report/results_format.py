@@ -33,7 +33,7 @@ _COLUMNS = {
     *columns.COSTS,
     *columns.DIFFERENCES,
     *columns.DETECTION,
-}
+} - {columns.NETWORKS}  # which are counted: no figure
 
 _error, _share = number(0, 1), number(0, 1)
 _figure = nullable(number(-1e30, 1e30))

@@ -161,6 +161,7 @@ def _sentences(results: dict, *, unverified: bool) -> dict[str, object]:
         "apart": " ".join(results.get("plan", {}).get("apart", ())),
         "metric": metric_of(methods),
         "leaps": _LEAPS if _hatches_norms(methods) else "",
+        "made": _made(results),
         "main_method": style.method_label(main_method(results)),
         **{f"{split}_examples": f"{data[f'{split}_examples']:,}" for split in splits},
     }
@@ -214,6 +215,18 @@ def _making_values(results: dict, workdir: Path) -> dict[str, str]:
         "commands": commands(results, workdir),
         "provenance": _provenance(results),
     }
+
+
+def _made(results: dict) -> str:
+    """A sentence on when, how long and on what the run was made; empty if unknown."""
+    clocks, device = results.get("clocks"), results["provenance"].get("device")
+    if not clocks or not device:
+        return ""
+    when = clocks["finished"][:16].replace("T", " ")
+    return (
+        f"Finished {when} UTC on {device}; the last command took "
+        f"{clocks['seconds']:,.0f} s."
+    )
 
 
 def _provenance(results: dict) -> Html:

@@ -31,5 +31,5 @@ def _item(own: Mapping[str, Any], names: list[str]) -> str:
     return (
         f'<li><img src="data:image/png;base64,{own["png"]}" alt="test image '
         f'{own["image"]:,}"><span>{true}, taken for <b>{answer}</b> '
-        f"({percent(own['probability'], 0)})</span></li>\n"
+        f"({percent(own['probability'], 2)}), image {own['image']:,}</span></li>\n"
     )

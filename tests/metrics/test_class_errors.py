@@ -97,11 +97,28 @@ def test_unequal_classes_are_named_with_numbers():
         "always answering 'cat' errs on 6.0% of the test set."
     )
     counts = counts_of([500, 500], [99_996, 4])
-    (remark,) = class_remarks(("cat", "bee"), counts)
+    remark, mixture = class_remarks(("cat", "bee"), counts)
     assert remark == (
         "Classes: 'cat' has 99.996% of the 100,000 test images, 'bee' 0.004% (4); "
         "always answering 'cat' errs on 0.004% of the test set."
     )
+    assert mixture == (
+        "The test images are mixed otherwise: 'cat' is 50.0% of the training and "
+        "99.996% of the test images. Probabilities learned from the one mislead on the "
+        "other."
+    )
+
+
+def test_chance_does_not_count_as_another_mixture():
+    random, share = np.random.default_rng(0), np.array([0.7, 0.2, 0.1])
+    for size in (10, 100, 1000):
+        samples = random.multinomial(size, share, size=50)
+        for test in samples:
+            said = class_remarks("abc", counts_of([700, 200, 100], test.tolist()))
+            assert not any("mixed otherwise" in s for s in said)
+    # 0.7 + 0.2 + 0.1 against 0.4 + 0.3 + 0.3: 30% of the images would have to change.
+    said = class_remarks("abc", counts_of([700, 200, 100], [400, 300, 300]))
+    assert any("mixed otherwise" in s for s in said)
 
 
 @pytest.mark.parametrize(

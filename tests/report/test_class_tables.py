@@ -46,6 +46,10 @@ def page_of(results):
 def test_unequal_classes_stand_in_the_report():
     page = page_of(with_classes(fake_results()))
     assert REMARK in page.text
+    assert (
+        "No ensemble is better than always answering “cat<”: that makes 5.0% errors, "
+        "the best ensemble 5.0%."
+    ) in page.text
     _, *worth, baseline = page.tables[0]
     assert [row["balanced error"] for row in worth] == ["40.53%", "40.53%"]
     assert baseline["balanced error"] == "50.00%"
@@ -55,6 +59,12 @@ def test_unequal_classes_stand_in_the_report():
     members = next(table for table in page.tables if "test error" in table[1])
     assert members[1]["balanced error"] == "43.21%"
     assert members[-1]["balanced error"] == "40.53%"
+
+
+def test_an_ensemble_that_learned_something_is_no_failure():
+    results = with_classes(fake_results())
+    results["methods"]["full_data"]["ensemble"]["average"]["error"] = 0.0499
+    assert "No ensemble is better" not in page_of(results).text
 
 
 def test_errors_and_confusions_class_by_class():

@@ -264,17 +264,19 @@ def finding(label, error, std, seeds, flops=1e15):
 def test_the_best_is_not_praised_without_its_price():
     """Against the best of those that cost less, and only where one does."""
     rows = [finding("A", 0.02, 0, 1, 3e15), finding("B", 0.05, 0, 1)]
-    told = comparison_headline(rows)
+    told = comparison_headline(rows, {}, ())
     assert told.endswith("2.0%, with 3.0 times the training FLOPs of B (5.0%).")
     rows = [*rows, finding("C", 0.03, 0, 1, 2e15), finding("D", 0.025, 0, 1, 2.95e15)]
-    told = comparison_headline(rows)
+    told = comparison_headline(rows, {}, ())
     assert told.endswith("2.0%, with 1.5 times the training FLOPs of C (3.0%).")
     told = comparison_headline(
-        [finding("A", 0.02, 0, 1), finding("B", 0.05, 0, 1, 9e15)]
+        [finding("A", 0.02, 0, 1), finding("B", 0.05, 0, 1, 9e15)], {}, ()
     )
     assert told.endswith("2.0%.")
     tied = [finding("A", 0.02, 0, 1, 9e15), finding("B", 0.02, 0, 1)]
-    assert comparison_headline(tied).endswith("B makes the fewest errors: 2.0%.")
+    assert comparison_headline(tied, {}, ()).endswith(
+        "B makes the fewest errors: 2.0%."
+    )
 
 
 @pytest.mark.parametrize(
@@ -310,7 +312,7 @@ def test_the_best_is_not_praised_without_its_price():
 )
 def test_what_a_comparison_finds(rows, headline, remark):
     findings = [finding(*row) for row in rows]
-    assert comparison_headline(findings) == headline
+    assert comparison_headline(findings, {}, ()) == headline
     assert " ".join(comparison_remarks(findings, ())) == remark
 
 
@@ -341,6 +343,12 @@ def test_single_runs_are_told_apart_by_their_test_images(low, high, told):
     paired = [{"first": ["m", "A"], "second": ["m", "B"], "error": error}]
     next_is = "Next is A, with 3.0%: the test images"
     assert list(comparison_remarks(rows, paired)) == [f"{next_is} {told}"]
+    headline = comparison_headline(rows, {}, paired)
+    assert headline == (
+        "Of 2 ensembles, B makes the fewest errors: 2.0%."
+        if told.startswith("tell")
+        else "Of 2 ensembles, no one is surely the best: B makes 2.0% errors, A 3.0%."
+    )
 
 
 def test_the_page_and_its_figures(tmp_path, capsys):

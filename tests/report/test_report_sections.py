@@ -165,7 +165,7 @@ def test_wrong_images_are_the_main_method_s():
     results["data"]["class_names"][0] = "<i>"
     page = page_of(results)
     assert "data:image/png;base64,iVBORw0=" in page.addresses
-    assert "<i>, taken for 9 (99%)" in page.text
+    assert "<i>, taken for 9 (98.70%), image 3" in page.text
     results["methods"]["mothernets"]["worst_images"] = []
     assert "Sure, and wrong" not in page_of(results).text
 

@@ -107,13 +107,14 @@ def learning_curves(
     everything = list(chain(*curves.values()))
     top = np.nanmax([0.0, *chain(*(curve.errors for curve in everything))])
     ticks = (0, 0.01, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1)
-    ticks = [tick for tick in ticks if tick < 1.1 * top]
+    top = max(1.1 * top, 0.012)  # room for a tick above 0 where all errors are 0
+    ticks = [tick for tick in ticks if tick < top]
     for place, (method, axes) in enumerate(panels.items()):
         _draw_curves(axes, curves[method], styles[method][0])
         set_root_scale(axes, "y")
         first = place % columns == 0
         axes.set_yticks(ticks, [f"{100 * t:g}%" if first else "" for t in ticks])
-        axes.set_ylim(0, 1.1 * top or 0.01)
+        axes.set_ylim(0, top)
         axes.set_xlim(0, 1.03 * max(curve.epochs[-1] for curve in everything))
         axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
         axes.set_xlabel("epochs")
