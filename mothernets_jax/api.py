@@ -36,6 +36,8 @@ _log = logging.getLogger(__name__)
 
 # The largest batch that is chosen, and the fewest steps an epoch that it leaves.
 _BATCH, _STEPS = 128, 8
+# Data sets of signs, which mean something else in a mirror, or nothing.
+_SIGNS = ("digits", "mnist", "svhn")
 
 
 class TrainedEnsemble(Ensemble):
@@ -229,6 +231,8 @@ def _completed(
         _add_for_arrays(given, dataset)
     elif given["data"].get("name") == "folder":
         given = _chosen_for_folder(given, members)
+    else:
+        _add_for_named(given["data"])
     if members is not None:
         given["architectures"] = {name: str(own) for name, own in members.items()}
     elif not given.get("architectures"):
@@ -252,6 +256,14 @@ def _add_for_arrays(given: dict[str, Any], dataset: splits.Dataset) -> None:
     recipe = given.setdefault("train", {})
     fitting = fitting_batch(len(dataset.train_labels), steps=_STEPS, largest=_BATCH)
     recipe.setdefault("batch_size", fitting)
+
+
+def _add_for_named(section: dict[str, Any]) -> None:
+    """Adds the settings that follow from a data set that is known by its name."""
+    if section["name"] in _SIGNS:
+        section.setdefault("flip", "none")
+    if section["name"] == "digits":  # of 8x8 pixels
+        section.setdefault("crop_padding", 1)
 
 
 def _chosen_for_folder(

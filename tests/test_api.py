@@ -87,6 +87,30 @@ def test_without_a_folder_the_same_call_finds_its_own(tmp_path, monkeypatch):
     assert all(folder.parent.name == "runs" for folder in folders)
 
 
+@pytest.mark.parametrize(
+    ("name", "flip", "padding"),
+    [("digits", "none", 1), ("mnist", "none", 4), ("cifar10", "random", 4)],
+)
+def test_signs_are_not_mirrored_nor_pushed_out_of_the_picture(
+    name, flip, padding, tmp_path, monkeypatch
+):
+    found = []
+
+    def fake(settings, **_):
+        found.append(settings.data)
+        raise ValueError("enough")
+
+    monkeypatch.setattr("mothernets_jax.api.train_and_evaluate", fake)
+    own = {"data": {"flip": "alternating", "crop_padding": 2}}
+    for settings in ({}, own):
+        with pytest.raises(ValueError, match="enough"):
+            mn.train(name, settings=settings, workdir=tmp_path)
+    assert [(data.flip, data.crop_padding) for data in found] == [
+        (flip, padding),
+        ("alternating", 2),
+    ]
+
+
 def test_from_python_and_from_a_config_the_bits_are_the_same(tmp_path):
     config = smallest.get_config("smallest")
     settings = json.loads(json.dumps(config.to_dict()))
