@@ -51,7 +51,7 @@ def get_config(preset: str = "digits") -> ConfigDict:
             "replicas": 1,
             "budget": {"epochs": PRESETS[preset]},
             # Hatched before the rate falls, which it does in each member by itself:
-            # the best so far, see docs/measurements.md.
+            # the best so far, see docs/measurements/choices.md.
             "mother": {"schedule": "constant"},
             "hatch": {"schedule": "linear", "warmup_epochs": 0.0},
             "data": {"calibration_fraction": 0.1},

@@ -148,7 +148,7 @@ def usual_share(epochs: float) -> float:
     The FLOPs that MotherNets get grow with the budget's square root. Small budgets are
     best spent on one network; of a large one 0.3 was chosen on one seed's validation
     split, and was no better than 0.7 with two other seeds (CIFAR-10), nor on the
-    digits; with more clusters a larger share is better (docs/measurements.md).
+    digits; with more clusters a larger share is better (docs/measurements/choices.md).
 
     Args:
         epochs: epochs that every member could train for if members had all the budget.
