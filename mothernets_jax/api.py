@@ -30,6 +30,7 @@ from mothernets_jax.runs.handed_data import check_section, handed_dataset
 from mothernets_jax.runs.origin import origin
 from mothernets_jax.runtime import compilation, devices
 from mothernets_jax.stages.amounts import fitting_batch
+from mothernets_jax.storage.paths import as_path
 from mothernets_jax.utils.messages import short_repr
 
 _log = logging.getLogger(__name__)
@@ -161,6 +162,7 @@ def train(
     >>> flowers.predict(new_images).argmax(axis=1)  # doctest: +SKIP
     """
     started = time.perf_counter()
+    place = None if workdir is None else as_path(workdir, "workdir")
     compilation.use_persistent_cache()
     with _named_as_settings():
         given = nested_settings(settings, fields)
@@ -176,7 +178,7 @@ def train(
     given = _completed(given, dataset, members, budget)
     with _named_as_settings():
         frozen = with_function(read_settings(given), function)
-    folder = Path(workdir) if workdir is not None else _folder(frozen, dataset)
+    folder = place or _folder(frozen, dataset)
     devices.check_devices()
     with explained(frozen, folder):
         results = train_and_evaluate(

@@ -21,6 +21,7 @@ from mothernets_jax.data.inputs import as_labels
 from mothernets_jax.data.preparation import Preparation, check_options
 from mothernets_jax.data.split_names import SPELLINGS, split_of
 from mothernets_jax.data.table_file import Table, read_table
+from mothernets_jax.storage.paths import as_path
 from mothernets_jax.utils.argument_errors import Argument, ArgumentError
 from mothernets_jax.utils.messages import short_repr
 
@@ -44,13 +45,13 @@ def from_table(
 ) -> Dataset:
     """Reads the images that a table lists; see `Dataset.from_table`."""
     check_options(image_size, crop, resize)
-    file = Path(path).expanduser().absolute()
+    file = as_path(path).absolute()
     wanted = {"path_column": path_column, "label_column": label_column}
     wanted |= {"split_column": split_column} if split_column is not None else {}
     wanted |= {"group_column": group_column} if group_column is not None else {}
     table = read_table(file, wanted)
     listed = table.columns["path_column"]
-    start = file.parent if root is None else Path(root).expanduser().absolute()
+    start = file.parent if root is None else as_path(root, "root").absolute()
     paths = [os.path.normpath(os.path.join(start, own)) for own in listed]
     splits = _splits(file, table)
     groups = table.columns.get("group_column")

@@ -7,6 +7,7 @@ from mothernets_jax.data import arrays, huggingface, image_table, load
 from mothernets_jax.data import dataset as splits
 from mothernets_jax.data.arrays import Pair
 from mothernets_jax.data.drawn_test import TEST_FRACTION
+from mothernets_jax.storage.paths import as_path
 
 
 class Dataset(splits.Dataset):
@@ -85,7 +86,7 @@ class Dataset(splits.Dataset):
         return cls(*found)
 
     @classmethod
-    def from_folder(cls, directory: str, **options: Any) -> Self:
+    def from_folder(cls, directory: str | os.PathLike[str], **options: Any) -> Self:
         """Reads a folder of images, such as `train/<class>/*` and `test/<class>/*`.
 
         Args:
@@ -98,7 +99,8 @@ class Dataset(splits.Dataset):
             ValueError: folders or images that cannot be read as a data set.
             FileNotFoundError: there is no such folder.
         """
-        return cls(*load("folder", directory=str(directory), **options))
+        folder = as_path(directory, "directory") if directory else ""
+        return cls(*load("folder", directory=str(folder), **options))
 
     @classmethod
     def from_table(

@@ -16,7 +16,7 @@ from mothernets_jax.ensembles.combine import NAMES, combined
 from mothernets_jax.ensembles.exporting import export
 from mothernets_jax.ensembles.hub_export import HubExport
 from mothernets_jax.ensembles.labels import label_indices
-from mothernets_jax.ensembles.places import as_path, check_free, find
+from mothernets_jax.ensembles.places import check_free, find
 from mothernets_jax.ensembles.prediction import predict_logits
 from mothernets_jax.ensembles.record import EnsembleRecord
 from mothernets_jax.ensembles.weighting import FITS
@@ -24,6 +24,7 @@ from mothernets_jax.metrics.calibration import fit_temperature
 from mothernets_jax.metrics.probabilities import member_probabilities
 from mothernets_jax.models.variables import Variables
 from mothernets_jax.runtime.compilation import Executables
+from mothernets_jax.storage.paths import as_path
 from mothernets_jax.utils.messages import short_repr
 
 __all__ = ["Ensemble", "Member", "write_ensemble"]

@@ -9,7 +9,7 @@ from mothernets_jax.ensembles import checks
 from mothernets_jax.ensembles.assessment import Assessment
 from mothernets_jax.ensembles.combine import COMBINATIONS
 from mothernets_jax.ensembles.export.onnx_file import Exported, write_onnx
-from mothernets_jax.ensembles.places import as_path
+from mothernets_jax.storage.paths import as_path
 from mothernets_jax.utils.messages import short_repr
 
 

@@ -14,10 +14,10 @@ from mothernets_jax.data.file_batches import read_in_batches
 from mothernets_jax.data.given_files import given_files
 from mothernets_jax.data.preparation import Preparation, check_preparation
 from mothernets_jax.data.resizing import RESIZES
-from mothernets_jax.ensembles.places import as_path
 from mothernets_jax.metrics.class_errors import distinct_names
 from mothernets_jax.metrics.uncertainty import Uncertainty
 from mothernets_jax.storage import files
+from mothernets_jax.storage.paths import as_path
 from mothernets_jax.utils.messages import short_repr
 
 # From images to what an ensemble predicts, [images, classes], and its uncertainty.

@@ -7,9 +7,9 @@ from typing import Any, Self
 
 from mothernets_jax.ensembles import hub_folder
 from mothernets_jax.ensembles.assessment import Assessment
-from mothernets_jax.ensembles.places import as_path
 from mothernets_jax.ensembles.record import EnsembleRecord
 from mothernets_jax.models.variables import Variables
+from mothernets_jax.storage.paths import as_path
 
 
 class HubExport(Assessment):

@@ -10,28 +10,12 @@ from typing import Any
 from mothernets_jax.ensembles.record import from_json, is_failure
 from mothernets_jax.storage import checkpoints, links, manifest, seals
 from mothernets_jax.storage.files import DamagedError
+from mothernets_jax.storage.paths import as_path
 from mothernets_jax.utils.messages import short_repr
 
 ENSEMBLES_FOLDER = "ensembles"  # of a run's folder
 _RECORD, _VARIABLES = "record.json", "variables"
 _NAMED = 5  # files that a message lists
-
-
-def as_path(path: Any) -> Path:
-    """Reads the path that a user gave, with `~` for the home folder.
-
-    Args:
-        path: text or a `Path`.
-
-    Raises:
-        ValueError: the path is neither, or begins with the home of an unknown user.
-    """
-    if not isinstance(path, str | Path):
-        raise ValueError(f"path is {short_repr(path)}: expected the path of a folder")
-    try:
-        return Path(path).expanduser()
-    except RuntimeError as error:
-        raise ValueError(f"path is {short_repr(str(path))}: {error}") from None
 
 
 def check_free(folder: Path) -> None:

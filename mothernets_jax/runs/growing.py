@@ -9,12 +9,12 @@ from mothernets_jax.architectures import Architecture
 from mothernets_jax.config.grown import Dropped, changes
 from mothernets_jax.config.identity import digest, of_this_version
 from mothernets_jax.config.settings import Settings
-from mothernets_jax.ensembles.places import as_path
 from mothernets_jax.methods import read_settings
 from mothernets_jax.runs import finished_run, run_folder
 from mothernets_jax.runs.run_folder import CONFIG
 from mothernets_jax.stages.context import STAGES
 from mothernets_jax.storage import checkpoints, files
+from mothernets_jax.storage.paths import as_path
 from mothernets_jax.utils.messages import short_repr
 
 _SUFFIX = re.compile(r"-grown-[0-9a-f]{8}$")
@@ -66,7 +66,7 @@ def growing_run(
         ValueError: no finished run, nothing to change, or a change that cannot be made.
         OSError: a file cannot be read.
     """
-    source = as_path(run)
+    source = as_path(run, "run")
     before, results = _finished(source)
     if isinstance(drop, str):
         raise ValueError(f"drop is {short_repr(drop)}: expected a list of names")
@@ -94,7 +94,7 @@ def growing_run(
     if distill is not None:
         _check_teachers(settings, results)
     folder = source.parent / f"{_SUFFIX.sub('', source.name)}-grown-{digest(settings)}"
-    folder = folder if workdir is None else as_path(workdir)
+    folder = folder if workdir is None else as_path(workdir, "workdir")
     if folder.resolve() == source.resolve():
         raise ValueError(
             f"--workdir={folder} is the finished run itself, which stays as it is: "

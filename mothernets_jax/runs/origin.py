@@ -4,8 +4,9 @@ from pathlib import Path
 from typing import Any
 
 from mothernets_jax.data import run_record
-from mothernets_jax.ensembles.places import as_path, find
+from mothernets_jax.ensembles.places import find
 from mothernets_jax.report.finished_runs import read_run
+from mothernets_jax.storage.paths import as_path
 
 
 def origin(workdir: Path, method: str) -> dict[str, Any]:

@@ -192,7 +192,7 @@ def test_a_path_that_is_no_folder_is_refused(ensemble):
     with pytest.raises(ValueError, match="^file/mine is in .*file, which is a file"):
         ensemble.save("file/mine")
     for act in (ensemble.save, mn.Ensemble.load):
-        with pytest.raises(ValueError, match="path is 5: expected the path of a fold"):
+        with pytest.raises(ValueError, match="path is 5: expected a path"):
             act(5)
         with pytest.raises(ValueError, match="path is '~nobody-here/x': Could not"):
             act("~nobody-here/x")
