@@ -9,6 +9,7 @@ imports of JAX stands at the top of this file.
 """
 
 import ast
+import gc
 import importlib.metadata
 import os
 import random
@@ -66,12 +67,14 @@ def flags_to_compile_fast() -> str:
     """Flags of XLA for programs that are compiled soon and run for milliseconds.
 
     All of LLVM's passes take nearly twice as long, emitters of fusions by MLIR twice as
-    long again. `make test-all` compiles as users do.
+    long again, and a program in 32 parts, for as many threads, half as long again.
+    `make test-all` compiles as users do.
     """
     flags = "--xla_backend_optimization_level=0"
-    # One that jaxlib does not know ends the process, and others may not know this one.
+    # One that jaxlib does not know ends the process, and others may not know these.
     if importlib.metadata.version("jaxlib").startswith("0.10."):
         flags += " --xla_cpu_use_fusion_emitters=false"
+        flags += " --xla_cpu_parallel_codegen_split_count=1"
     return flags
 
 
@@ -82,6 +85,12 @@ def share_programs(config):
     os.environ["JAX_COMPILATION_CACHE_DIR"] = folder.name
     os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
     os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
+
+
+def pytest_collection_finish():
+    """Leaves what was imported out of every later search for garbage."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_report_header(config):
