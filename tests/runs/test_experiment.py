@@ -36,6 +36,12 @@ from mothernets_jax.runtime.compilation import ProgramStore
 STORE = ProgramStore()  # one compilation of each program for all tests here
 SCORES = {"error", "balanced_error", "nll", "brier", "ece"}
 NETWORKS = {"A": "mlp 8; batch_norm", "B": "mlp 12 10; batch_norm"}
+ALL_METHODS = {  # alike, so that programs of A are compiled once
+    "methods": tuple(METHODS),
+    "data.train_examples": 256,  # every epoch sees every image
+    "data.crop_padding": 0,
+    "train.class_weights": "balanced",
+}
 
 
 def settings_of(**overrides):
@@ -499,10 +505,8 @@ def test_without_a_budget_each_method_has_its_own_end(tmp_path):
     """
     settings = settings_of(
         **{
-            "methods": tuple(METHODS),
-            "architectures": {"A": "mlp 8 8"},
-            "data.train_examples": 256,  # every epoch sees every image
-            "data.crop_padding": 0,
+            **ALL_METHODS,
+            "architectures": {"A": NETWORKS["A"]},
             "train.learning_rate": 0.0,
             "train.epochs": 9,
             "train.stop": "plateau",
@@ -529,7 +533,7 @@ def test_without_a_budget_each_method_has_its_own_end(tmp_path):
     }
     full_data = methods["full_data"]
     assert [member["epochs"] for member in full_data["members"].values()] == [4, 4]
-    flops = 256 * 8 * 6 * (64 * 8 + 8 * 8 + 8 * 10)
+    flops = 256 * 8 * 6 * (64 * 8 + 8 * 10)
     assert full_data["cost"]["train_flops"] == flops
 
 
@@ -537,24 +541,23 @@ def test_all_methods_at_one_budget(tmp_path):
     """Each trains to the end, costs what is counted, and saves what it evaluated."""
     settings = settings_of(
         **{
-            "methods": tuple(METHODS),
+            **ALL_METHODS,
             "replicas": 1,
             "budget.epochs": 16.0,
             "budget.reference": "B",
             "fge.cycle_epochs": 2,
-            "train.class_weights": "balanced",
             "prices": {"cpu": 0.5},
         }
     )
     results = run(tmp_path, settings)
-    images, b = 300 // 64 * 64, 6 * (64 * 12 + 12 * 10 + 10 * 10)
+    images, b = 256, 6 * (64 * 12 + 12 * 10 + 10 * 10)
     dataset = data.load("digits")
     for name, entry in results["methods"].items():
         cost, clocks = entry["cost"], entry["clocks"]
         assert 0.5 * 16 * images * b < cost["train_flops"] <= 16 * images * b, name
         assert cost["train_flops"] == entry["anytime"][-1]["train_flops"]
         assert cost["images"] == cost["epochs"] * images
-        assert clocks["peak_memory_bytes"] > 300 * 64  # the images alone
+        assert clocks["peak_memory_bytes"] > 256 * 64  # the images alone
         paid = ("train", "hatch", "eval")
         seconds = sum(clocks[f"{clock}_seconds"] for clock in paid)
         dollars = 0.5 * seconds / 3600 * jax.device_count()
