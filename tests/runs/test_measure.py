@@ -10,6 +10,7 @@ from mothernets_jax.runs import measure as measuring
 from mothernets_jax.runs.measure import dollars, measure, method_seconds, stage_seconds
 from mothernets_jax.runs.method_plans import method_plans
 from mothernets_jax.runtime.compilation import ProgramStore
+from mothernets_jax.stages import timing as stage_timing
 from mothernets_jax.stages.timing import StageTiming
 
 NETWORKS = {"A": "mlp 3", "B": "mlp 4"}
@@ -44,6 +45,7 @@ def test_every_stage_is_timed_and_programs_that_are_shared_once(
         return time_stage(stage, *args)
 
     monkeypatch.setattr(measuring, "time_stage", noted)
+    monkeypatch.setattr(stage_timing, "_CALL_SECONDS", 0.01)  # nobody reads the times
     store = ProgramStore()
     found = measure(settings, task, store=store, seconds=6.0)
     stages = [s for p in method_plans(task, settings).values() for s in p.stages]
