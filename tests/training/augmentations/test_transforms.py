@@ -24,7 +24,7 @@ from mothernets_jax.training.epoch_inputs import (
     MemberRates,
     make_epoch_inputs,
 )
-from mothernets_jax.training.group_step import STRATEGIES, make_steps, new_group
+from mothernets_jax.training.group_step import make_steps, new_group
 from mothernets_jax.training.member_step import (
     StepInputs,
     TrainingData,
@@ -106,7 +106,8 @@ def difference(one, other):
 @pytest.mark.parametrize("case", CASES)
 def test_all_strategies_learn_the_same(case):
     text, changes = CASES[case]
-    strategies = ("vmap", "unroll") if changes else STRATEGIES
+    # RandAugment takes long to compile: once for all members, and for one alone.
+    strategies = ("vmap", "unroll") if changes else ("vmap", "loop")
     trained = [train(strategy, text, **changes) for strategy in strategies]
     for found in trained[1:]:
         assert difference(found, trained[0]) < TOLERANCE
