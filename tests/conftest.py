@@ -9,8 +9,10 @@ imports of JAX stands at the top of this file.
 """
 
 import ast
+import fcntl
 import gc
 import importlib.metadata
+import json
 import os
 import random
 import re
@@ -120,15 +122,33 @@ def cache_home(tmp_path_factory, monkeypatch) -> Path:
 def finished_runs(tmp_path_factory):
     """Folder of a finished run and another seed's; the first's results and ensembles.
 
-    They are `run` and `other` in the folder, and not to be altered.
+    They are `run` and `other` in the folder, and not to be altered. Of several workers
+    the first that needs them makes them.
     """
     from fake_runs import without_clocks
     from faults.smallest import OTHER_SEED, TWO_METHODS, ensembles, run
 
-    top = tmp_path_factory.mktemp("finished")
-    results = run(top / "run", TWO_METHODS)
-    run(top / "other", OTHER_SEED)
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent  # of the workers' own folders
+    top, done = shared / "finished", shared / "finished.done"
+    with open(shared / "finished.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not done.exists():
+            run(top / "run", TWO_METHODS)
+            run(top / "other", OTHER_SEED)
+            done.touch()
+    results = json.loads((top / "run" / "results.json").read_text(encoding="utf-8"))
     return top, without_clocks(results), ensembles(top / "run")
+
+
+@pytest.fixture(scope="module")
+def unrendered_plots():
+    """Pages without their plots' content: see `unrendered`."""
+    from unrendered import unrendered
+
+    with unrendered():
+        yield
 
 
 @pytest.fixture

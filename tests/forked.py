@@ -3,8 +3,8 @@
 Importing takes a process several seconds, nearly all of what a refused command takes.
 Here a server (of `multiprocessing`) imports once, and forks a process for every start:
 with its own arguments, folder, environment, output and exit code, and before JAX is
-first used. What the interpreter itself does as it starts and ends (`PYTHONHASHSEED`,
-waiting for threads) needs `subprocess`.
+first used. Plots of pages are not rendered. What the interpreter itself does as it
+starts and ends (`PYTHONHASHSEED`, waiting for threads) needs `subprocess`.
 """
 
 import multiprocessing
@@ -15,6 +15,8 @@ import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+
+from unrendered import unrendered
 
 ROOT = Path(__file__).parents[1]
 LAUNCH = ROOT / "launch.py"
@@ -73,7 +75,8 @@ def _run(command, cwd, environment, folder):
     os.environ.update(environment)
     sys.argv[:] = command
     sys.path.insert(0, str(Path(command[0]).parent))
-    runpy.run_path(command[0], run_name="__main__")
+    with unrendered():
+        runpy.run_path(command[0], run_name="__main__")
 
 
 def launch(*arguments, cwd: Path = ROOT) -> subprocess.CompletedProcess:

@@ -11,6 +11,8 @@ import mothernets_jax as mn
 from mothernets_jax.methods import read_settings
 from mothernets_jax.runs import stage_results
 
+pytestmark = pytest.mark.usefixtures("unrendered_plots")
+
 RNG = np.random.default_rng(0)
 LABELS = RNG.permutation(np.repeat([3, 5, 9], 40))
 # Three clouds, of features on very different scales.

@@ -9,6 +9,7 @@ import jax
 import numpy as np
 from fake_runs import without_clocks
 from faults.tiny import get_config
+from unrendered import unrendered
 
 import mothernets_jax as mn
 from mothernets_jax.config.settings import Settings
@@ -37,7 +38,7 @@ TWO_METHODS, OTHER_SEED = (
 
 
 def run(workdir: Path, settings: Settings = SETTINGS, *, report: bool = True) -> dict:
-    """Trains what is not done yet, and makes the page; the results."""
+    """Trains what is not done yet, and makes the page, unrendered; the results."""
     results = train_and_evaluate(
         settings,
         name="tiny",
@@ -45,7 +46,8 @@ def run(workdir: Path, settings: Settings = SETTINGS, *, report: bool = True) ->
         store=_STORE,
     )
     if report:
-        write_report(results, workdir)
+        with unrendered():
+            write_report(results, workdir)
     return results
 
 

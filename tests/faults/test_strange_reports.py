@@ -130,7 +130,9 @@ def test_a_file_that_is_none_is_refused(tmp_path, capsys, name, kind):
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 2**19  # KiB
 
 
-def test_without_its_checksum_a_run_is_said_to_be_unverified(tmp_path, capsys):
+def test_without_its_checksum_a_run_is_said_to_be_unverified(
+    tmp_path, capsys, unrendered_plots
+):
     folder = save(tmp_path / "run", whole_results())
     other = save(tmp_path / "other", whole_results(), {**SETTINGS, "seed": 1})
     said = "have no checksum: nothing tells whether they are as the run wrote"
@@ -154,7 +156,7 @@ def test_without_its_checksum_a_run_is_said_to_be_unverified(tmp_path, capsys):
 
 
 @pytest.mark.parametrize("kind", ["shape", "zeros", "object", "elsewhere"])
-def test_scores_of_strangers_take_no_memory(tmp_path, capsys, kind):
+def test_scores_of_strangers_take_no_memory(tmp_path, capsys, kind, unrendered_plots):
     results = whole_results()
     folder = save(tmp_path / "run", results)
     (folder / "test_scores").mkdir()

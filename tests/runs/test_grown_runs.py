@@ -129,7 +129,7 @@ def test_the_total_cost_by_hand(five):
     assert cost["epochs"] == 2 + len(FIVE)
 
 
-def test_the_record_says_from_which(five):
+def test_the_record_says_from_which(five, unrendered_plots):
     [of_d, of_e] = five.results["methods"]["mothernets"]["grown"]
     assert of_d["members"] == ["D"] and of_d["change"] == "add D=mlp 6 7"
     assert "D was hatched from mothernet_1, a MotherNet" in of_d["how"]
@@ -236,7 +236,7 @@ def test_the_ensemble_is_distilled_into_one_of_its_members(five, distilled, meth
     assert "deep_ensembles" not in entry  # which a student is none of
 
 
-def test_the_record_says_how_an_ensemble_was_distilled(distilled):
+def test_the_record_says_how_an_ensemble_was_distilled(distilled, unrendered_plots):
     [*_, how] = distilled.results["methods"]["mothernets"]["grown"]
     assert how["members"] == ["B_distilled"] and how["change"] == "distill B epochs 2"
     page = write_report(distilled.results, distilled.folder).read_text()
