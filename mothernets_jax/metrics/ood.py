@@ -5,7 +5,6 @@ it, outside.
 """
 
 import numpy as np
-from scipy.stats import rankdata
 
 from mothernets_jax.metrics.classification import entropy
 from mothernets_jax.metrics.probabilities import remaining_probability
@@ -21,8 +20,11 @@ def auroc(inside: np.ndarray, outside: np.ndarray) -> float:
         inside: floats [examples], scores of images in distribution.
         outside: floats [other examples], scores of images out of distribution.
     """
-    ranks = rankdata(np.concatenate([inside, outside]))[len(inside) :]
-    wins = ranks.sum() - len(outside) * (len(outside) + 1) / 2
+    ordered = np.sort(inside)
+    below, not_above = (
+        np.searchsorted(ordered, outside, side) for side in ("left", "right")
+    )
+    wins = (below.sum() + not_above.sum()) / 2
     return float(wins / (len(inside) * len(outside)))
 
 

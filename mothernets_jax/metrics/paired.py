@@ -7,7 +7,7 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from scipy import stats
+from scipy.special import ndtri, stdtrit  # scipy.stats is slow to import
 
 _CONFIDENCE = 0.95
 
@@ -46,7 +46,7 @@ def error_difference(wrong: np.ndarray, other: np.ndarray) -> Difference:
     alone = int(np.sum(wrong & ~other)), int(np.sum(other & ~wrong))
     first, second = ((number + 1) / (count + 2) for number in alone)
     middle = first - second
-    half = float(stats.norm.ppf((1 + _CONFIDENCE) / 2)) * math.sqrt(
+    half = float(ndtri((1 + _CONFIDENCE) / 2)) * math.sqrt(
         (first + second - middle**2) / (count + 2)
     )
     low, high = max(-1.0, middle - half), min(1.0, middle + half)
@@ -69,5 +69,5 @@ def mean_difference(values: np.ndarray, other: np.ndarray) -> Difference:
     if count < 2:
         return Difference(middle, middle, middle)
     error = float(np.std(differences, ddof=1)) / math.sqrt(count)
-    half = float(stats.t.ppf((1 + _CONFIDENCE) / 2, count - 1)) * error
+    half = float(stdtrit(count - 1, (1 + _CONFIDENCE) / 2)) * error
     return Difference(middle, middle - half, middle + half)
