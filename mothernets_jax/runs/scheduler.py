@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 
 import jax
 
-from mothernets_jax.runs.schedule import Job, by_priority, simulate
+from mothernets_jax.runs.schedule import Job, by_priority, simulate, startable
+from mothernets_jax.runs.stage_jobs import stage_jobs
 from mothernets_jax.runs.stage_results import read_records, run_or_restore
 from mothernets_jax.runtime.devices import Device
 from mothernets_jax.stages.context import RunContext
@@ -90,15 +91,7 @@ class _Graph:
 
     def jobs(self) -> list[Job]:
         """All stages as jobs, in their order."""
-        maker = {name: s.name for s in self._stages for name in s.members}
-        return [
-            Job(
-                stage.name,
-                self._flops_of(stage),
-                tuple(dict.fromkeys(maker[name] for name in stage.needs)),
-            )
-            for stage in self._stages
-        ]
+        return stage_jobs(self._stages, self._flops_of)
 
     def ready(self) -> list[Stage]:
         """Stages that wait for nothing but a device, in their order."""
@@ -149,6 +142,7 @@ def _run_side_by_side(graph: _Graph, task: Task, context: RunContext) -> None:
     """Runs a graph on several devices; one stage that fails ends the others."""
     jobs = graph.jobs()
     slots = simulate(jobs, len(task.devices))
+    counts = {name: slot.devices for name, slot in slots.items()}
     rank = {job.name: place for place, job in enumerate(by_priority(jobs))}
     free = list(task.devices)
     running: dict[Future[StageResult], tuple[Stage, tuple[Device, ...]]] = {}
@@ -156,10 +150,10 @@ def _run_side_by_side(graph: _Graph, task: Task, context: RunContext) -> None:
     with ThreadPoolExecutor(len(free), "stage") as pool:
         while True:
             ready = [] if failed else graph.ready()
-            for stage in sorted(ready, key=lambda stage: rank[stage.name]):
-                count = slots[stage.name].devices
-                if count > len(free):
-                    continue
+            by_name = {stage.name: stage for stage in ready}
+            first = sorted(by_name, key=rank.__getitem__)
+            for name in startable(first, counts, len(free)):
+                stage, count = by_name[name], counts[name]
                 devices, free = tuple(free[:count]), free[count:]
                 graph.begin(stage)
                 placed, trained = task._replace(devices=devices), dict(graph.trained)
