@@ -72,7 +72,7 @@ def rows_of(members: str, task: Task) -> list[dict]:
     rows = []
     for method, plan in plans.items():
         found = {count: predict(plan, task, count, times) for count in DEVICES}
-        undivided = {n: predict(plan, task, n, times, divided=False) for n in DEVICES}
+        undivided = {n: predict(plan, task, n, times, placement="one") for n in DEVICES}
         last = found[DEVICES[-1]]
         enough = next(n for n in DEVICES if found[n].seconds <= NEARLY * last.seconds)
         rows.append(

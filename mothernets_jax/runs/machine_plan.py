@@ -11,13 +11,11 @@ from mothernets_jax.config.settings import Settings
 from mothernets_jax.methods.budget import in_epochs
 from mothernets_jax.runs.load_task import load_task
 from mothernets_jax.runs.method_plans import method_plans
-from mothernets_jax.runs.predicted import Prediction, StageTimes, TableTimes, predict
+from mothernets_jax.runs.predicted import Prediction, TableTimes, predict
 from mothernets_jax.runs.results import price_of
 from mothernets_jax.runs.step_times import DeviceTimes, times_of
 from mothernets_jax.runs.timed_here import TimesHere
 from mothernets_jax.runtime.compilation import ProgramStore
-from mothernets_jax.stages.stage import MethodPlan
-from mothernets_jax.stages.task import Task
 
 HERE = "here"
 MOST_DEVICES = 1024
@@ -59,16 +57,19 @@ def show_machine_plan(settings: Settings, console: Console, machine: Machine) ->
             "plan for a machine tells the seconds and dollars"
         )
     plans = method_plans(task, settings)
-    if times is not None:
-        name, strategy = times.device, settings.strategy
-        predictions = _predict(
-            plans, task, machine.devices, TableTimes(times, task, strategy)
-        )
-    else:
-        name = task.devices[0].device_kind
-        with contextlib.closing(ProgramStore()) as store:
-            here = TimesHere(task, settings.strategy, store)
-            predictions = _predict(plans, task, machine.devices, here)
+    with contextlib.closing(ProgramStore()) as store:
+        if times is not None:
+            name, of_stages = times.device, TableTimes(times, task, settings.strategy)
+        else:
+            name = task.devices[0].device_kind
+            of_stages = TimesHere(task, settings.strategy, store)
+        predictions = {
+            method: [
+                predict(plan, task, n, of_stages, placement=settings.placement)
+                for n in (1, machine.devices)
+            ]
+            for method, plan in plans.items()
+        }
     price = machine.price
     if price is None:
         price = price_of(name, settings.prices)
@@ -107,18 +108,8 @@ def check_machine(machine: Machine, settings: Settings) -> DeviceTimes | None:
     return times
 
 
-def _predict(
-    plans: Mapping[str, MethodPlan], task: Task, devices: int, times: StageTimes
-) -> dict[str, tuple[Prediction, Prediction]]:
-    """Each method on one device and on all of the machine's."""
-    return {
-        method: (predict(plan, task, 1, times), predict(plan, task, devices, times))
-        for method, plan in plans.items()
-    }
-
-
 def _table(
-    predictions: Mapping[str, tuple[Prediction, Prediction]],
+    predictions: Mapping[str, Sequence[Prediction]],
     devices: int,
     name: str,
     price: float | None,

@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping
 from typing import NamedTuple, Protocol
 
+from mothernets_jax.runs.allotment import allot
 from mothernets_jax.runs.measure import stage_seconds
 from mothernets_jax.runs.schedule import Slot, longest_paths, makespan, replay, simulate
 from mothernets_jax.runs.stage_jobs import stage_jobs
@@ -54,29 +55,33 @@ def predict(
     devices: int,
     times: StageTimes,
     *,
-    divided: bool = True,
+    placement: str = "flops",
 ) -> Prediction:
     """Foretells a method's stages on some devices of one machine.
 
-    Devices are divided among stages as `scheduler.run_stages` does, by training FLOPs.
+    Devices are divided among stages as `placement.stage_devices` does.
 
     Args:
         plan: the method's stages and members.
         task: the task, whose images are counted; its devices do not matter.
         devices: number of devices, at least 1.
         times: how long each stage takes.
-        divided: whether devices to spare are divided among the stages; else each has
-            one.
+        placement: the setting `placement`, `flops` or `timed`; or `one`, for a device
+            for each stage.
     """
     jobs = stage_jobs(plan.stages, lambda stage: planned_flops(stage, task))
-    counts = {name: slot.devices for name, slot in simulate(jobs, devices).items()}
-    if not divided:
-        counts = dict.fromkeys(counts, 1)
-    hatched = _hatched(plan)
-    found = {
-        stage.name: times(stage, counts[stage.name], hatched=stage.name in hatched)
-        for stage in plan.stages
-    }
+    by_name, hatched = {stage.name: stage for stage in plan.stages}, _hatched(plan)
+
+    def estimate(name: str, count: int) -> Estimate:
+        return times(by_name[name], count, hatched=name in hatched)
+
+    if placement == "timed":
+        counts = allot(jobs, devices, lambda name, n: estimate(name, n).seconds)
+    elif placement == "flops":
+        counts = {name: slot.devices for name, slot in simulate(jobs, devices).items()}
+    else:
+        counts = dict.fromkeys(by_name, 1)
+    found = {name: estimate(name, count) for name, count in counts.items()}
     seconds = {name: own.seconds for name, own in found.items()}
     slots = replay(jobs, devices, counts, seconds)
     paths = longest_paths([job._replace(work=seconds[job.name]) for job in jobs])

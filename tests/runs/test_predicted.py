@@ -43,10 +43,12 @@ def test_a_mothernet_then_its_members(plans, task):
     three = predict(plan, task, 3, ten_seconds)  # all for the MotherNet, then one each
     assert three.seconds == three.chain_seconds == pytest.approx(10 / 3 + 11)
     assert three.busy_seconds == pytest.approx(10 + 33)
-    undivided = predict(plan, task, 3, ten_seconds, divided=False)
+    undivided = predict(plan, task, 3, ten_seconds, placement="one")
     assert undivided.seconds == 10 + 11
     slots = sorted(undivided.slots.values())
     assert slots == [(0.0, 10.0, 1)] + 3 * [(10.0, 21.0, 1)]
+    timed = predict(plan, task, 3, ten_seconds, placement="timed")
+    assert timed == three
 
 
 def test_by_flops_alone_a_stage_takes_its_flops(plans, task):
