@@ -6,11 +6,12 @@ Needs two cores with nothing else on them, each of which is a device. Five small
 networks on scikit-learn's digits: MotherNets in two clusters, networks from scratch,
 and a teacher with those that it teaches. What is foretold is what `mothernets plan
 --devices=2` tells: a few steps of each program are timed, alone, then the schedule is
-played. What is measured is `scheduler.run_stages`, saving and all, in turns, after a
-first run of each graph that compiles.
+played. What is measured is `scheduler.run_stages`, saving and all, in turns, after
+short runs of each graph that compile its programs for either device.
 """
 
 import contextlib
+import functools
 import os
 import tempfile
 import time
@@ -26,7 +27,7 @@ os.environ["XLA_FLAGS"] = " ".join(
 )
 
 import jax
-from absl import app, flags
+from absl import app, flags, logging
 from rich.console import Console
 
 from benchmarks.turns import medians, take_turns, write_results
@@ -52,6 +53,7 @@ _REPEATS = flags.DEFINE_integer("repeats", 3, "Runs of each graph that are timed
 _SECONDS = flags.DEFINE_float("seconds", 4.0, "Seconds for timing each program.")
 _GRAPHS = flags.DEFINE_list("graphs", [], "Methods of the graphs; default: all.")
 
+COMPILING_EPOCHS = 60.0  # of the runs before
 NETWORKS = {
     "A": "vgg (3:12) | (3:24); batch_norm",
     "B": "vgg (3:16) | (3:32); batch_norm",
@@ -66,19 +68,25 @@ GRAPHS = {
 }
 
 
-def plan_of(method: str, changes: dict) -> tuple[MethodPlan, Task]:
-    """The stages of a method, and their task."""
+def plan_of(method: str, changes: dict, epochs: float) -> tuple[MethodPlan, Task]:
+    """The stages of a method at a budget of so many epochs, and their task."""
     networks = {name: parse(notation) for name, notation in NETWORKS.items()}
     config = vgg_ensemble.with_members(pareto.get_config("digits"), networks)
     config.update({"methods": (method,), **changes})
-    config.budget.epochs = _EPOCHS.value
+    config.budget.epochs = epochs
     settings = read_settings(config)
     task = load_task(settings)
     return method_plans(task, settings)[method], task
 
 
-def run_seconds(plan: MethodPlan, task: Task, store: ProgramStore) -> float:
-    """Seconds in which a run trains and saves the stages, in a folder of its own."""
+def run_seconds(
+    plan: MethodPlan, task: Task, store: ProgramStore, waits: list[float]
+) -> float:
+    """Seconds in which a run trains and saves the stages, in a folder of its own.
+
+    Seconds of waiting for programs that no earlier run had compiled, which count, are
+    added to `waits`.
+    """
     flops = sum(planned_flops(stage, task) for stage in plan.stages)
     console = Console(quiet=True)
     with tempfile.TemporaryDirectory() as folder, RunProgress(flops, console) as bars:
@@ -89,14 +97,19 @@ def run_seconds(plan: MethodPlan, task: Task, store: ProgramStore) -> float:
         trained = run_stages(plan.stages, task, context)
         spent = time.perf_counter() - started
     assert not trained.left_out
+    clocks = [record["clocks"] for record in trained.records]
+    waits.append(sum(clock["compile_wait_seconds"] for clock in clocks))
     return spent
 
 
-def describe(found: Prediction, seconds: list[float], median: float) -> dict:
+def describe(
+    found: Prediction, seconds: list[float], median: float, waits: list[float]
+) -> dict:
     """What a graph's row of the results says."""
     return {
         "predicted_seconds": found.seconds,
         "measured_seconds": seconds,
+        "compile_wait_seconds": waits[1:],  # without the first run's
         "predicted_by_measured": found.seconds / median,
         "chain_seconds": found.chain_seconds,
         "slots": {name: slot._asdict() for name, slot in found.slots.items()},
@@ -104,21 +117,26 @@ def describe(found: Prediction, seconds: list[float], median: float) -> dict:
 
 
 def main(_argv: list[str]) -> None:
+    logging.set_verbosity(logging.WARNING)
     use_persistent_cache()
     assert jax.device_count() == 2, "XLA_FLAGS asks for other devices"
     with contextlib.closing(ProgramStore()) as store:
-        predictions, contestants = {}, {}
+        predictions, contestants, waits = {}, {}, {}
         for name, (method, changes) in GRAPHS.items():
             if method not in (_GRAPHS.value or [method]):
                 continue
-            plan, task = plan_of(method, changes)
+            short, task = plan_of(method, changes, COMPILING_EPOCHS)
+            for devices in (task.devices, task.devices[::-1]):
+                run_seconds(short, task._replace(devices=devices), store, [])
+            plan, task = plan_of(method, changes, _EPOCHS.value)
             times = TimesHere(task, "auto", store, seconds=_SECONDS.value)
             predictions[name] = predict(plan, task, 2, times)
-            contestants[name] = lambda p=plan, t=task: run_seconds(p, t, store)
+            own = waits[name] = []
+            contestants[name] = functools.partial(run_seconds, plan, task, store, own)
         seconds = take_turns(contestants, _REPEATS.value)
     middle = medians(seconds)
     rows = {
-        name: describe(predictions[name], seconds[name], middle[name])
+        name: describe(predictions[name], seconds[name], middle[name], waits[name])
         for name in predictions
     }
     for name, row in rows.items():
