@@ -20,7 +20,14 @@ from benchmarks.turns import write_results
 from configs import vgg_ensemble
 from mothernets_jax.methods import METHODS, read_settings
 from mothernets_jax.runs.load_task import load_task
-from mothernets_jax.runs.schedule import Job, by_priority, makespan, simulate
+from mothernets_jax.runs.schedule import (
+    Job,
+    by_priority,
+    makespan,
+    simulate,
+    startable,
+)
+from mothernets_jax.runs.stage_jobs import stage_jobs
 from mothernets_jax.stages.stage import planned_flops
 
 _OUT = flags.DEFINE_string("out", None, "Where the figures are written, as JSON.")
@@ -34,15 +41,7 @@ def make_jobs() -> list[Job]:
     settings = read_settings(config)
     task = load_task(settings)
     plan = METHODS["mothernets"](task, settings, settings.members)
-    maker = {name: stage.name for stage in plan.stages for name in stage.members}
-    return [
-        Job(
-            stage.name,
-            planned_flops(stage, task),
-            tuple(dict.fromkeys(maker[name] for name in stage.needs)),
-        )
-        for stage in plan.stages
-    ]
+    return stage_jobs(plan.stages, lambda stage: planned_flops(stage, task))
 
 
 def waves(jobs: Sequence[Job], devices: int) -> list[list[tuple[Job, int]]]:
@@ -81,20 +80,22 @@ def sleep_in_waves(jobs: Sequence[Job], devices: int, scale: float) -> float:
 
 def sleep_by_graph(jobs: Sequence[Job], devices: int, scale: float) -> float:
     """Seconds that it takes, asleep."""
-    slots, started = simulate(jobs, devices), time.perf_counter()
+    counts = {n: slot.devices for n, slot in simulate(jobs, devices).items()}
+    by_name, started = {job.name: job for job in jobs}, time.perf_counter()
     waiting, running, done, free = by_priority(jobs), {}, set(), devices
     with ThreadPoolExecutor(devices) as pool:
         while waiting or running:
-            for job in list(waiting):
-                count = slots[job.name].devices
-                if done.issuperset(job.needs) and count <= free:
-                    free -= count
-                    waiting.remove(job)
-                    running[pool.submit(time.sleep, scale * job.work / count)] = job
+            ready = [job.name for job in waiting if done.issuperset(job.needs)]
+            for name in startable(ready, counts, free):
+                job = by_name[name]
+                free -= counts[name]
+                waiting.remove(job)
+                seconds = scale * job.work / counts[name]
+                running[pool.submit(time.sleep, seconds)] = job
             for future in wait(running, return_when=FIRST_COMPLETED).done:
                 job = running.pop(future)
                 done.add(job.name)
-                free += slots[job.name].devices
+                free += counts[job.name]
     return time.perf_counter() - started
 
 

@@ -16,6 +16,7 @@ _PLACES = ("dir", "ood_dir")
 # does what these versions did.
 _EARLIER: dict[str, Any] = {
     "grown": [],
+    "placement": "flops",
     "data.resize": "stretch",
     "data.augment": "",
     "data.test_fraction": 0.2,  # there was no run without a test set of its own

@@ -228,6 +228,8 @@ class Settings:
     min_shared: float | None = None
     align: str = choice("best", ALIGNMENTS)  # "first" is the paper's
     strategy: str = choice("auto", ("auto", "vmap", "unroll", "loop"))
+    # Of a stage on several devices: `runs.placement`.
+    placement: str = choice("flops", ("flops", "timed"))
     # auto: bfloat16 on accelerators, float32 elsewhere
     precision: str = choice("auto", ("auto", "float32", "bfloat16"))
     combine: str = choice("average", NAMES)

@@ -15,7 +15,13 @@ from typing import Any, NamedTuple
 from mothernets_jax.config.budget_limit import BudgetLimit, parse_limit
 from mothernets_jax.config.settings import Settings
 from mothernets_jax.methods.budget import in_epochs, of_epochs
-from mothernets_jax.runs.measure import Measurement, dollars, measure, method_seconds
+from mothernets_jax.runs.measure import (
+    Measurement,
+    dollars,
+    measure,
+    method_seconds,
+    untimed_seconds,
+)
 from mothernets_jax.runs.method_plans import method_plans
 from mothernets_jax.runtime import multihost
 from mothernets_jax.runtime.compilation import ProgramStore
@@ -29,10 +35,9 @@ from mothernets_jax.storage import files
 _log = logging.getLogger(__name__)
 
 _FIELDS = {"limit": str, "epochs": float, "expected_seconds": float}
-# Seconds that a run is expected to spend beside what is timed: for each epoch of a
-# stage (its line in the log, progress), for each stage (starting it, saving members),
-# and once (evaluation, the report). Estimates, from small networks on two cores.
-_EPOCH_SECONDS, _STAGE_SECONDS, _RUN_SECONDS = 0.002, 0.5, 4.0
+# Seconds that a run is expected to spend once, on evaluation and the report: an
+# estimate, from small networks on two cores.
+_RUN_SECONDS = 4.0
 _SMALLEST_EPOCHS, _LARGEST_EPOCHS = 2.0**-6, 2.0**20
 _MEASURED_EPOCHS = 64.0  # whose plan is timed, if it can be made
 _TIMED_SHARE = 0.05  # of a budget's seconds, to time steps in
@@ -131,8 +136,7 @@ def _measured(
         for plan in plans.values():
             own = {stage.name: timing_of[_program(stage)] for stage in plan.stages}
             trained += method_seconds(plan, own, task)
-            trained += _STAGE_SECONDS * len(plan.stages)
-            trained += _EPOCH_SECONDS * sum(s.recipe.epochs for s in plan.stages)
+            trained += sum(map(untimed_seconds, plan.stages))
         return trained + _RUN_SECONDS
 
     spent = multihost.broadcast_float(time.perf_counter() - started)

@@ -9,13 +9,13 @@ from pathlib import Path
 
 from mothernets_jax.data import run_record
 from mothernets_jax.stages.autosave import Guard
-from mothernets_jax.stages.context import BUDGET, STAGES, STRATEGIES
+from mothernets_jax.stages.context import BUDGET, PLACEMENT, STAGES, STRATEGIES
 from mothernets_jax.storage import checkpoints, files, links
 
 _log = logging.getLogger(__name__)
 
 # Before the stages: these say what the stages were trained with.
-_FILES = (run_record.NAME, BUDGET, STRATEGIES)
+_FILES = (run_record.NAME, BUDGET, PLACEMENT, STRATEGIES)
 
 
 def copy_run(source: Path, workdir: Path, guard: Guard) -> None:

@@ -279,6 +279,7 @@ def _context(
         interruption,
         settings.checkpoint.interval_seconds,
         owner.check,
+        settings.placement,
     )
 
 

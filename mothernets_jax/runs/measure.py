@@ -9,7 +9,8 @@ import jax
 from mothernets_jax.config.settings import Settings
 from mothernets_jax.runs.method_plans import method_plans
 from mothernets_jax.runs.results import price_of
-from mothernets_jax.runs.schedule import Job, makespan, simulate
+from mothernets_jax.runs.schedule import makespan, simulate
+from mothernets_jax.runs.stage_jobs import stage_jobs
 from mothernets_jax.runtime.compilation import Executables, ProgramStore
 from mothernets_jax.stages.prepare import prepare_stage
 from mothernets_jax.stages.stage import (
@@ -21,6 +22,9 @@ from mothernets_jax.stages.stage import (
 from mothernets_jax.stages.strategy import StrategyMemory
 from mothernets_jax.stages.task import Task
 from mothernets_jax.stages.timing import StageTiming, time_stage
+
+# Estimates, from small networks on two cores.
+_EPOCH_SECONDS, _STAGE_SECONDS = 0.002, 0.5
 
 
 class Measurement(NamedTuple):
@@ -79,7 +83,7 @@ def measure(
         compiled, waited = time.perf_counter() - started, executables.waited
         by_program = {}  # the first stage of those that share programs
         for stage in stages:
-            by_program.setdefault(_programs_of(stage, settings.strategy), stage)
+            by_program.setdefault(programs_of(stage, settings.strategy), stage)
         timed = {
             key: time_stage(
                 stage,
@@ -94,19 +98,33 @@ def measure(
     finally:
         if store is None:
             own_store.close()
-    found = {s.name: timed[_programs_of(s, settings.strategy)] for s in stages}
+    found = {s.name: timed[programs_of(s, settings.strategy)] for s in stages}
     peaks = [timing.peak_bytes for timing in found.values() if timing.peak_bytes]
     return Measurement(
         compiled + executables.waited - waited, found, max(peaks, default=None)
     )
 
 
-def _programs_of(stage: Stage, strategy: str) -> tuple:
-    """What the programs of a stage, and the choice of its strategy, depend on."""
+def programs_of(stage: Stage, strategy: str) -> tuple:
+    """A key of what a stage's programs, and the choice of its strategy, depend on.
+
+    Args:
+        stage: the stage.
+        strategy: `auto` or one of `group_step.STRATEGIES`.
+    """
     epochs = stage.recipe.epochs
     if strategy_without_trial(strategy, stage) is not None:
         epochs = min(epochs, 1)  # of more, only the choice of a strategy depends
     return stage.spec, len(stage.members), stage.recipe.batch_size, epochs
+
+
+def untimed_seconds(stage: Stage) -> float:
+    """Seconds that a stage is expected to spend beside what is timed.
+
+    They are those of starting it, of saving its members, and of each epoch's line in
+    the log and in the progress.
+    """
+    return _STAGE_SECONDS + _EPOCH_SECONDS * stage.recipe.epochs
 
 
 def stage_seconds(stage: Stage, timing: StageTiming, task: Task) -> float:
@@ -144,19 +162,14 @@ def method_seconds(
         timings: times of the stages' programs, by the stage's name.
         task: the task, whose images and devices are counted.
     """
-    maker = {name: stage.name for stage in plan.stages for name in stage.members}
-    jobs = [
-        Job(
-            stage.name,
-            stage_seconds(stage, timings[stage.name], task),
-            tuple(dict.fromkeys(maker[name] for name in stage.needs)),
-        )
-        for stage in plan.stages
-    ]
+    jobs = stage_jobs(
+        plan.stages, lambda stage: stage_seconds(stage, timings[stage.name], task)
+    )
     side_by_side = len(task.devices) if jax.process_count() == 1 else 1
     data = task.dataset
     splits = data.test_labels, data.validation_labels, data.calibration_labels
     images = sum(map(len, splits))
+    maker = {name: stage.name for stage in plan.stages for name in stage.members}
     evaluating = sum(
         images * timings[maker[name]].evaluation_seconds for name in plan.members
     )

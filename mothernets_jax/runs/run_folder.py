@@ -21,6 +21,7 @@ from mothernets_jax.stages.context import (
     BUDGET,
     EVENTS,
     METRICS,
+    PLACEMENT,
     STAGES,
     STRATEGIES,
     UNFINISHED,
@@ -36,7 +37,7 @@ _log = logging.getLogger(__name__)
 CONFIG = "config.json"
 # Where a run writes and deletes, files first, then folders and what is in them.
 _FILES = (LOCK_NAME, CONFIG, seals.RESULTS, seals.NAME, run_record.NAME)
-_FILES += (STRATEGIES, METRICS, BUDGET, "report.html")
+_FILES += (STRATEGIES, METRICS, BUDGET, PLACEMENT, "report.html")
 _FOLDERS = ("plots", image_scores.FOLDER, f"{image_scores.FOLDER}/*")
 _FOLDERS += (ENSEMBLES_FOLDER, f"{ENSEMBLES_FOLDER}/*", STAGES, f"{STAGES}/*")
 _FOLDERS += (f"{STAGES}/*/{UNFINISHED}", f"{STAGES}/*/{UNFINISHED}/*")

@@ -7,7 +7,9 @@ from typing import Any, NamedTuple
 
 import jax
 
-from mothernets_jax.runs.schedule import Job, by_priority, simulate
+from mothernets_jax.runs.placement import stage_devices, tell_of_fewer
+from mothernets_jax.runs.schedule import Job, by_priority, startable
+from mothernets_jax.runs.stage_jobs import stage_jobs
 from mothernets_jax.runs.stage_results import read_records, run_or_restore
 from mothernets_jax.runtime.devices import Device
 from mothernets_jax.stages.context import RunContext
@@ -36,8 +38,8 @@ def run_stages(stages: Sequence[Stage], task: Task, context: RunContext) -> Trai
     """Restores the stages that are done, and trains and saves the others.
 
     On several devices a stage starts as soon as the networks that it needs are trained
-    and as many devices are free as `schedule.simulate` has given it, the one at the
-    head of the longest path first. Several hosts run one stage at a time, on all
+    and as many devices are free as `placement.stage_devices` has given it, the one at
+    the head of the longest path first. Several hosts run one stage at a time, on all
     devices, since all of them must do the same in the same order. A stage that needs a
     network which could not be trained is not run, and its members are left out, too.
 
@@ -57,7 +59,10 @@ def run_stages(stages: Sequence[Stage], task: Task, context: RunContext) -> Trai
         if stage.name not in done and lost.isdisjoint(stage.needs):
             prepare_stage(stage, task, context.strategy, context.store)
     graph = _Graph(stages, lambda stage: planned_flops(stage, task), context)
-    if len(task.devices) == 1 or jax.process_count() > 1:
+    several_hosts = jax.process_count() > 1
+    if not several_hosts and len(task.devices) == 1:
+        tell_of_fewer(graph.jobs(), task, context)
+    if several_hosts or len(task.devices) == 1:
         while ready := graph.ready():
             for stage in ready:
                 result = run_or_restore(stage, task, graph.trained, context)
@@ -71,6 +76,7 @@ class _Graph:
     """Stages of a method, waiting or done, with their results.
 
     Attributes:
+        stages: all stages, in their order.
         trained: states of the networks trained so far, by name.
     """
 
@@ -81,7 +87,7 @@ class _Graph:
         context: RunContext,
     ):
         """Begins with every stage waiting."""
-        self._stages, self._flops_of, self._context = stages, flops_of, context
+        self.stages, self._flops_of, self._context = stages, flops_of, context
         self._waiting = {stage.name: stage for stage in stages}
         self._records: dict[str, dict[str, Any]] = {}
         self._failures: dict[str, str] = {}  # by network that failed, why
@@ -90,15 +96,7 @@ class _Graph:
 
     def jobs(self) -> list[Job]:
         """All stages as jobs, in their order."""
-        maker = {name: s.name for s in self._stages for name in s.members}
-        return [
-            Job(
-                stage.name,
-                self._flops_of(stage),
-                tuple(dict.fromkeys(maker[name] for name in stage.needs)),
-            )
-            for stage in self._stages
-        ]
+        return stage_jobs(self.stages, self._flops_of)
 
     def ready(self) -> list[Stage]:
         """Stages that wait for nothing but a device, in their order."""
@@ -132,7 +130,7 @@ class _Graph:
         assert not self._waiting, "stages wait for what none of them trains"
         records = [
             self._records[stage.name]
-            for stage in self._stages
+            for stage in self.stages
             if stage.name in self._records
         ]
         failures = self._failures
@@ -148,7 +146,7 @@ class _Graph:
 def _run_side_by_side(graph: _Graph, task: Task, context: RunContext) -> None:
     """Runs a graph on several devices; one stage that fails ends the others."""
     jobs = graph.jobs()
-    slots = simulate(jobs, len(task.devices))
+    counts = stage_devices(graph.stages, jobs, task, context)
     rank = {job.name: place for place, job in enumerate(by_priority(jobs))}
     free = list(task.devices)
     running: dict[Future[StageResult], tuple[Stage, tuple[Device, ...]]] = {}
@@ -156,10 +154,10 @@ def _run_side_by_side(graph: _Graph, task: Task, context: RunContext) -> None:
     with ThreadPoolExecutor(len(free), "stage") as pool:
         while True:
             ready = [] if failed else graph.ready()
-            for stage in sorted(ready, key=lambda stage: rank[stage.name]):
-                count = slots[stage.name].devices
-                if count > len(free):
-                    continue
+            by_name = {stage.name: stage for stage in ready}
+            first = sorted(by_name, key=rank.__getitem__)
+            for name in startable(first, counts, len(free)):
+                stage, count = by_name[name], counts[name]
                 devices, free = tuple(free[:count]), free[count:]
                 graph.begin(stage)
                 placed, trained = task._replace(devices=devices), dict(graph.trained)

@@ -14,7 +14,7 @@ from mothernets_jax.stages.stage import Stage
 from mothernets_jax.stages.strategy import StrategyMemory
 
 METRICS, STRATEGIES = "metrics.jsonl", "strategies.json"  # of a run's folder
-BUDGET = "budget.json"  # likewise
+BUDGET, PLACEMENT = "budget.json", "placement.json"  # likewise
 EVENTS = "tensorboard"  # of a run's folder
 STAGES = "stages"  # the folder of all stages' folders, in a run's
 UNFINISHED = "unfinished"  # of a stage's folder
@@ -40,6 +40,7 @@ class RunContext(NamedTuple):
             seconds.
         guard: a function that raises ValueError where a path of the run's folder may
             not be written to or deleted; called on the first host only.
+        placement: how the number of devices of a stage is decided, `flops` or `timed`.
     """
 
     workdir: Path | None
@@ -51,6 +52,7 @@ class RunContext(NamedTuple):
     interruption: Interruption
     interval_seconds: float = 60.0
     guard: Guard = unguarded
+    placement: str = "flops"
 
     def stage_folder(self, stage: Stage) -> Path:
         """The folder in which a stage's result is saved."""

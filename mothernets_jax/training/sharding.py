@@ -51,25 +51,49 @@ def place(devices: Sequence[Device], members: int, batch_size: int) -> Placement
     of_hosts: dict[int, list[Device]] = {}
     for device in devices:
         of_hosts.setdefault(device.process_index, []).append(device)
-    for each in range(min(map(len, of_hosts.values())), 0, -1):
-        chosen = [device for own in of_hosts.values() for device in own[:each]]
-        for rows in range(min(members, len(chosen)), 0, -1):
-            columns, rest = divmod(len(chosen), rows)
-            if len(chosen) > 1 and not rest and batch_size % columns == 0:
-                mesh = jax.make_mesh(
-                    (rows, columns),
-                    (MEMBERS_AXIS, BATCH_AXIS),
-                    axis_types=(AxisType.Auto, AxisType.Auto),
-                    devices=chosen,
-                )
-                by_member, everywhere, by_batch = (
-                    NamedSharding(mesh, spec)
-                    for spec in (P(MEMBERS_AXIS), P(), P(BATCH_AXIS))
-                )
-                return Placement(mesh, by_member, everywhere, by_batch, rows)
-    assert len(of_hosts) == 1, "one column a host divides every batch"
-    one = SingleDeviceSharding(devices[0])
-    return Placement(None, one, one, one, 1)
+    fewest = min(map(len, of_hosts.values()))
+    rows, columns = grid(
+        fewest * len(of_hosts), members, batch_size, hosts=len(of_hosts)
+    )
+    if rows * columns == 1:
+        one = SingleDeviceSharding(devices[0])
+        return Placement(None, one, one, one, 1)
+    each = rows * columns // len(of_hosts)
+    mesh = jax.make_mesh(
+        (rows, columns),
+        (MEMBERS_AXIS, BATCH_AXIS),
+        axis_types=(AxisType.Auto, AxisType.Auto),
+        devices=[device for own in of_hosts.values() for device in own[:each]],
+    )
+    by_member, everywhere, by_batch = (
+        NamedSharding(mesh, spec) for spec in (P(MEMBERS_AXIS), P(), P(BATCH_AXIS))
+    )
+    return Placement(mesh, by_member, everywhere, by_batch, rows)
+
+
+def grid(
+    devices: int, members: int, batch_size: int, *, hosts: int = 1
+) -> tuple[int, int]:
+    """Numbers of parts that a group's members and each batch are divided into.
+
+    Their product is the number of devices in use: the most that a batch can be divided
+    among, with as many parts of the members as that allows.
+
+    Args:
+        devices: number of devices that may be used; a multiple of that of hosts.
+        members: number of members that are stepped together.
+        batch_size: images of one member's step; a multiple of the number of hosts.
+        hosts: number of hosts, equally many devices of each of which are used.
+
+    >>> grid(8, 5, 128), grid(6, 1, 128), grid(6, 3, 128)
+    ((4, 2), (1, 4), (3, 2))
+    """
+    for used in range(devices - devices % hosts, 0, -hosts):
+        for rows in range(min(members, used), 0, -1):
+            columns, rest = divmod(used, rows)
+            if not rest and batch_size % columns == 0:
+                return rows, columns
+    raise AssertionError("one column a host divides every batch")
 
 
 def own_places(placement: Placement) -> tuple[tuple[int, ...], int]:

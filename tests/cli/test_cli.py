@@ -84,6 +84,9 @@ def test_the_version(capsys):
         assert "checkout" in said
 
 
+PLAN = ("plan", "--experiment=pareto")
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -100,6 +103,16 @@ def test_the_version(capsys):
         (["plan", "--experiment=pareto", "--set", "seed=x"], "--set seed=x"),
         (["plan", "--experiment=pareto", "--set", "seed"], "expected FIELD=VALUE"),
         (["plan", "--experiment=pareto", "--set", "seed=-1"], "config.seed is -1"),
+        ([*PLAN, "--devices=0"], "--devices=0: expected a number from 1 to 1,024"),
+        ([*PLAN, "--devices=2", "--device=A7"], "was timed on a device 'A7': expected"),
+        ([*PLAN, "--devices=2", "--device="], "was timed on a device '': expected"),
+        ([*PLAN, "--devices=2", "--price=-1"], "--price=-1.0: expected the dollars"),
+        ([*PLAN, "--device=H100"], "expected --devices=N"),
+        ([*PLAN, "--devices=2", "--measure"], "no --measure"),
+        (
+            [*PLAN, "--devices=2", "--device=H100", "--set", "precision=float32"],
+            "steps in bfloat16 were timed",
+        ),
         (["compare", "a"], "expected two runs or more"),
         (["predict", "run", "a.png", "--output=a.txt"], "ends in .csv"),
         (["predict", "/no/such", "a.png"], "holds no trained ensemble"),
@@ -114,6 +127,22 @@ def test_a_mistake_gets_one_line_and_code_2(arguments, words, capsys):
     assert error.startswith("error: ")
     assert error.count("\n") == 1
     assert words in error
+
+
+def test_a_plan_for_a_machine_that_is_not_here():
+    command = [sys.executable, "-m", "mothernets_jax", *PLAN]
+    command += ["--devices=8", "--device=h100", "--price=2.5"]
+    done = in_process(command)
+    said = " ".join(done.stdout.split())
+    assert done.returncode == 0, done.stderr
+    for words in (
+        "training on 8 x NVIDIA H100 80GB HBM3",
+        "│ prune_and_tune │",
+        "Price: $2.5 for an hour",
+        "first_look_h100.json",
+        "was not timed and is not counted",
+    ):
+        assert words in said
 
 
 def test_several_methods_are_shown_as_they_are_typed_here(capsys):

@@ -357,6 +357,7 @@ OTHERS = {
     "num_clusters": 1,
     "min_shared": 0.5,
     "strategy": "loop",
+    "placement": "timed",
     "precision": "bfloat16",
     "combine": "vote",
     "data__name": "folder",
@@ -457,7 +458,7 @@ def test_the_digest_differs_where_any_field_differs():
 def as_before(settings):
     """The values that tell experiments apart, without fields that once were not."""
     values = settings.to_json()
-    later_sections = ("grown", "swa", "prune_and_tune")
+    later_sections = ("grown", "placement", "swa", "prune_and_tune")
     for name in ("prices", "combine", "checkpoint", "log", *later_sections):
         values.pop(name)
     later = {

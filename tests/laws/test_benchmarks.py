@@ -32,6 +32,25 @@ def test_benchmark_at_tiny_size(name, tmp_path):
     assert results["provenance"]["command"].startswith("python -m benchmarks.")
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("script", "arguments", "figures"),
+    [
+        ("scaling_figure", "--members=5", "advantages"),
+        (
+            "simulated_schedules",
+            "--graphs=full_data --epochs=60 --repeats=1 --seconds=0",
+            "graphs",
+        ),
+    ],
+)
+def test_schedules_are_foretold_at_tiny_size(script, arguments, figures, tmp_path):
+    out = tmp_path / "found.json"
+    command = [sys.executable, "-m", f"benchmarks.{script}", f"--out={out}"]
+    subprocess.run([*command, *arguments.split()], cwd=ROOT, check=True)
+    assert json.loads(out.read_text())[figures]
+
+
 TINY = (
     "replicas=1",
     "data.train_examples=200",

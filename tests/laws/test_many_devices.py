@@ -46,6 +46,17 @@ def test_eight_devices_learn_from_a_stream_what_one_learns():
     assert [t["members"] for t in found["trained"]] == [2, 2, 2, 2]
 
 
+@pytest.mark.slow
+def test_a_run_whose_stages_are_placed_by_timing_keeps_their_places(tmp_path):
+    """A stage that is lost is trained again on as many devices, to the same bits."""
+    first, again = json.loads(output_of(start("placed_run.py", str(tmp_path / "run"))))
+    assert len(first["placement"]) == 3
+    assert set(first["placement"].values()) == {2, 4}
+    assert first["timed"] and not again["timed"]
+    assert again["placement"] == first["placement"]
+    assert again["digest"] == first["digest"]
+
+
 def test_members_never_talk_to_each_other(eight):
     for program in eight["programs"]:
         collectives = program["collectives"]

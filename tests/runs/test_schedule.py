@@ -9,7 +9,9 @@ from mothernets_jax.runs.schedule import (
     by_priority,
     longest_paths,
     makespan,
+    replay,
     simulate,
+    startable,
 )
 
 # Two clusters: a MotherNet that takes 8 with members of 4 and 2, another of 2 with 6.
@@ -74,3 +76,30 @@ def test_laws_of_a_schedule(jobs, devices):
     assert makespan(slots) <= total / devices + longest + 1e-9
     if devices == 1:
         assert makespan(slots) == pytest.approx(total)
+
+
+def test_a_job_for_which_too_few_devices_are_free_is_overtaken():
+    counts = {"wide": 3, "a": 1, "b": 2}
+    assert startable(["wide", "a", "b"], counts, 4) == ["wide", "a"]
+    assert startable(["wide", "a", "b"], counts, 2) == ["a"]
+    assert startable(["wide", "b", "a"], counts, 2) == ["b"]
+    assert startable([], counts, 2) == startable(["wide"], counts, 0) == []
+
+
+def test_a_replay_by_hand():
+    """Two devices for m1, one of which waits for m2 to end; then a before b."""
+    counts = {"m1": 2, "m2": 1, "a": 1, "b": 1, "c": 1}
+    seconds = {"m1": 10.0, "m2": 3.0, "a": 1.0, "b": 6.0, "c": 2.0}
+    slots = replay(CLUSTERS, 2, counts, seconds)
+    assert slots["m1"] == (0.0, 10.0, 2) and slots["m2"] == (10.0, 13.0, 1)
+    assert slots["a"] == (10.0, 11.0, 1)  # its path is longer, if it is itself shorter
+    assert slots["b"] == (11.0, 17.0, 1) and slots["c"] == (13.0, 15.0, 1)
+    assert makespan(slots) == 17.0
+
+
+@given(graphs(), st.integers(1, 6))
+def test_a_replay_of_a_simulation_is_the_simulation(jobs, devices):
+    slots = simulate(jobs, devices)
+    counts = {name: slot.devices for name, slot in slots.items()}
+    seconds = {job.name: job.work / counts[job.name] for job in jobs}
+    assert replay(jobs, devices, counts, seconds) == slots

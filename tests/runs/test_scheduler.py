@@ -32,9 +32,11 @@ def trained_result(stage):
 
 
 @pytest.fixture
-def context():
+def context(tmp_path):
     return types.SimpleNamespace(
-        workdir="run",
+        workdir=tmp_path,
+        placement="flops",
+        guard=lambda path: None,
         strategy="loop",
         store=None,
         interruption=Interruption(),
