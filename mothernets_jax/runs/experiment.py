@@ -35,6 +35,7 @@ from mothernets_jax.runs.load_task import (
 from mothernets_jax.runs.measure import measure
 from mothernets_jax.runs.measured_plan import print_measurement
 from mothernets_jax.runs.method_plans import describe_plans, method_plans, planned
+from mothernets_jax.runs.mirrored_run import MirroredRun, mirrored
 from mothernets_jax.runs.outcomes import Outcomes, evaluate_method
 from mothernets_jax.runs.plan import print_plan, remarks_on_classes
 from mothernets_jax.runs.planned_stages import remarks_on_costs
@@ -108,6 +109,7 @@ def run(
     command: str,
     console: Console,
     source: Path | None = None,
+    mirror: str | None = None,
 ) -> dict[str, Any]:
     """Trains, evaluates and reports every method, going on from what is done.
 
@@ -118,24 +120,28 @@ def run(
         command: the command line, told in the report.
         console: the console that shows results and progress.
         source: see `train_and_evaluate`.
+        mirror: URL of a store that what is saved is copied to, and fetched from by a
+            machine that begins with an empty disk; None for none.
 
     Returns:
         The content of `results.json`.
 
     Raises:
-        ValueError: bad settings or data, or a folder that holds another experiment or
-            a run on other data.
+        ValueError: bad settings or data, a folder or mirror that holds another
+            experiment or a run on other data, or a mirror that cannot be used.
     """
     started = time.perf_counter()
-    results = train_and_evaluate(
-        settings,
-        name=name,
-        workdir=workdir,
-        command=command,
-        console=console,
-        source=source,
-    )
-    report = multihost.run_on_host0(lambda: str(write_report(results, workdir)))
+    with mirrored(mirror, workdir) as copy:
+        results = train_and_evaluate(
+            settings,
+            name=name,
+            workdir=workdir,
+            command=command,
+            console=console,
+            source=source,
+            mirror=copy,
+        )
+        report = multihost.run_on_host0(lambda: str(write_report(results, workdir)))
     console.print(comparison_table(results))
     if lines := paired_lines(results):
         console.print("difference of average errors, 95% interval over test images:")
@@ -158,6 +164,7 @@ def train_and_evaluate(
     augmentation: Function | None = None,
     dataset: Dataset | None = None,
     source: Path | None = None,
+    mirror: MirroredRun | None = None,
 ) -> dict[str, Any]:
     """Trains and evaluates every method, the same as `run` without its report.
 
@@ -180,6 +187,7 @@ def train_and_evaluate(
             what the settings name.
         source: the folder of a finished run that this one grows from, whose stages are
             copied; None for none.
+        mirror: the run's mirror, from `mirrored_run.mirrored`; None for none.
 
     Returns:
         The content of `results.json`.
@@ -196,8 +204,10 @@ def train_and_evaluate(
     multihost.check_same("the settings", digest(settings))
     multihost.run_on_host0(lambda: check_event_files(settings))
     owner, interruption = run_folder.RunLock(workdir, command), Interruption()
+    copy = mirror or MirroredRun(workdir)
     with contextlib.ExitStack() as stack:
         stack.callback(owner.release)
+        multihost.run_on_host0(lambda: copy.fetch(settings, owner))
         before, kept = multihost.run_on_host0(lambda: _find(workdir, settings))
         if before and kept.keys() >= set(settings.methods):
             _check_and_mend(workdir, settings, before, owner, dataset)
@@ -224,9 +234,10 @@ def train_and_evaluate(
         begin = functools.partial(_begin, owner, workdir, settings, described, source)
         multihost.run_on_host0(begin)
         budget.keep(workdir)
+        multihost.run_on_host0(lambda: copy.begin(settings, owner))
         progress = RunProgress(_remaining(workdir, compositions, kept, task), console)
         log = owner.epoch_log(settings, callback, interruption)
-        context = _context(workdir, settings, store, progress, log, interruption, owner)
+        context = _context(workdir, settings, store, progress, log, interruption, copy)
         with log.raising_failure():
             outcomes = _train_methods(
                 task, ood_images, budget.settings, compositions, kept, context
@@ -266,7 +277,7 @@ def _context(
     progress: RunProgress,
     log: EpochLog,
     interruption: Interruption,
-    owner: run_folder.RunLock,
+    mirror: MirroredRun,
 ) -> RunContext:
     """The context of a run whose folder is there and is its own."""
     return RunContext(
@@ -278,8 +289,9 @@ def _context(
         log,
         interruption,
         settings.checkpoint.interval_seconds,
-        owner.check,
+        mirror.guard,
         settings.placement,
+        mirror.saved,
     )
 
 

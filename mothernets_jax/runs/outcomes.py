@@ -172,6 +172,7 @@ def _evaluate(
         with interruption.shielded():
             context.guard(folder)
             checkpoints.save(folder, {}, failure_to_json(left_out))
+        context.saved()
         figures = summarise_failure(predictions, task, trained.records, **of_costs)
         return {**figures, "left_out": left_out}
     labels = task.dataset.calibration_labels
@@ -185,6 +186,7 @@ def _evaluate(
         write_ensemble(folder, ensemble)
         context.guard(scores_path(workdir, method))
         write_scores(workdir, method, scores)
+    context.saved()
     figures = summarise(
         ensemble,
         predictions,

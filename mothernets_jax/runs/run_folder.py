@@ -2,7 +2,7 @@
 
 import contextlib
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -35,9 +35,10 @@ from mothernets_jax.utils.messages import safe_name, short_repr
 _log = logging.getLogger(__name__)
 
 CONFIG = "config.json"
+MIRROR = ".mirror.json"  # which state of a mirror the folder is at
 # Where a run writes and deletes, files first, then folders and what is in them.
 _FILES = (LOCK_NAME, CONFIG, seals.RESULTS, seals.NAME, run_record.NAME)
-_FILES += (STRATEGIES, METRICS, BUDGET, PLACEMENT, "report.html")
+_FILES += (STRATEGIES, METRICS, BUDGET, PLACEMENT, "report.html", MIRROR)
 _FOLDERS = ("plots", image_scores.FOLDER, f"{image_scores.FOLDER}/*")
 _FOLDERS += (ENSEMBLES_FOLDER, f"{ENSEMBLES_FOLDER}/*", STAGES, f"{STAGES}/*")
 _FOLDERS += (f"{STAGES}/*/{UNFINISHED}", f"{STAGES}/*/{UNFINISHED}/*")
@@ -45,6 +46,7 @@ _FOLDERS += (EVENTS, f"{EVENTS}/*", f"{EVENTS}/*/*", f"{EVENTS}/*/*/*")
 # What a file system puts into any folder; hidden files are passed over, too.
 _NO_CONTENT = ("lost+found",)
 _MOST_NAMES = 3  # of what a folder holds, in a message
+_SETTINGS = ("seed", "methods")  # among others
 _SECTIONS = ("name", "methods", "plan", "data", "provenance")  # of the results
 
 
@@ -55,7 +57,7 @@ def find_results(workdir: Path, settings: Settings) -> dict[str, Any] | None:
         ValueError: the folder is a file, holds another experiment, or no run at all,
             or links where a run would write.
     """
-    _check_experiment(workdir, settings)
+    check_experiment(workdir, settings)
     path = workdir / seals.RESULTS
     try:
         if not path.exists():
@@ -82,8 +84,13 @@ def has_settings(workdir: Path) -> bool:
     return (workdir / CONFIG).exists()
 
 
-def _check_experiment(workdir: Path, settings: Settings) -> None:
-    """Makes sure that an existing folder is this experiment's."""
+def check_experiment(workdir: Path, settings: Settings) -> None:
+    """Makes sure that an existing folder is this experiment's.
+
+    Raises:
+        ValueError: the folder is a file, holds another experiment, or no run at all,
+            or links where a run would write.
+    """
     if workdir.exists() and not workdir.is_dir():
         raise ValueError(f"--workdir={workdir} is a file: expected a folder")
     checkpoints.check_path(workdir)
@@ -94,22 +101,54 @@ def _check_experiment(workdir: Path, settings: Settings) -> None:
     if not path.exists():
         return
     try:
-        found = _read_object(path, "seed", "methods")
+        found = _read_object(path, *_SETTINGS)
     except checkpoints.DamagedError as error:
         raise ValueError(
             f"{error}. Where the folder is surely this experiment's, delete the file "
             "alone, and the run goes on"
         ) from None
-    found = result_relevant(of_this_version(found))
-    wanted = result_relevant(settings.to_json())
-    if run_record.exists(workdir):  # by which the images themselves are compared
-        found, wanted = without_places(found), without_places(wanted)
-    if found != wanted:
+    # Where there is a record of the data, the images themselves are compared.
+    different = differences(found, settings, places=not run_record.exists(workdir))
+    if different:
         raise ValueError(
-            f"{workdir} holds another experiment: {_differences(found, wanted)}. "
+            f"{workdir} holds another experiment: {different}. "
             "Choose another --workdir, or delete that folder; members and epochs are "
             "added to a finished run by `mothernets grow`"
         )
+
+
+def parse_settings(content: bytes) -> dict[str, Any]:
+    """Reads the settings that a run has written, from what a file of them holds.
+
+    Raises:
+        ValueError: it holds none.
+    """
+    try:
+        found = files.parse_json(content)
+    except RecursionError:
+        found = None
+    if not isinstance(found, dict) or not found.keys() >= set(_SETTINGS):
+        raise ValueError(f"its {CONFIG} lacks {', '.join(_SETTINGS)}")
+    return found
+
+
+def differences(found: Mapping[str, Any], settings: Settings, *, places: bool) -> str:
+    """Differences of a run's settings from others, of those that change its results.
+
+    Args:
+        found: the run's settings, as it has written them.
+        settings: the others.
+        places: whether to compare where the images are.
+
+    Returns:
+        The fields with both values, in words; empty where there are none.
+    """
+    ours, theirs = (
+        result_relevant(own) for own in (settings.to_json(), of_this_version(found))
+    )
+    if not places:
+        ours, theirs = without_places(ours), without_places(theirs)
+    return "" if ours == theirs else _differences(theirs, ours)
 
 
 def _check_no_strangers(workdir: Path) -> None:
@@ -176,7 +215,7 @@ class RunLock:
         with _explained(self._workdir):
             self._lock.take()
             # Another process may have made it another experiment's meanwhile.
-            _check_experiment(self._workdir, settings)
+            check_experiment(self._workdir, settings)
 
     def acquire(self, settings: Settings) -> None:
         """Makes the folder if there is none, locks it and writes the settings.

@@ -79,6 +79,8 @@ def _run_and_save(
 
     multihost.run_on_host0(save)
     context.autosave(stage).discard()
+    if multihost.is_host0():
+        context.saved()
     context.progress.message(figures.of_finished(result.record))
     return result
 

@@ -19,15 +19,16 @@ class InterruptedRunError(KeyboardInterrupt):
         exit_code: 128 plus the signal's number, as shells have it.
     """
 
-    def __init__(self, number: int):
+    def __init__(self, number: int, remark: str = ""):
         """Makes the message, which names the signal.
 
         Args:
             number: the signal's number.
+            remark: a further clause of the message.
         """
         super().__init__(
             f"stopped by {signal.Signals(number).name}; what was trained is saved, and "
-            "the same command goes on from there"
+            "the same command goes on from there" + (f"; {remark}" if remark else "")
         )
         self.exit_code = 128 + number
 

@@ -26,12 +26,18 @@ _MOST_OF_THE_TIME = 0.01
 
 # Raises ValueError where a path may not be written to or deleted.
 Guard = Callable[[Path], None]
+# Is called when something was saved.
+Saved = Callable[[], object]
 # Maps the outline of a save to the shapes that its arrays are expected to have.
 Template = Callable[[Any], dict[str, Any]]
 
 
 def unguarded(path: Path) -> None:
     """The guard of a folder that anything may be written to."""
+
+
+def unnoticed() -> None:
+    """Nothing, where nobody asks what was saved."""
 
 
 class StageAutosave:
@@ -42,6 +48,7 @@ class StageAutosave:
         folder: Path | None,
         interval_seconds: float = 60.0,
         guard: Guard = unguarded,
+        saved: Saved = unnoticed,
     ):
         """Prepares to save, without reading anything yet.
 
@@ -50,8 +57,9 @@ class StageAutosave:
             interval_seconds: the shortest time between two saves, in seconds.
             guard: a function that raises ValueError where a path may not be written to
                 or deleted.
+            saved: a function that is called after each save, from the thread.
         """
-        self._guard = guard
+        self._guard, self._saved = guard, saved
         self._folder, self._interval = folder, interval_seconds
         self._thread = ThreadPoolExecutor(1, "save") if folder else None
         self._pending: Future[None] | None = None
@@ -181,6 +189,7 @@ class StageAutosave:
             checkpoints.remove(self._of(old))
             shutil.rmtree(self._of(old), ignore_errors=True)
         self._seconds = time.monotonic() - started
+        self._saved()
 
     def _numbers(self) -> list[int]:
         if self._folder is None or not self._folder.is_dir():

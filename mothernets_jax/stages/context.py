@@ -8,7 +8,13 @@ from mothernets_jax.runtime import multihost
 from mothernets_jax.runtime.compilation import ProgramStore
 from mothernets_jax.runtime.interruption import Interruption
 from mothernets_jax.runtime.progress import RunProgress
-from mothernets_jax.stages.autosave import Guard, StageAutosave, unguarded
+from mothernets_jax.stages.autosave import (
+    Guard,
+    Saved,
+    StageAutosave,
+    unguarded,
+    unnoticed,
+)
 from mothernets_jax.stages.epoch_log import EpochLog
 from mothernets_jax.stages.stage import Stage
 from mothernets_jax.stages.strategy import StrategyMemory
@@ -41,6 +47,8 @@ class RunContext(NamedTuple):
         guard: a function that raises ValueError where a path of the run's folder may
             not be written to or deleted; called on the first host only.
         placement: how the number of devices of a stage is decided, `flops` or `timed`.
+        saved: a function that is called when something of the run was saved; on the
+            first host only, and from several threads.
     """
 
     workdir: Path | None
@@ -53,6 +61,7 @@ class RunContext(NamedTuple):
     interval_seconds: float = 60.0
     guard: Guard = unguarded
     placement: str = "flops"
+    saved: Saved = unnoticed
 
     def stage_folder(self, stage: Stage) -> Path:
         """The folder in which a stage's result is saved."""
@@ -64,7 +73,7 @@ class RunContext(NamedTuple):
         if self.workdir is None:
             return StageAutosave(None)
         folder = self.stage_folder(stage) / UNFINISHED
-        return StageAutosave(folder, self.interval_seconds, self.guard)
+        return StageAutosave(folder, self.interval_seconds, self.guard, self.saved)
 
     def log(self, **figures: Any) -> None:
         """Adds a line to the log of metrics; only the first of several hosts does."""

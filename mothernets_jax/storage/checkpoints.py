@@ -23,8 +23,8 @@ from mothernets_jax.storage import files, links, manifest, saved_arrays
 from mothernets_jax.storage.files import DamagedError
 from mothernets_jax.utils.messages import is_utf8, short_repr
 
-_RECORD = "record.json"
-_VARIABLES = "variables"
+RECORD = "record.json"
+VARIABLES = "variables"
 _MANIFEST = "manifest.ocdbt"
 # Orbax numbers the saves of a process in one place, and makes the folders of those with
 # the newest number: of two saves at once, one may wait for its folders for ever.
@@ -65,7 +65,7 @@ def save(folder: Path, variables: Mapping[str, Any], record: Mapping[str, Any]) 
     check_path(folder)
     remove(folder)
     files.make_folder(folder)
-    arrays = folder / _VARIABLES
+    arrays = folder / VARIABLES
     if jax.tree.leaves(dict(variables)):  # Orbax refuses to save nothing
         with _SAVING, _named_by_the_system(folder), _checkpointer() as checkpointer:
             checkpointer.save(arrays, jax.device_get(dict(variables)))
@@ -73,7 +73,7 @@ def save(folder: Path, variables: Mapping[str, Any], record: Mapping[str, Any]) 
             files.sync(path)
     elif arrays.exists():  # it could not be deleted, and must not be sealed
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(arrays))
-    manifest.write(folder / _RECORD, arrays, record)
+    manifest.write(folder / RECORD, arrays, record)
 
 
 def copy(source: Path, folder: Path) -> None:
@@ -93,13 +93,13 @@ def copy(source: Path, folder: Path) -> None:
     links.refuse_link(source)
     remove(folder)
     files.make_folder(folder)
-    arrays = folder / _VARIABLES
-    if (source / _VARIABLES).is_dir():
-        shutil.copytree(source / _VARIABLES, arrays, symlinks=True)
+    arrays = folder / VARIABLES
+    if (source / VARIABLES).is_dir():
+        shutil.copytree(source / VARIABLES, arrays, symlinks=True)
         for path in (*arrays.rglob("*"), arrays):
             if not path.is_symlink():
                 files.sync(path)
-    files.write_whole(folder / _RECORD, (source / _RECORD).read_bytes())
+    files.write_whole(folder / RECORD, (source / RECORD).read_bytes())
 
 
 def check_path(folder: Path) -> None:
@@ -129,7 +129,7 @@ def remove(folder: Path) -> None:
         OSError: the record could not be deleted.
     """
     links.refuse_link(folder)
-    for path in (folder / _RECORD, *folder.glob(f"{_VARIABLES}*")):
+    for path in (folder / RECORD, *folder.glob(f"{VARIABLES}*")):
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path, ignore_errors=True)
         else:
@@ -138,7 +138,7 @@ def remove(folder: Path) -> None:
 
 def is_finished(folder: Path) -> bool:
     """Tells whether a save was finished in a folder, though it may be damaged since."""
-    return (folder / _RECORD).exists()
+    return (folder / RECORD).exists()
 
 
 def read_record(folder: Path) -> dict[str, Any] | None:
@@ -147,7 +147,7 @@ def read_record(folder: Path) -> dict[str, Any] | None:
     Raises:
         DamagedError: the record is not as it was written.
     """
-    found = manifest.read(folder / _RECORD, folder / _VARIABLES)
+    found = manifest.read(folder / RECORD, folder / VARIABLES)
     return None if found is None else found.record
 
 
@@ -165,7 +165,7 @@ def read(folder: Path, template: Mapping[str, Any]) -> dict[str, Any]:
     if not jax.tree.leaves(dict(template)):
         return dict(template)
     with _named_damage(folder), _checkpointer() as checkpointer:
-        path = folder.absolute() / _VARIABLES
+        path = folder.absolute() / VARIABLES
         return checkpointer.restore(path, _on_first_device(template))
 
 
@@ -200,11 +200,11 @@ def saved_shapes(folder: Path, *, most_bytes: int | None = None) -> dict[str, An
         ValueError: the path is one that Orbax cannot read from.
     """
     check_path(folder)
-    path = folder.absolute() / _VARIABLES
+    path = folder.absolute() / VARIABLES
     with _named_damage(folder):
         saved_arrays.check_sizes(path, most_bytes)
-        manifest.check_files(folder / _RECORD, path)
-        sealed = manifest.read(folder / _RECORD, path)
+        manifest.check_files(folder / RECORD, path)
+        sealed = manifest.read(folder / RECORD, path)
         if sealed is not None and not sealed.files:  # a record alone
             return {}
         if not (path / _MANIFEST).is_file():  # files named after arrays lead anywhere
@@ -254,7 +254,7 @@ def _named_damage(folder: Path) -> Iterator[None]:
         lines = str(error).splitlines() or [type(error).__name__]
         reason = lines[0].partition(" [")[0][:150]
         raise DamagedError(
-            f"{folder.absolute() / _VARIABLES} cannot be restored ({reason}): unless a "
+            f"{folder.absolute() / VARIABLES} cannot be restored ({reason}): unless a "
             f"newer version wrote it, delete {folder} to train it again"
         ) from error
 
