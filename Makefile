@@ -98,7 +98,8 @@ INSTALL = install() { \
 
 EXTRAS = requirements-streaming.txt requirements-tensorboard.txt \
 	requirements-huggingface.txt requirements-imported.txt requirements-export.txt \
-	requirements-export-test.txt requirements-clouds-test.txt
+	requirements-export-test.txt requirements-mirror.txt requirements-mirror-test.txt \
+	requirements-clouds-test.txt
 
 .venv/.installed-extras: $(EXTRAS) .venv/.installed-dev
 	@echo "Installing $(EXTRAS) into .venv ..."

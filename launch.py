@@ -13,6 +13,7 @@ from absl import app, flags
 from ml_collections import config_flags
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run; default: runs/...")
+_MIRROR = flags.DEFINE_string("mirror", None, "URL to keep a copy at: s3://, gs://")
 _PLAN = flags.DEFINE_bool("plan", False, "Print what would be done, and stop.")
 _DEBUG = flags.DEFINE_bool("debug", False, "Show the traceback of an error.")
 flags.DEFINE_bool("distributed", False, "Train on several hosts; JAX finds them.")
@@ -47,7 +48,7 @@ def main(_argv: list[str]) -> None:
             experiment.show_plan(settings, console)
             return
         run = {"name": name, "workdir": workdir, "command": command}
-        experiment.run(settings, console=console, **run)
+        experiment.run(settings, console=console, mirror=_MIRROR.value, **run)
 
     carry_out(
         lambda: read_settings(flags.FLAGS.config),

@@ -27,6 +27,7 @@ from mothernets_jax.runs.experiment import train_and_evaluate
 from mothernets_jax.runs.failures import explained
 from mothernets_jax.runs.folder_choice import choose_for_folder
 from mothernets_jax.runs.handed_data import check_section, handed_dataset
+from mothernets_jax.runs.mirrored_run import mirrored
 from mothernets_jax.runs.origin import origin
 from mothernets_jax.runtime import compilation, devices
 from mothernets_jax.stages.amounts import fitting_batch
@@ -111,6 +112,7 @@ def train(
     progress: bool = True,
     report: bool = True,
     store: compilation.ProgramStore | None = None,
+    mirror: str | None = None,
     **fields: Any,
 ) -> TrainedEnsemble:
     """Trains an ensemble, evaluates it on a test set, and returns it.
@@ -143,6 +145,9 @@ def train(
         progress: whether to show bars, on a terminal or in a notebook.
         report: whether to write the run's page, which takes some seconds.
         store: compiled programs to share with other calls; None compiles for this one.
+        mirror: URL of a bucket, such as "s3://bucket/flowers", that what is saved is
+            copied to while it trains, and fetched from where `workdir` is not there;
+            give a `workdir` with it. None for none.
         **fields: settings of the top level by name, such as `seed`, `methods` or
             `num_clusters`, or whole sections as mappings, such as
             `train={"epochs": 20}`.
@@ -152,8 +157,8 @@ def train(
 
     Raises:
         ValueError: data or settings that cannot be used, a budget that does not pay for
-            the smallest run, or a folder that holds another run; the message says what
-            to do.
+            the smallest run, a folder that holds another run, or a mirror that cannot
+            be used; the message says what to do.
         InterruptedRunError: Ctrl-C or the notebook's stop button; what was trained is
             saved, and the same call goes on.
 
@@ -180,7 +185,7 @@ def train(
         frozen = with_function(read_settings(given), function)
     folder = place or _folder(frozen, dataset)
     devices.check_devices()
-    with explained(frozen, folder):
+    with explained(frozen, folder), mirrored(mirror, folder) as copy:
         results = train_and_evaluate(
             frozen,
             name=folder.name,
@@ -191,6 +196,7 @@ def train(
             callback=callback,
             augmentation=function,
             dataset=dataset,
+            mirror=copy,
         )
         if report and jax.process_index() == 0:
             write_report(results, folder)

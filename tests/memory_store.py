@@ -1,28 +1,29 @@
-"""A store of objects in memory, for mirrors, that may fail or be spied on."""
+"""A store of objects in memory, for mirrors, that may fail."""
 
+import threading
 from pathlib import Path
 
 from mothernets_jax.storage.object_store import StoreError
 
 
 class Killed(BaseException):
-    """What a process that is killed in the middle raises here."""
+    """The end of a process in the middle of a change."""
 
 
 class MemoryStore:
-    """Objects by name. `fail` is asked before each change, and may raise."""
+    """Objects by name; `fail` is asked before each change, and may raise."""
 
-    def __init__(self):
+    def __init__(self, objects=None):
         self.url = "memory://bucket/run"
-        self.objects: dict[str, bytes] = {}
-        self.changes = 0
-        self.fail = lambda change: None
+        self.objects = {} if objects is None else objects
+        self.changes, self.fail = 0, lambda change: None
         self.is_down = False
+        self._lock = threading.Lock()
 
     def names(self, folder):
         self._reach()
-        prefix = f"{folder}/"
-        return [n.removeprefix(prefix) for n in self.objects if n.startswith(prefix)]
+        found = [name.split("/") for name in list(self.objects)]
+        return [name for own, name in found if own == folder]
 
     def chunks(self, name):
         self._reach()
@@ -40,7 +41,6 @@ class MemoryStore:
 
     def upload(self, name, path: Path):
         self._change()
-        assert name not in self.objects, "an object is never written twice"
         self.objects[name] = path.read_bytes()
 
     def delete(self, names):
@@ -48,15 +48,22 @@ class MemoryStore:
             self._change()
             self.objects.pop(name, None)
 
-    def states(self):
-        """Numbers of the states."""
-        return sorted(int(name.partition(".")[0]) for name in self.names("states"))
-
     def _reach(self):
         if self.is_down:
             raise StoreError("no route to host")
 
     def _change(self):
         self._reach()
-        self.changes += 1
-        self.fail(self.changes)
+        with self._lock:
+            self.changes += 1
+            self.fail(self.changes)
+
+
+def killing_at(number):
+    """Fails at one change, and at all that come after it."""
+
+    def fail(change):
+        if change >= number:
+            raise Killed
+
+    return fail

@@ -28,6 +28,12 @@ def add_commands(commands: "argparse._SubParsersAction") -> None:
         "--workdir", metavar="FOLDER", help="the run's folder; default: runs/..."
     )
     parser.add_argument(
+        "--mirror",
+        metavar="URL",
+        help="s3://BUCKET/PREFIX or gs://BUCKET/PREFIX, where what is saved is copied "
+        "to, and fetched from on an empty disk",
+    )
+    parser.add_argument(
         "--budget",
         metavar="AMOUNT",
         help="what training may take: 10min, 2h, $2, 1e15flops or 30epochs",
@@ -51,7 +57,7 @@ def run(options: argparse.Namespace) -> int:
 
         command = shlex.join(["mothernets", *sys.argv[1:]])
         run = {"name": found.name, "workdir": workdir, "command": command}
-        experiment.run(settings, console=console, **run)
+        experiment.run(settings, console=console, mirror=options.mirror, **run)
 
     carry_out(
         lambda: _with_budget(found.settings, options.budget),

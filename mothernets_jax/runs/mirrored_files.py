@@ -23,7 +23,13 @@ from mothernets_jax.stages.context import (
     UNFINISHED,
 )
 from mothernets_jax.storage import checkpoints, files, links, seals
-from mothernets_jax.storage.mirror import LocalFile, Mirror, MirrorState, StoredFile
+from mothernets_jax.storage.mirror import (
+    LocalFile,
+    Mirror,
+    MirrorState,
+    StoredFile,
+    in_parallel,
+)
 from mothernets_jax.storage.pinned import PinnedFiles
 from mothernets_jax.utils.messages import safe_name
 
@@ -159,16 +165,22 @@ def fetch_files(
         guard(workdir / save)
         if (workdir / save).exists():
             checkpoints.remove(workdir / save)
-    damaged: list[str] = []
-    for name in sorted(wanted, key=_turn):
-        save = _save_of(name)
-        if save is not None and save in map(_save_of, damaged):
-            continue
-        part, path = pinned.new_path(), workdir / name
+    parts = {name: pinned.new_path() for name in sorted(wanted, key=_turn)}
+
+    def is_fetched(name: str) -> bool:
         try:
-            mirror.download(wanted[name], part)
+            mirror.download(wanted[name], parts[name])
         except files.DamagedError:
+            return False
+        return True
+
+    damaged: list[str] = []
+    fetched = in_parallel(is_fetched, parts)
+    for (name, part), is_whole in zip(parts.items(), fetched, strict=True):
+        save, path = _save_of(name), workdir / name
+        if not is_whole:
             damaged.append(name)
+        if not is_whole or save is not None and save in map(_save_of, damaged):
             continue
         guard(path)
         files.make_folder(path.parent)

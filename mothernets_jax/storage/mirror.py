@@ -15,9 +15,10 @@ import logging
 import os
 import secrets
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from mothernets_jax.storage import files, object_store
 from mothernets_jax.storage.files import DamagedError
@@ -28,9 +29,12 @@ _log = logging.getLogger(__name__)
 
 _STATES, _OBJECTS = "states", "objects"
 _FORMAT = 1
+_AT_ONCE = 8  # objects that are read or written
 _MOST_BYTES = 2**26  # of a state's list
 _MOST_PARTS, _LONGEST_PART = 12, 255  # of a file's path; bytes of a part
 _HEX = frozenset("0123456789abcdef")
+_Item = TypeVar("_Item")
+_Value = TypeVar("_Value")
 
 
 class TakenOverError(ValueError):
@@ -150,12 +154,10 @@ class Mirror:
         after = 0 if self._last is None else self._last.number
         number = self._next_number(after)
         listed = dict(stored)
-        for name, own in sorted(local.items()):
-            if own.sha256 not in objects:
-                key = f"{_OBJECTS}/{own.sha256}-{self._token}"
-                self._store.upload(key, own.path)
-                objects[own.sha256] = StoredFile(key, own.size, own.sha256)
-            listed[name] = objects[own.sha256]
+        new = {own.sha256: own for own in local.values() if own.sha256 not in objects}
+        for own in in_parallel(self._upload, new.values()):
+            objects[own.sha256] = own
+        listed |= {name: objects[own.sha256] for name, own in local.items()}
         if self._last is not None and self._last.files == listed and not claim:
             return self._last
         content = {
@@ -235,6 +237,11 @@ class Mirror:
             raise DamagedError(f"{stored.object} is missing or altered")
         return content
 
+    def _upload(self, own: LocalFile) -> StoredFile:
+        name = f"{_OBJECTS}/{own.sha256}-{self._token}"
+        self._store.upload(name, own.path)
+        return StoredFile(name, own.size, own.sha256)
+
     def _numbers(self) -> list[int]:
         stems = (name.partition(".")[0] for name in self._store.names(_STATES))
         return [int(stem) for stem in stems if stem.isascii() and stem.isdecimal()]
@@ -299,6 +306,21 @@ class Mirror:
             self._store.delete([_list_of(state.number), *sorted(unneeded)])
         except StoreError as error:  # `clean` deletes them at the next start
             _log.info("the mirror %s keeps what it does not need: %s", self.url, error)
+
+
+def in_parallel(
+    function: Callable[[_Item], _Value], items: Iterable[_Item]
+) -> Iterator[_Value]:
+    """Calls a function that waits for the store with each item, some at a time.
+
+    Yields:
+        The values, in the order of the items; with the first that raises it ends.
+    """
+    pool = ThreadPoolExecutor(_AT_ONCE, "mirror")
+    try:
+        yield from pool.map(function, items)
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def _list_of(number: int) -> str:

@@ -1,6 +1,7 @@
 """A store of objects, such as a bucket, by the few operations that a mirror needs.
 
-Objects are bytes by name, and there are no folders: `/` is a letter of names. Any URL of fsspec is a store (s3://, gs://, file://); fsspec is an optional package, as are s3fs
+Objects are bytes by name, and there are no folders: `/` is a letter of names. Any URL
+of fsspec is a store (s3://, gs://, file://); fsspec is an optional package, as are s3fs
 and gcsfs, which it asks for. Where credentials come from is theirs to say.
 """
 
@@ -108,7 +109,7 @@ def open_store(url: str) -> ObjectStore:
     except ImportError as error:
         raise ValueError(
             f"the mirror {url} needs a package that cannot be imported ({error}): pip "
-            "install -r requirements-mirror.txt, and s3fs for s3:// or gcsfs for gs://"
+            "install -r requirements-mirror.txt s3fs (gcsfs for gs://)"
         ) from None
     except Exception as error:  # noqa: BLE001 (each protocol has its own)
         raise ValueError(
