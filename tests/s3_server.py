@@ -14,7 +14,7 @@ def s3_server():
     """Context with a server; environment variables lead to it, and to nothing else."""
     server = import_module("moto.server").ThreadedMotoServer(port=0, verbose=False)
     server.start()
-    host, port = server.get_host_and_port()
+    _, port = server.get_host_and_port()
     environment = {
         "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
         "AWS_ACCESS_KEY_ID": "testing",
