@@ -28,7 +28,7 @@ run: .venv/.installed ## train the first ensemble; ARGS="..." adds to its argume
 test: lint ## ruff, pyright, and every test but those slow, for a GPU or of extras
 	$(VENV_PYTHON) -m pytest --complete $(TESTS)
 
-test-extras: .venv/.installed-extras ## the tests that need extras: streaming with grain, TensorBoard, ONNX, torchvision
+test-extras: .venv/.installed-extras ## the tests that need extras: streaming with grain, TensorBoard, ONNX, torchvision, S3
 	$(VENV_PYTHON) -m pytest $(TESTS) -m "extras and not slow and not gpu"
 
 test-all: lint .venv/.installed-extras ## the slow tests too, with more random clusters and faults: half a day

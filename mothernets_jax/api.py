@@ -146,8 +146,8 @@ def train(
         report: whether to write the run's page, which takes some seconds.
         store: compiled programs to share with other calls; None compiles for this one.
         mirror: URL of a bucket, such as "s3://bucket/flowers", that what is saved is
-            copied to while it trains, and fetched from where `workdir` is not there;
-            give a `workdir` with it. None for none.
+            copied to while it trains, and fetched from where the run's folder is not
+            there any more; None for none.
         **fields: settings of the top level by name, such as `seed`, `methods` or
             `num_clusters`, or whole sections as mappings, such as
             `train={"epochs": 20}`.

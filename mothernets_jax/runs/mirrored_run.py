@@ -194,6 +194,8 @@ class MirroredRun:
         """
         if self._publisher is None:
             return ""
+        if seconds is not None:
+            _log.info("what was saved is copied to the mirror %s", self._opened().url)
         reason = self._publisher.close(seconds)
         if not reason or self._publisher.taken is not None:
             return reason

@@ -35,6 +35,7 @@ MISTAKES = [
     ([CONFIG, "--plann"], "plan"),
     ([EXAMPLE + ":digit"], "there is no preset 'digit'"),
     (["--config=configs/none.py"], "configs/none.py"),
+    ([CONFIG, "--mirror=bucket/run"], "expected an URL such as s3://BUCKET/PREFIX"),
     ([EXAMPLE + ":folder", "--config.data.dir=/no/such"], "/no/such"),
     ([CONFIG, "--config.num_clusters=99"], "num_clusters is 99"),
     ([CONFIG, "--host=0"], "--coordinator and --num_hosts missing"),
@@ -63,6 +64,15 @@ def test_the_plan_explains_and_trains_nothing(tmp_path):
     for word in ("inherited", "inserted", "stepped together", "training FLOPs"):
         assert word in done.stdout
     assert not workdir.exists()
+
+
+def test_the_plan_touches_no_mirror(tmp_path):
+    mirror = tmp_path / "mirror"
+    done = launch(
+        CONFIG, "--plan", f"--mirror=file://{mirror}", f"--workdir={tmp_path}"
+    )
+    assert done.returncode == 0, done.stderr
+    assert not any(tmp_path.iterdir())
 
 
 def test_an_image_that_cannot_be_read_is_named(tmp_path):

@@ -1,4 +1,4 @@
-"""A run's mirror: what it has is enough for the same bits, and nobody's work is lost."""
+"""What a run's mirror has is enough for the same bits, and nobody's work is lost."""
 
 import json
 import shutil
