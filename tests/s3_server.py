@@ -2,6 +2,7 @@
 
 import contextlib
 import itertools
+import logging
 import os
 from importlib import import_module
 from unittest import mock
@@ -14,6 +15,7 @@ def s3_server():
     """Context with a server; environment variables lead to it, and to nothing else."""
     server = import_module("moto.server").ThreadedMotoServer(port=0, verbose=False)
     server.start()
+    logging.getLogger("werkzeug").setLevel(logging.WARNING)  # each request
     _, port = server.get_host_and_port()
     environment = {
         "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",

@@ -11,40 +11,32 @@ import os
 import random
 import shutil
 import signal
-import subprocess
-import sys
 import time
-from pathlib import Path
 
 import pytest
 from fake_runs import without_clocks
+from forked import LAUNCH, Forked
 from s3_server import new_bucket, s3_server
 
-ROOT = Path(__file__).parents[2]
 DISKS = int(os.environ.get("MOTHERNETS_JAX_DISKS", "10"))
-CONFIG = "tests/faults/tiny.py"
 pytestmark = pytest.mark.extras
 
 
-@pytest.fixture(scope="module", autouse=True)
-def server():
-    with s3_server() as server:
-        yield server
+@pytest.fixture
+def mirror():
+    with s3_server():
+        yield new_bucket()
 
 
 def start(workdir, preset, *arguments):
-    config = f"--config={CONFIG}:{preset}"
-    command = [sys.executable, "launch.py", config, f"--workdir={workdir}", *arguments]
-    return subprocess.Popen(
-        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
+    config = f"--config=tests/faults/tiny.py:{preset}"
+    return Forked(LAUNCH, config, f"--workdir={workdir}", *arguments)
 
 
 def finish(workdir, preset, *arguments):
     """Runs to the end; what is the same on a repeat."""
-    process = start(workdir, preset, *arguments)
-    output, _ = process.communicate()
-    assert process.returncode == 0, output
+    done = start(workdir, preset, *arguments).finish()
+    assert done.returncode == 0, done.stderr
     results = json.loads((workdir / "results.json").read_text())
     results["provenance"].pop("command")
     entries = map(json.loads, (workdir / "metrics.jsonl").read_text().splitlines())
@@ -53,63 +45,63 @@ def finish(workdir, preset, *arguments):
     return without_clocks(results), without_clocks(metrics)
 
 
-def stop(workdir, preset, mirror, number, wait_seconds):
-    """Ends a run with a signal, some time after it began to train; its output.
-
-    Returns:
-        Its exit code and output; None where it was done before.
-    """
+def start_to_train(workdir, preset, mirror):
+    """A run that has trained an epoch, or is done, with a mirror."""
     process = start(workdir, preset, f"--mirror={mirror}")
-    while process.poll() is None and not (workdir / "metrics.jsonl").exists():
+    while process.runs() and not (workdir / "metrics.jsonl").exists():
         time.sleep(0.01)
-    try:
-        process.wait(wait_seconds)
-        return None
-    except subprocess.TimeoutExpired:
-        process.send_signal(number)
-    output, _ = process.communicate(timeout=120)
-    return process.returncode, output
+    return process
 
 
-def test_a_preempted_job_comes_back_on_an_empty_disk(tmp_path):
+def test_a_preempted_job_comes_back_on_an_empty_disk(mirror, tmp_path):
     """SIGTERM, the disk gone, and a new process: the same bits."""
     expected = finish(tmp_path / "whole", "smallest")
-    mirror = new_bucket()
-    code, output = stop(tmp_path / "run", "smallest", mirror, signal.SIGTERM, 0.2)
-    assert code == 143, output
-    assert output.splitlines()[-1].endswith("the same command goes on from there")
-    shutil.rmtree(tmp_path / "run")
-    assert finish(tmp_path / "run", "smallest", f"--mirror={mirror}") == expected
+    workdir = tmp_path / "run"
+    process = start_to_train(workdir, "smallest", mirror)
+    os.kill(process.pid, signal.SIGTERM)
+    done = process.finish()
+    assert done.returncode == 143, done.stderr
+    assert done.stderr.splitlines()[-1].endswith("the same command goes on from there")
+    shutil.rmtree(workdir)
+    assert finish(workdir, "smallest", f"--mirror={mirror}") == expected
 
 
-def test_a_server_that_is_gone_at_the_end_is_told(server, tmp_path):
-    mirror = new_bucket()
-    code, output = stop(tmp_path / "run", "smallest", mirror, signal.SIGTERM, 0.0)
-    assert code == 143, output
-    with s3_server():  # another one, without the bucket
-        process = start(tmp_path / "other", "smallest", f"--mirror={mirror}")
-        output, _ = process.communicate()
-    assert process.returncode == 2
-    (line,) = [line for line in output.splitlines() if line.startswith("error: ")]
-    assert f"the mirror {mirror} cannot be used" in line
+def test_a_server_that_goes_away_costs_no_work(tmp_path):
+    with s3_server():
+        mirror = new_bucket()
+        process = start_to_train(tmp_path / "run", "smallest", mirror)
+    done = process.finish()
+    assert (tmp_path / "run" / "results.json").is_file()
+    assert done.returncode == 75, done.stderr
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith("error: everything is done and saved in")
+    assert f"the mirror {mirror} is behind (EndpointConnectionError: " in last
+
+
+def test_a_bucket_that_is_not_there_is_told_at_the_start(mirror, tmp_path):
+    done = start(tmp_path / "run", "smallest", "--mirror=s3://none/run").finish()
+    assert done.returncode == 2
+    (line,) = [s for s in done.stderr.splitlines() if s.startswith("error: ")]
+    assert "the mirror s3://none/run cannot be used" in line
     assert "bucket does not exist" in line
-    assert not (tmp_path / "other" / "metrics.jsonl").exists()
+    assert not (tmp_path / "run" / "stages").exists()
 
 
 @pytest.mark.slow
-def test_deleted_at_random_again_and_again(tmp_path, seed):
+def test_deleted_at_random_again_and_again(mirror, tmp_path, seed):
     started = time.monotonic()
     expected = finish(tmp_path / "whole", "every_method")
     seconds = time.monotonic() - started
-    draw, mirror, codes = random.Random(seed), new_bucket(), []
-    workdir = tmp_path / "run"
-    for number in range(DISKS):
-        sent = (signal.SIGKILL, signal.SIGTERM)[number % 2]
-        wait_seconds = draw.uniform(0.0, 1.5 * seconds / DISKS)
-        found = stop(workdir, "every_method", mirror, sent, wait_seconds)
+    draw, workdir, codes = random.Random(seed), tmp_path / "run", []
+    while len(codes) < DISKS:
+        process = start_to_train(workdir, "every_method", mirror)
+        time.sleep(draw.uniform(0.0, 1.5 * seconds / DISKS))
+        if not process.runs():
+            break  # it was done before
+        os.kill(process.pid, draw.choice((signal.SIGKILL, signal.SIGTERM)))
+        done = process.finish()
+        assert done.returncode in (-9, 143), done.stderr
+        codes.append(done.returncode)
         shutil.rmtree(workdir)
-        if found is not None:
-            codes.append(found[0])
-            assert found[0] in (-9, 143), found[1]
     assert finish(workdir, "every_method", f"--mirror={mirror}") == expected
-    print(f"{len(codes)} disks deleted while it trained: exit codes {codes}")
+    print(f"{len(codes)} disks deleted; the processes' exit codes: {codes}")

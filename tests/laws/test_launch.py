@@ -67,10 +67,8 @@ def test_the_plan_explains_and_trains_nothing(tmp_path):
 
 
 def test_the_plan_touches_no_mirror(tmp_path):
-    mirror = tmp_path / "mirror"
-    done = launch(
-        CONFIG, "--plan", f"--mirror=file://{mirror}", f"--workdir={tmp_path}"
-    )
+    mirror = f"--mirror=file://{tmp_path}/mirror"
+    done = launch(CONFIG, "--plan", mirror, f"--workdir={tmp_path}/run")
     assert done.returncode == 0, done.stderr
     assert not any(tmp_path.iterdir())
 
