@@ -210,14 +210,10 @@ def train_and_evaluate(
         multihost.run_on_host0(lambda: copy.fetch(settings, owner))
         before, kept = multihost.run_on_host0(lambda: _find(workdir, settings))
         if before and kept.keys() >= set(settings.methods):
-            _check_and_mend(workdir, settings, before, owner, dataset)
-            done = f"Everything in {workdir} is done already."
-            console.print(done, soft_wrap=True, markup=False)
+            _check_and_mend(workdir, settings, before, owner, dataset, console)
             return before
         stack.enter_context(interruption.watch())
-        multihost.run_on_host0(
-            lambda: owner.reserve(settings) if workdir.exists() else None
-        )
+        multihost.run_on_host0(lambda: owner.reserve_existing(settings))
         task = load_task(settings, augmentation, dataset)
         ood_images = multihost.run_on_every_host(
             lambda: read_ood_images(task, settings)
@@ -336,14 +332,17 @@ def _check_and_mend(
     results: Mapping[str, Any],
     owner: run_folder.RunLock,
     dataset: Dataset | None,
+    console: Console,
 ) -> None:
-    """Checks the data of a finished run, then mends what is small of its files."""
+    """Checks the data of a finished run, mends what is small of its files, says so."""
 
     def check_and_mend() -> None:
         check_finished(workdir, settings, dataset)
         finished_run.mend_files(workdir, settings, results, owner)
 
     multihost.run_on_host0(check_and_mend)
+    done = f"Everything in {workdir} is done already."
+    console.print(done, soft_wrap=True, markup=False)
 
 
 def _remaining(

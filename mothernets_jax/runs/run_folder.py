@@ -217,6 +217,11 @@ class RunLock:
             # Another process may have made it another experiment's meanwhile.
             check_experiment(self._workdir, settings)
 
+    def reserve_existing(self, settings: Settings) -> None:
+        """Locks the folder, as `reserve` does, if there is one."""
+        if self._workdir.exists():
+            self.reserve(settings)
+
     def acquire(self, settings: Settings) -> None:
         """Makes the folder if there is none, locks it and writes the settings.
 
