@@ -6,6 +6,7 @@
 deletes so many.
 """
 
+import contextlib
 import json
 import os
 import random
@@ -52,9 +53,12 @@ def finish(workdir, *arguments):
 
 
 def start_to_train(workdir, mirror, *arguments):
-    """A run that has trained an epoch, or is done, with a mirror."""
+    """A run that has trained an epoch since it was started, or is done."""
     process = start(workdir, f"--mirror={mirror}", *arguments)
-    while process.runs() and not (workdir / "metrics.jsonl").exists():
+    metrics, seen = workdir / "metrics.jsonl", set()
+    while process.runs() and len(seen) < 2:
+        with contextlib.suppress(FileNotFoundError):
+            seen.add(metrics.stat().st_size)
         time.sleep(0.01)
     return process
 
