@@ -1,9 +1,9 @@
 """Runs whose disks are deleted go on from a mirror on an S3 server to the same bits.
 
-    MOTHERNETS_JAX_DISKS=10 python -m pytest -m "extras or slow" \
+    MOTHERNETS_JAX_DISKS=20 python -m pytest -m extras \
         tests/faults/test_deleted_disks.py
 
-deletes so many.
+deletes so many at random.
 """
 
 import contextlib
