@@ -18,6 +18,7 @@ from mothernets_jax.stages.autosave import Guard
 from mothernets_jax.stages.context import (
     BUDGET,
     METRICS,
+    PLACEMENT,
     STAGES,
     STRATEGIES,
     UNFINISHED,
@@ -33,8 +34,8 @@ from mothernets_jax.storage.mirror import (
 from mothernets_jax.storage.pinned import PinnedFiles
 from mothernets_jax.utils.messages import safe_name
 
-# They say what the run is, and are there before anything is trained.
-BEGINNING = (CONFIG, run_record.NAME, BUDGET, STRATEGIES)
+# They say what the run is, and how its stages are trained.
+BEGINNING = (CONFIG, run_record.NAME, BUDGET, PLACEMENT, STRATEGIES)
 # They say that everything is done.
 _END = (seals.NAME, seals.RESULTS)
 _LOOSE = ("report.html", METRICS)
