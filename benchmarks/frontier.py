@@ -157,8 +157,9 @@ def run_repeats(
         figures = run(planned["method"], {**chosen, **repeat}, store)
         repeats.append({**repeat, "chosen": chosen, **figures})
         found.append({n: f for n, f in figures.items() if not isinstance(f, str)})
-    # Files of older versions do not say how long hatching took.
-    shared = [name for name in found[0] if all(name in figures for figures in found)]
+    # Files of older versions do not say how long hatching took, and one network alone
+    # has nothing to disagree with.
+    shared = [name for name in found[0] if all(f.get(name) is not None for f in found)]
     mean = {name: float(np.mean([f[name] for f in found])) for name in shared}
     return {**planned, "mean": mean, "repeats": repeats}
 
@@ -220,8 +221,8 @@ def main(argv: list[str]) -> None:
         rows.append(row)
         print(
             f"{planned['name']:40} error {mean['error']:.2%}, member "
-            f"{mean['mean_member_error']:.2%}, disagreement {mean['disagreement']:.2%},"
-            f" {mean['train_flops']:.3e} FLOPs",
+            f"{mean['mean_member_error']:.2%}, NLL {mean['nll']:.3f}, "
+            f"{mean['train_flops']:.3e} FLOPs",
             flush=True,
         )
     if not _ONLY.value:

@@ -68,10 +68,13 @@ def test_the_frontier_is_tuned_on_one_seed_and_run_on_others(tmp_path):
         "trials": {
             "mothernets": [{"mother.budget_share": share} for share in (0.3, 0.6)],
             "snapshot": [{"snapshot.learning_rate": rate} for rate in (0.0, 0.1)],
+            # One network, which has none to disagree with.
+            "swa": [{"swa.learning_rate": rate} for rate in (0.01, 0.1)],
         },
         "runs": [
             {"name": "M", "method": "mothernets", "overrides": {"budget.epochs": 10.0}},
             {"name": "S", "method": "snapshot", "overrides": {}},
+            {"name": "W", "method": "swa", "overrides": {}},
         ],
     }
     (tmp_path / "plan.json").write_text(json.dumps(plan))
@@ -86,7 +89,7 @@ def test_the_frontier_is_tuned_on_one_seed_and_run_on_others(tmp_path):
     worst, best = results["trials"]["snapshot"]
     assert best["validation_errors"] < worst["validation_errors"]
     assert worst["overrides"] == {"snapshot.learning_rate": 0.0}  # learns nothing
-    mothernets, snapshot = results["runs"]
+    mothernets, snapshot, _ = results["runs"]
     assert mothernets["mean"]["train_flops"] < snapshot["mean"]["train_flops"]
     for row in results["runs"]:
         assert [repeat["seed"] for repeat in row["repeats"]] == [1, 2]
