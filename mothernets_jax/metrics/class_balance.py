@@ -98,8 +98,8 @@ def _mixture(names: Sequence[str], counts: Counts) -> str:
         [count / sum(of_class) for count in of_class] for of_class in (train, test)
     )
     more = [after - before for before, after in zip(of_train, of_test, strict=True)]
-    # The total variation distance; of a random sample it is below half this root.
-    by_chance = 0.5 * math.sqrt(len(test) / sum(test))
+    # The total variation distance, whose mean in random samples is below half of this.
+    by_chance = math.sqrt(len(test) / sum(test))
     if sum(abs(gap) for gap in more) / 2 <= MIXED_OTHERWISE + by_chance:
         return ""
     gained = max(range(len(more)), key=more.__getitem__)

@@ -705,7 +705,7 @@ CALLS = [
     (lambda: fit(labels=(0, 1)), "labels of shape (2,)", "one label an example"),
     (lambda: fit(logits=LOGITS * np.nan), "no finite numbers", "Leave it out"),
     (lambda: fit(LOGITS[:, :0], ()), "of shape (1, 0, 3)", "expected floats"),
-    (lambda: mn.Ensemble.load(123), "path is 123", "the path of a folder"),  # type: ignore[arg-type]
+    (lambda: mn.Ensemble.load(123), "path is 123", "a path, as text"),  # type: ignore[arg-type]
 ]
 
 

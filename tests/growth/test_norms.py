@@ -132,7 +132,10 @@ def test_pairs_part_in_one_step(small, large, layer, reader):
     assert np.abs(slope[..., 5]).max() < 1e-12  # until what reads it is no more 0
     if reader:
         outgoing, slope = (np.asarray(t[reader]["kernel"]) for t in (params, grads))
-        np.testing.assert_array_equal(outgoing[..., 3, :], -outgoing[..., 4, :])
+        # Both come from one draw, which a compiler may compute in two places.
+        np.testing.assert_allclose(
+            outgoing[..., 3, :], -outgoing[..., 4, :], rtol=1e-14
+        )
         copied, pair = outgoing[..., :3, :], outgoing[..., 3, :]
         assert 0.3 < np.sqrt((pair**2).mean() / (copied**2).mean()) < 3
         assert np.all(outgoing[..., 5, :] == 0)
