@@ -53,6 +53,7 @@ class Row(NamedTuple):
     """A method with one variant's settings.
 
     Attributes:
+        key: the method's name and the variant's.
         label: the method's label, and of several variants the letter and name of this
             one.
         short: the label without the variant's name.
@@ -63,6 +64,7 @@ class Row(NamedTuple):
             structure of `results.json`; `std` is empty with one seed.
     """
 
+    key: Key
     label: str
     short: str
     main: bool
@@ -126,7 +128,8 @@ def rows_of(comparison: dict) -> list[Row]:
                 look = (look[0] if len(methods) > 1 else colour, marker)
             dash = _DASHES[number % len(_DASHES)]
             main = method == MAIN_METHOD and len(methods) > 1
-            rows.append(Row(label, short, main, (*look, dash), **figures))
+            key = method, found["name"]
+            rows.append(Row(key, label, short, main, (*look, dash), **figures))
     return rows
 
 
@@ -163,8 +166,7 @@ def _page(
     worth = _table(rows, worth_columns(unequal_classes=unequal))
     worth = with_baseline(_with_seeds(rows, worth), data)
     findings = [
-        Finding(row.label, key, row.mean, row.std, len(row.seeds))
-        for key, row in zip(_keys(comparison), rows, strict=True)
+        Finding(row.label, row.key, row.mean, row.std, len(row.seeds)) for row in rows
     ]
     several = any(row.std for row in rows)
     differ = any(run["differs"] for run in runs)
@@ -211,17 +213,10 @@ def _page(
     return fill("comparison_template.html", shown, title, values)
 
 
-def _keys(comparison: dict) -> list[Key]:
-    """Keys of the ensembles in the order of the rows."""
-    methods = comparison["methods"]
-    return [(method, v["name"]) for method, own in methods.items() for v in own]
-
-
 def _certainty_values(comparison: dict, rows: list[Row]) -> dict[str, str]:
     """Contents of the template's fields in the sections on how sure the figures are."""
-    by_key = dict(zip(_keys(comparison), rows, strict=True))
-    base = base_of({k: (k[0], average_error(row.mean)) for k, row in by_key.items()})
-    labels = {key: row.short for key, row in by_key.items()}
+    base = base_of({row.key: (row.key[0], average_error(row.mean)) for row in rows})
+    labels = {row.key: row.short for row in rows}
     paired = paired_rows(comparison["paired"], base, labels)
     means = [row.mean for row in rows]
     worth = equivalent_rows([row.label for row in rows], means)
