@@ -7,15 +7,12 @@ that is in the new folder already is written again.
 import logging
 from pathlib import Path
 
-from mothernets_jax.data import run_record
+from mothernets_jax.runs.run_folder import RECORDS
 from mothernets_jax.stages.autosave import Guard
-from mothernets_jax.stages.context import BUDGET, PLACEMENT, STAGES, STRATEGIES
+from mothernets_jax.stages.context import STAGES
 from mothernets_jax.storage import checkpoints, files, links
 
 _log = logging.getLogger(__name__)
-
-# Before the stages: these say what the stages were trained with.
-_FILES = (run_record.NAME, BUDGET, PLACEMENT, STRATEGIES)
 
 
 def copy_run(source: Path, workdir: Path, guard: Guard) -> None:
@@ -41,7 +38,7 @@ def copy_run(source: Path, workdir: Path, guard: Guard) -> None:
         if not checkpoints.is_finished(workdir / STAGES / path.name)
     ]
     if len(missing) == len(stages):  # of the first copy
-        for name in _FILES:
+        for name in RECORDS:  # before the stages, which were trained with them
             links.refuse_link(source / name)
             if (source / name).is_file():
                 guard(workdir / name)

@@ -9,20 +9,12 @@ import shutil
 from collections.abc import Container, Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
-from mothernets_jax.data import run_record
 from mothernets_jax.ensembles import image_scores
 from mothernets_jax.ensembles.places import ENSEMBLES_FOLDER
 from mothernets_jax.runs.limits import gibibytes
-from mothernets_jax.runs.run_folder import CONFIG
+from mothernets_jax.runs.run_folder import CONFIG, RECORDS
 from mothernets_jax.stages.autosave import Guard
-from mothernets_jax.stages.context import (
-    BUDGET,
-    METRICS,
-    PLACEMENT,
-    STAGES,
-    STRATEGIES,
-    UNFINISHED,
-)
+from mothernets_jax.stages.context import METRICS, STAGES, UNFINISHED
 from mothernets_jax.storage import checkpoints, files, links, seals
 from mothernets_jax.storage.mirror import (
     LocalFile,
@@ -35,7 +27,7 @@ from mothernets_jax.storage.pinned import PinnedFiles
 from mothernets_jax.utils.messages import safe_name
 
 # They say what the run is, and how its stages are trained.
-BEGINNING = (CONFIG, run_record.NAME, BUDGET, PLACEMENT, STRATEGIES)
+BEGINNING = (CONFIG, *RECORDS)
 # They say that everything is done.
 _END = (seals.NAME, seals.RESULTS)
 _LOOSE = ("report.html", METRICS)

@@ -36,9 +36,11 @@ _log = logging.getLogger(__name__)
 
 CONFIG = "config.json"
 MIRROR = ".mirror.json"  # which state of a mirror the folder is at
+# They say what the stages are trained with, beside the settings.
+RECORDS = (run_record.NAME, BUDGET, PLACEMENT, STRATEGIES)
 # Where a run writes and deletes, files first, then folders and what is in them.
-_FILES = (LOCK_NAME, CONFIG, seals.RESULTS, seals.NAME, run_record.NAME)
-_FILES += (STRATEGIES, METRICS, BUDGET, PLACEMENT, "report.html", MIRROR)
+_FILES = (LOCK_NAME, CONFIG, seals.RESULTS, seals.NAME, *RECORDS)
+_FILES += (METRICS, "report.html", MIRROR)
 _FOLDERS = ("plots", image_scores.FOLDER, f"{image_scores.FOLDER}/*")
 _FOLDERS += (ENSEMBLES_FOLDER, f"{ENSEMBLES_FOLDER}/*", STAGES, f"{STAGES}/*")
 _FOLDERS += (f"{STAGES}/*/{UNFINISHED}", f"{STAGES}/*/{UNFINISHED}/*")
